@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+# ayni: a volunteer network that runs open language models on spare CPUs.
+#
+#   make            build/ayni                    make test     build and run all tests
+#   make demo       a whole network on this machine, from nothing
+#   make check      structure and style, seconds  make lint     clang-tidy, cppcheck, clang-format
+#   make bench      speed figures                 make fuzz     fuzz each parser for FUZZ_SECONDS
+#   make install    PREFIX, DESTDIR               make clean
+#   make SANITIZE=address,undefined test          (or SANITIZE=thread)
+
+PREFIX ?= /usr/local
+BUILD := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+comma := ,
+
+CC ?= cc
+PKGS := libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas
+OPT ?= -O2 -g
+WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla $(if $(CI),-Werror)
+SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+
+# pkg-config is asked once, and only by goals that compile: the packages may not be there yet.
+ifneq ($(filter-out packages clean demo check help,$(or $(MAKECMDGOALS),all)),)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS := $(shell pkg-config --libs $(PKGS))
+endif
+
+CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD)/gen -MMD -MP $(PKG_CFLAGS)
+# -ffp-contract=off: canonical arithmetic fuses only where it says so.
+CFLAGS_ALL = -std=c17 $(OPT) -ffp-contract=off -pthread -fstack-protector-strong $(WARN) $(SAN) $(CFLAGS)
+LDFLAGS_ALL = $(SAN) -pthread $(LDFLAGS)
+
+ROOMS := protocol compute storage
+sources = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+GEN_C := $(BUILD)/gen/protocol/ayni.pb-c.c
+GEN_O := $(BUILD)/gen/protocol/ayni.pb-c.o
+PROTOCOL_O := $(call objects,$(call sources,protocol)) $(GEN_O)
+COMPUTE_O := $(call objects,$(call sources,compute))
+STORAGE_O := $(call objects,$(call sources,storage)) $(BUILD)/gen/storage/schema.o
+# All of node but main is a library too, so that tests reach its state machines.
+NODE_O := $(call objects,$(filter-out node/main.c,$(call sources,node)))
+LIBS := $(BUILD)/libnode.a $(BUILD)/libprotocol.a $(BUILD)/libcompute.a $(BUILD)/libstorage.a
+
+.PHONY: all
+all: $(BUILD)/ayni
+
+$(BUILD)/ayni: $(BUILD)/node/main.o $(LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lm
+
+$(BUILD)/libprotocol.a: $(PROTOCOL_O)
+$(BUILD)/libcompute.a: $(COMPUTE_O)
+$(BUILD)/libstorage.a: $(STORAGE_O)
+$(BUILD)/libnode.a: $(NODE_O)
+%.a:
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
+
+# One file an instruction set: only these are compiled for more than the baseline.
+$(BUILD)/compute/kernels/avx2.o: CFLAGS_FILE := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma -mf16c)
+# scalar.c calls fma() by its definition; without -mfma the C library gives the same bits, slower.
+
+# Generated code: the wire schema, and the SQL schema and migrations as C strings.
+$(GEN_C): protocol/ayni.proto
+	@mkdir -p $(@D)
+	protoc-c --proto_path=protocol --c_out=$(@D) $<
+$(GEN_O): CFLAGS_FILE := -Wno-conversion
+$(GEN_O): $(GEN_C)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
+$(PROTOCOL_O): | $(GEN_C)
+
+SQL := storage/schema.sql $(sort $(wildcard storage/migrations/*.sql))
+$(BUILD)/gen/storage/schema.c: $(SQL) storage/embed_sql.sh
+	@mkdir -p $(@D)
+	sh storage/embed_sql.sh $(SQL) > $@.tmp && mv $@.tmp $@
+$(BUILD)/gen/storage/schema.o: $(BUILD)/gen/storage/schema.c
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+
+# ---- tests ----------------------------------------------------------------------------------
+UNIT_C := $(call sources,tests/unit)
+E2E_C := $(sort $(wildcard tests/e2e/test_*.c))
+SIM_C := $(sort $(wildcard tests/sim/test_*.c))
+TEST_SUPPORT_C := $(sort $(wildcard tests/support/*.c))
+TEST_C := $(filter tests/%,$(foreach f,$(UNIT_C) $(SIM_C) $(E2E_C),$(if $(filter test_%,$(notdir $(f))),$(f))))
+TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_C))
+TEST_SUPPORT_O := $(call objects,$(TEST_SUPPORT_C))
+TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/tools/*.c)))
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/bench/bench_*.c)))
+
+$(TEST_BIN) $(TEST_TOOLS) $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_O) $(LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
+
+.PHONY: test test-build
+test: packages
+	@$(MAKE) --no-print-directory test-run
+test-build: $(BUILD)/ayni $(TEST_BIN) $(TEST_TOOLS)
+.PHONY: test-run
+test-run: test-build
+	@AYNI_BUILD=$(BUILD) sh tests/run.sh $(TEST_BIN)
+
+.PHONY: bench
+bench: $(BUILD)/ayni $(BENCH_BIN)
+	@for b in $(BENCH_BIN); do $$b || exit 1; done
+
+# ---- fuzzing: clang's libFuzzer, one program a parser -----------------------------------------
+FUZZ_SECONDS ?= 30
+FUZZ_C := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+.PHONY: fuzz fuzz-build
+fuzz-build:
+	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang OPT='-O1 -g' \
+	    CFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' fuzz-link
+.PHONY: fuzz-link
+fuzz-link: $(patsubst %.c,$(BUILD)/%,$(FUZZ_C))
+$(patsubst %.c,$(BUILD)/%,$(FUZZ_C)): $(BUILD)/%: $(BUILD)/%.o $(LIBS)
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $^ $(PKG_LIBS) -lm
+fuzz: fuzz-build
+	@sh tests/fuzz/run.sh build-fuzz/tests/fuzz $(FUZZ_SECONDS)
+
+# ---- packages, demo, install ------------------------------------------------------------------
+.PHONY: packages demo install clean
+packages:
+	@sh configs/install-packages.sh configs/debian-packages.txt
+demo: packages
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/ayni demo
+
+install: $(BUILD)/ayni
+	install -D -m 755 $(BUILD)/ayni $(DESTDIR)$(PREFIX)/bin/ayni
+	install -D -m 644 configs/donor.conf $(DESTDIR)$(PREFIX)/share/ayni/donor.conf
+	install -D -m 644 configs/pool.conf $(DESTDIR)$(PREFIX)/share/ayni/pool.conf
+	install -D -m 644 configs/models/ayni-demo.gguf $(DESTDIR)$(PREFIX)/share/ayni/ayni-demo.gguf
+
+clean:
+	rm -rf build build-*
+
+# ---- checks -----------------------------------------------------------------------------------
+.PHONY: check lint
+check:
+	@sh tests/tools/check.sh
+lint: $(GEN_C)
+	@sh tests/tools/lint.sh "$(CPPFLAGS)"
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.SECONDARY:

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keys and values of one session in one range of layers.
+ *
+ * Memory is taken in pages of KV_PAGE_TOKENS positions when a position is first reached, up to the
+ * capacity named at creation. Positions are written in order; running a position that is already
+ * filled first forgets everything from it on (a replay after a failure, or a changed draft).
+ * One thread at a time.
+ */
+#ifndef AYNI_COMPUTE_KV_H
+#define AYNI_COMPUTE_KV_H
+
+#include "compute/model.h"
+
+enum { KV_PAGE_TOKENS = 64 };
+
+struct kv;
+
+int kv_new(const struct model *m, uint32_t capacity_tokens, struct kv **out, struct error *err);
+void kv_free(struct kv *kv);             /* wipes the memory: it tells what was said */
+uint32_t kv_length(const struct kv *kv); /* positions filled */
+uint32_t kv_capacity(const struct kv *kv);
+
+/* Make positions [position, position + n) writable; forgets what was at `position` and after. */
+int kv_reserve(struct kv *kv, uint32_t position, uint32_t n, struct error *err);
+/* The key (value) row of `layer` (counted from the range's first) at a position: all kv heads. */
+float *kv_key(struct kv *kv, uint32_t layer, uint32_t position);
+float *kv_value(struct kv *kv, uint32_t layer, uint32_t position);
+void kv_filled(struct kv *kv, uint32_t length); /* positions [0, length) now hold data */
+
+/* Bytes that one position takes in layers [first, last) of a model of these sizes. */
+uint64_t kv_bytes_per_token(const struct model_sizes *sizes, uint32_t n_layers);
+
+#endif

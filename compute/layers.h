@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs a range of a model's layers over a batch of sessions: the room's main entry.
+ *
+ * The result for a token depends on nothing but the model, the session's tokens up to it, and its
+ * position: not on the batch, the threads, the chunks of the prompt or the instruction set
+ * (compute/kernels/README.md). One thread at a time may use a struct layers; it uses the team.
+ */
+#ifndef AYNI_COMPUTE_LAYERS_H
+#define AYNI_COMPUTE_LAYERS_H
+
+#include "compute/kv.h"
+#include "compute/model.h"
+#include "compute/team.h"
+
+struct layers;
+
+/* Consecutive tokens of one session in a batch. */
+struct layers_span {
+	struct kv *kv;
+	uint32_t position; /* of the first token; at most kv_length(kv) */
+	uint32_t n_tokens; /* at least 1 */
+	uint32_t
+	    n_logits; /* rows of logits wanted, for the last n tokens; 0 but at the last layer */
+};
+
+/*
+ * Scratch memory for batches of up to max_tokens. `kernels` is kernels_best() or a test's choice.
+ * Model, kernels and team are borrowed and must outlive it.
+ */
+int layers_new(const struct model *m, const struct kernels *k, struct team *team,
+    uint32_t max_tokens, struct layers **out, struct error *err);
+void layers_free(struct layers *l);
+
+/*
+ * Run the batch. Let n = all spans' n_tokens together.
+ *   tokens       n token ids, used if the model begins at layer 0, else NULL
+ *   activations  n x d_model in; out: the residual stream after the last layer of the range.
+ *                If the model begins at layer 0 its input content is ignored.
+ *   logits       (all n_logits together) x n_vocabulary, if the model holds the last layer, else
+ * NULL AYNI_ERR_ARGUMENT for a span that does not fit its kv or a token id outside the vocabulary,
+ * AYNI_ERR_NUMERIC if an input or output is not finite. After an error no kv of the batch is longer
+ * than before.
+ */
+int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans,
+    const uint32_t *tokens, float *activations, float *logits, struct error *err);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Chooses the next token from the candidates of a position (compute/logits.h), reproducibly: the
+ * same settings, seed, history and candidates give the same token on every machine.
+ *
+ * Order: repeat penalty over the last `repeat_last_n` tokens, top-k, temperature, min-p, top-p,
+ * draw. Temperature 0 takes the best candidate after the penalty. Arithmetic is canonical
+ * (kernels/canon.h). The generator is counter-based: Philox4x32-10 (Salmon et al., "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011), key = seed, counter = position of the token, so a session
+ * that is replayed or moved draws the same numbers. No state is kept; pure, any thread.
+ */
+#ifndef AYNI_COMPUTE_SAMPLER_H
+#define AYNI_COMPUTE_SAMPLER_H
+
+#include "compute/logits.h"
+
+enum { SAMPLER_CANDIDATES = 256 }; /* most candidates that are looked at; stages send this many */
+
+struct sampler_settings {
+	float temperature;    /* 0 = greedy */
+	uint32_t top_k;       /* 0 = all candidates */
+	float top_p;          /* 1 = off */
+	float min_p;          /* 0 = off */
+	float repeat_penalty; /* 1 = off */
+	uint32_t repeat_last_n;
+	uint64_t seed;
+};
+
+void sampler_defaults(struct sampler_settings *out); /* greedy, seed 0 */
+/* AYNI_ERR_ARGUMENT naming the setting that is out of range and its range. */
+int sampler_check(const struct sampler_settings *s, struct error *err);
+
+/*
+ * candidates: n > 0, as logits_top gives them, with the lse of their row. history: the session's
+ * tokens so far, prompt included; the token drawn takes position n_history.
+ */
+uint32_t sampler_draw(const struct sampler_settings *s, const struct logit *candidates, size_t n,
+    float lse, const uint32_t *history, size_t n_history);
+
+/* The generator itself, for tests against the published vectors. */
+void philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Text to token ids and back, from the vocabulary in a GGUF file: byte-level BPE
+ * (tokenizer.ggml.model "gpt2", with the pre-tokenizer that tokenizer.ggml.pre names, by PCRE2 with
+ * Unicode properties) and SentencePiece-style with byte fallback ("llama").
+ *
+ * A tokenizer is immutable after creation and may be used by any thread; a tokenizer_stream belongs
+ * to one session.
+ */
+#ifndef AYNI_COMPUTE_TOKENIZER_H
+#define AYNI_COMPUTE_TOKENIZER_H
+
+#include "compute/gguf.h"
+
+struct tokenizer;
+struct tokenizer_stream;
+
+enum { TOKENIZER_NONE = UINT32_MAX }; /* "this vocabulary has no such token" */
+
+/* Copies what it needs: the gguf may be freed afterwards. */
+int tokenizer_new(const struct gguf *g, struct tokenizer **out, struct error *err);
+void tokenizer_free(struct tokenizer *t);
+
+uint32_t tokenizer_size(const struct tokenizer *t);
+uint32_t tokenizer_bos(const struct tokenizer *t); /* or TOKENIZER_NONE */
+uint32_t tokenizer_eos(const struct tokenizer *t);
+bool tokenizer_adds_bos(const struct tokenizer *t);
+bool tokenizer_is_end(
+    const struct tokenizer *t, uint32_t id); /* ends a generation (EOS, EOT, ...) */
+/* The token's spelling as in the file; empty if out of range. */
+struct span tokenizer_spelling(const struct tokenizer *t, uint32_t id);
+
+enum tokenizer_flags {
+	TOKENIZER_BOS = 1,    /* put BOS first, if the vocabulary has one */
+	TOKENIZER_SPECIAL = 2 /* recognise control tokens spelt out in the text (chat templates) */
+};
+
+/* *ids is malloc'd (NULL when empty); the caller frees it. Invalid UTF-8 is taken byte by byte. */
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, unsigned flags,
+    uint32_t **ids, size_t *n_ids, struct error *err);
+
+/*
+ * Streaming detokeniser: feed ids, get bytes. Never emits part of a UTF-8 character: what is
+ * incomplete waits for the next id, or for finish, which emits U+FFFD for it. Control tokens give
+ * no text. `*text` is NUL-terminated and valid until the next call on this stream.
+ */
+int tokenizer_stream_new(const struct tokenizer *t, struct tokenizer_stream **out);
+void tokenizer_stream_free(struct tokenizer_stream *s);
+int tokenizer_stream_feed(struct tokenizer_stream *s, uint32_t id, const char **text, size_t *len);
+int tokenizer_stream_finish(struct tokenizer_stream *s, const char **text, size_t *len);
+
+#endif
