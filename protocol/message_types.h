@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages as checked plain structs, one for each in ayni.proto, which documents the fields. Arrays
+ * and strings are owned by the struct message that holds them, and bounded as ayni.proto says.
+ */
+#ifndef AYNI_PROTOCOL_MESSAGE_TYPES_H
+#define AYNI_PROTOCOL_MESSAGE_TYPES_H
+
+#include "protocol/base.h"
+
+enum { TEXT_SHORT = 65, TEXT_LONG = 256, INVITE_TOKEN_MAX = 16 };
+
+/* Why a message or unit was not accepted. On the wire and in counters: never renumber. */
+enum refusal {
+	REFUSAL_NONE = 0,
+	REFUSAL_SHAPE,     /* not three frames, wrong envelope, bad header */
+	REFUSAL_VERSION,   /* protocol version not spoken here */
+	REFUSAL_TYPE,      /* message type unknown, or not allowed from this peer now */
+	REFUSAL_SIZE,      /* a frame past its limit */
+	REFUSAL_RECIPIENT, /* meant for another key */
+	REFUSAL_SIGNER,    /* signed by another key than the connection's */
+	REFUSAL_REPLAY,    /* sequence or unit number seen before */
+	REFUSAL_EXPIRED,
+	REFUSAL_SIGNATURE,  /* does not match: altered or unsigned */
+	REFUSAL_PAYLOAD,    /* hash of the payload differs */
+	REFUSAL_BOUNDS,     /* a field outside its range */
+	REFUSAL_INVITE,     /* no valid invite, and not known here */
+	REFUSAL_ASSIGNMENT, /* work that was not assigned */
+	REFUSAL_SESSION,    /* positions that do not continue the session: replay it */
+	REFUSAL_MEMORY,     /* no room for another session or model */
+	REFUSAL_NUMERIC,    /* the computation is not finite */
+	REFUSAL_BUSY,       /* queues are full */
+	REFUSAL_LEAVING,
+	REFUSAL_INTERNAL, /* the worker died */
+	REFUSAL_END
+};
+
+struct refusal_counts {
+	uint64_t by_reason[REFUSAL_END];
+};
+
+struct bytes { /* owned */
+	uint8_t *data;
+	size_t len;
+};
+
+enum peer_role { ROLE_DONOR = 1, ROLE_MEMBER = 2 };
+
+struct msg_hello {
+	enum peer_role role;
+	bool has_invite;
+	uint8_t invite[INVITE_TOKEN_MAX];
+	char name[TEXT_SHORT];
+	char software[TEXT_SHORT];
+};
+struct msg_welcome {
+	char pool_name[TEXT_SHORT];
+	uint64_t pool_time_ms;
+	uint32_t heartbeat_ms;
+};
+struct msg_refusal {
+	enum refusal reason;
+	char text[TEXT_LONG];
+};
+struct msg_heartbeat {
+	uint64_t echo_us;
+	struct refusal_counts refusals;
+	uint64_t units_done;
+};
+struct msg_offer {
+	uint32_t cores;
+	uint64_t memory_bytes, disk_bytes, flop_per_s, read_bytes_per_s;
+	char kernels[33];
+	uint32_t max_layers;
+};
+struct msg_assignment {
+	uint64_t assignment;
+	struct hash model;
+	uint32_t layer_first, layer_last, kv_tokens, max_sessions;
+};
+struct msg_unassign {
+	uint64_t assignment;
+};
+enum assignment_progress {
+	PROGRESS_FETCHING = 1,
+	PROGRESS_LOADING,
+	PROGRESS_READY,
+	PROGRESS_FAILED
+};
+struct msg_assignment_state {
+	uint64_t assignment;
+	enum assignment_progress state;
+	uint64_t done_bytes, total_bytes;
+	char text[TEXT_LONG];
+};
+enum { BLOB_REQUEST_MAX = 16 };
+struct msg_blob_request {
+	size_t n_hashes;
+	struct hash hashes[BLOB_REQUEST_MAX];
+};
+struct msg_blob {
+	struct hash hash;
+	bool found;
+};
+struct unit_span {
+	uint64_t session;
+	uint32_t position, n_tokens, n_logits;
+};
+struct msg_work_unit {
+	uint64_t unit, assignment;
+	struct hash model;
+	uint32_t layer_first, layer_last;
+	size_t n_spans;
+	struct unit_span *spans;
+	uint32_t n_tokens; /* sum over spans; derived */
+	uint32_t n_logits; /* likewise */
+	uint32_t top;
+	struct hash payload_hash;
+	size_t n_closed;
+	uint64_t *closed;
+};
+struct msg_result {
+	uint64_t unit;
+	struct hash payload_hash;
+	struct flop cost;
+	uint64_t compute_us;
+};
+struct msg_unit_failed {
+	uint64_t unit;
+	enum refusal reason;
+	char text[TEXT_LONG];
+};
+struct msg_leave {
+	uint32_t units_left;
+};
+
+enum { RECEIPT_BYTES_MAX = 512 };
+struct signed_receipt {
+	uint8_t receipt[RECEIPT_BYTES_MAX]; /* encoded; receipt.h reads it */
+	size_t receipt_len;
+	struct signature pool_signature;
+	bool countersigned;
+	struct signature donor_signature;
+};
+struct msg_receipt_ack {
+	uint64_t number;
+	struct signature donor_signature;
+};
+
+struct turn {
+	char *role; /* NUL-terminated UTF-8 */
+	char *content;
+};
+struct sampling { /* as compute/sampler.h, which this room does not know */
+	float temperature, top_p, min_p, repeat_penalty;
+	uint32_t top_k, repeat_last_n;
+	uint64_t seed;
+};
+struct msg_generate {
+	uint64_t request;
+	char model[LIMIT_NAME_BYTES];
+	size_t n_turns; /* exactly one of turns, prompt, tokens is there */
+	struct turn *turns;
+	char *prompt; /* or NULL */
+	size_t n_tokens;
+	uint32_t *tokens;
+	struct sampling sampling;
+	uint32_t max_tokens, top;
+	bool ignore_end;
+};
+struct msg_piece {
+	uint64_t request;
+	struct bytes text;
+	size_t n_tokens;
+	uint32_t *tokens;
+	uint32_t rows;
+};
+enum finish_reason {
+	FINISH_END = 1,
+	FINISH_LENGTH,
+	FINISH_CONTEXT,
+	FINISH_CANCELLED,
+	FINISH_FAILED
+};
+struct share {
+	struct public_key donor;
+	char donor_name[TEXT_SHORT];
+	uint32_t layer_first, layer_last;
+	uint64_t units;
+};
+struct msg_finished {
+	uint64_t request;
+	enum finish_reason reason;
+	char text[TEXT_LONG];
+	uint32_t prompt_tokens, answer_tokens;
+	uint64_t prefill_us, decode_us;
+	size_t n_shares;
+	struct share *shares;
+};
+struct msg_cancel {
+	uint64_t request;
+};
+
+struct layer_range {
+	uint32_t first, last;
+};
+struct status_model {
+	char name[LIMIT_NAME_BYTES];
+	struct hash model;
+	uint32_t n_layers;
+	size_t n_missing;
+	struct layer_range *missing;
+	uint32_t sessions, waiting;
+};
+struct status_donor {
+	struct public_key donor;
+	char name[TEXT_SHORT];
+	char state[TEXT_SHORT];
+	uint32_t layer_first, layer_last;
+	uint64_t units;
+	struct flop cost;
+	uint64_t round_trip_us, flop_per_s;
+	struct refusal_counts refused_by_donor, refused_by_pool;
+};
+struct msg_status {
+	char pool_name[TEXT_SHORT];
+	uint64_t uptime_ms;
+	size_t n_models;
+	struct status_model *models;
+	size_t n_donors;
+	struct status_donor *donors;
+	struct refusal_counts refusals;
+	uint64_t receipts, requests_done;
+};
+struct msg_receipts_query {
+	uint64_t after;
+	uint32_t limit;
+};
+struct donor_name {
+	struct public_key donor;
+	char name[TEXT_SHORT];
+};
+struct msg_receipts {
+	size_t n_receipts;
+	struct signed_receipt *receipts;
+	size_t n_names;
+	struct donor_name *names;
+};
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Receipts and manifests: small signed documents that outlive the connection they came over. Both
+ * are protobuf bytes that are signed once and kept as they are; whoever has the bytes and the keys
+ * can check them offline. Pure functions, any thread.
+ */
+#ifndef AYNI_PROTOCOL_RECEIPT_H
+#define AYNI_PROTOCOL_RECEIPT_H
+
+#include "protocol/identity.h"
+#include "protocol/message_types.h"
+
+struct receipt {
+	uint64_t number;
+	struct public_key pool, donor;
+	struct hash model;
+	uint32_t layer_first, layer_last;
+	uint64_t units, tokens;
+	struct flop cost;
+	struct hash units_hash;
+	uint64_t first_ms, last_ms;
+};
+
+/* Encode and sign as the pool. */
+int receipt_issue(const struct receipt *r, const struct identity *pool, struct signed_receipt *out,
+    struct error *err);
+/* Decode, and check the pool's signature by the key inside; the donor's too if it is there. */
+int receipt_check(const struct signed_receipt *s, struct receipt *out, struct error *err);
+void receipt_countersign(struct signed_receipt *s, const struct identity *donor);
+/* h = BLAKE2b(h || unit, little endian || result hash): the chain behind units_hash; from zeros. */
+void receipt_chain(struct hash *h, uint64_t unit, const struct hash *result);
+
+struct manifest_chunk {
+	uint64_t offset;
+	uint32_t length;
+	struct hash hash;
+};
+
+struct manifest {
+	char name[LIMIT_NAME_BYTES];
+	uint64_t file_bytes, head_bytes;
+	size_t n_chunks;
+	struct manifest_chunk *chunks; /* ascending, not overlapping; owned */
+	struct public_key publisher;
+};
+
+/* Encode and sign; *out is malloc'd: the blob whose hash is the model's id. */
+int manifest_sign(const struct manifest *m, const struct identity *publisher, uint8_t **out,
+    size_t *len, struct error *err);
+/* Decode and check everything, the signature included. manifest_free releases the chunks. */
+int manifest_open(const uint8_t *data, size_t len, struct manifest *out, struct error *err);
+void manifest_free(struct manifest *m);
+
+#endif

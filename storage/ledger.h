@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The contribution ledger: receipts in order of number, append-only, and totals derived from them.
+ *
+ * This room stores receipts as the bytes that were signed, with the columns that queries need
+ * beside them; checking signatures is protocol/receipt.h's duty and happens before. Also used by a
+ * donor for its own receipts. Statements are prepared once; one thread, like struct db.
+ */
+#ifndef AYNI_STORAGE_LEDGER_H
+#define AYNI_STORAGE_LEDGER_H
+
+#include "storage/db.h"
+
+struct ledger;
+
+struct ledger_entry {
+	uint64_t number;
+	struct public_key pool, donor;
+	struct hash model;
+	uint32_t layer_first, layer_last;
+	uint64_t units, tokens;
+	struct flop cost;
+	uint64_t first_ms, last_ms;
+	struct span receipt; /* signed bytes; borrowed */
+	struct signature pool_signature;
+	bool countersigned;
+	struct signature donor_signature;
+};
+
+struct ledger_total {
+	struct public_key donor;
+	const char *name; /* display name or ""; valid during the callback */
+	double cost_gflop;
+	uint64_t receipts, countersigned, units, tokens, first_ms, last_ms;
+};
+
+struct ledger_filter {
+	uint64_t since_ms;              /* receipts whose window ended at or after; 0 all */
+	const struct public_key *donor; /* or NULL */
+};
+
+typedef int ledger_entry_fn(void *context, const struct ledger_entry *e);
+typedef int ledger_total_fn(void *context, const struct ledger_total *t);
+
+int ledger_new(struct db *d, struct ledger **out, struct error *err); /* borrows d */
+void ledger_free(struct ledger *l);
+
+uint64_t ledger_last_number(struct ledger *l); /* of `pool`'s own books: 0 if empty */
+/* AYNI_ERR_EXISTS if this pool's receipt of that number is there already with other bytes; the same
+ * receipt again is fine. Joins an open transaction or makes its own. */
+int ledger_append(struct ledger *l, const struct ledger_entry *e, struct error *err);
+/* The donor's signature arrived. AYNI_ERR_NOT_FOUND if there is no such receipt of that donor. */
+int ledger_countersign(struct ledger *l, uint64_t number, const struct public_key *donor,
+    const struct signature *sig, struct error *err);
+
+/* In order of number, after `after`, at most `limit`. A callback's non-zero return ends the walk
+ * and is returned. */
+int ledger_each(struct ledger *l, uint64_t after, uint32_t limit, ledger_entry_fn *fn,
+    void *context, struct error *err);
+/* Receipts of a donor that it has not countersigned, to send again. */
+int ledger_each_uncountersigned(struct ledger *l, const struct public_key *donor, uint32_t limit,
+    ledger_entry_fn *fn, void *context, struct error *err);
+/* Totals by donor, most cost first. */
+int ledger_totals(struct ledger *l, const struct ledger_filter *filter, ledger_total_fn *fn,
+    void *context, struct error *err);
+
+#endif
