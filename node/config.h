@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Settings of the two daemons: one table gives each its name, type, range, default and meaning.
+ * Defaults, then the INI file (libinih), then the command line; a later one wins. An unknown key or
+ * a bad value is an error that names file, line and what is allowed.
+ */
+#ifndef AYNI_NODE_CONFIG_H
+#define AYNI_NODE_CONFIG_H
+
+#include "protocol/base.h"
+
+enum { CONFIG_PATH_BYTES = 1024, CONFIG_MAX_MODELS = 8, CONFIG_TEXT_BYTES = 512 };
+
+struct donor_config {
+	char pool[CONFIG_TEXT_BYTES]; /* invite */
+	char name[65];                /* shown in the ledger; "" is fine */
+	char folder[CONFIG_PATH_BYTES]; /* key, receipts, layer cache */
+	uint64_t cores;               /* 0: all but one, at least one */
+	uint64_t memory_mib;          /* for layers and KV cache; 0: half of what is available */
+	uint64_t disk_mib;            /* layer cache */
+	uint64_t max_layers;          /* 0: as many as memory allows */
+	char kernels[32];             /* "auto", "scalar", "avx2" */
+	char log[16];
+};
+
+struct pool_config {
+	char name[65];
+	char listen[CONFIG_TEXT_BYTES]; /* "127.0.0.1:7411", "[::]:7411", port 0 takes a free one */
+	char folder[CONFIG_PATH_BYTES]; /* key, database */
+	char models[CONFIG_MAX_MODELS][CONFIG_PATH_BYTES];
+	uint64_t n_models;
+	uint64_t stages;       /* donors that a model is split over; 0: the fewest that fit */
+	uint64_t kv_tokens;    /* positions of a session; at most the model's context */
+	uint64_t max_sessions; /* at once, all models */
+	uint64_t max_waiting;  /* requests beyond that; more are refused */
+	uint64_t wait_s;       /* how long a request waits for donors to cover its model */
+	uint64_t heartbeat_ms;
+	uint64_t unit_timeout_ms; /* a unit not answered by then is given to another donor */
+	uint64_t receipt_units;   /* units in a receipt's window */
+	char log[16];
+};
+
+void config_donor_defaults(struct donor_config *c);
+void config_pool_defaults(struct pool_config *c);
+int config_donor_file(struct donor_config *c, const char *path, struct error *err);
+int config_pool_file(struct pool_config *c, const char *path, struct error *err);
+/* One setting from the command line: "memory_mib", "512". `origin` is for messages ("--set"). */
+int config_donor_set(struct donor_config *c, const char *key, const char *value, const char *origin,
+    struct error *err);
+int config_pool_set(struct pool_config *c, const char *key, const char *value, const char *origin,
+    struct error *err);
+/* What is left empty gets its default place: $AYNI_HOME, else $XDG_STATE_HOME/ayni, else
+ * ~/.local/state/ayni, each with /donor, /pool or /member behind. */
+int config_folder(const char *role, char *out, size_t out_bytes, struct error *err);
+
+#endif
