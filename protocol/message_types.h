@@ -174,6 +174,8 @@ struct msg_piece {
 	size_t n_tokens;
 	uint32_t *tokens;
 	uint32_t rows;
+	struct hash payload_hash;
+	char notice[TEXT_LONG]; /* for people: why the answer waits, or "" */
 };
 enum finish_reason {
 	FINISH_END = 1,
