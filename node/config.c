@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdlib.h>
+
+#include "node/report.h"
+
+enum option_type { OPTION_TEXT, OPTION_NUMBER, OPTION_PATHS };
+
+struct option {
+	const char *key;
+	enum option_type type;
+	size_t offset;
+	size_t bytes;      /* of text */
+	uint64_t min, max; /* of a number */
+	const char *initial;
+};
+
+#define TEXT(type, field, initial)                                                                 \
+	{                                                                                          \
+#field, OPTION_TEXT, offsetof(struct type, field),                                 \
+		    sizeof(((struct type *)0)->field), 0, 0, initial                               \
+	}
+#define NUMBER(type, field, min, max, initial)                                                     \
+	{                                                                                          \
+#field, OPTION_NUMBER, offsetof(struct type, field), 0, min, max, initial          \
+	}
+
+static const struct option donor_options[] = {
+    TEXT(donor_config, pool, ""),
+    TEXT(donor_config, name, ""),
+    TEXT(donor_config, folder, ""),
+    NUMBER(donor_config, cores, 0, 256, "0"),
+    NUMBER(donor_config, memory_mib, 0, 1 << 24, "0"),
+    NUMBER(donor_config, disk_mib, 1, 1 << 26, "20480"),
+    NUMBER(donor_config, max_layers, 0, LIMIT_LAYERS, "0"),
+    TEXT(donor_config, kernels, "auto"),
+    TEXT(donor_config, log, "info"),
+};
+
+static const struct option pool_options[] = {
+    TEXT(pool_config, name, "ayni pool"),
+    TEXT(pool_config, listen, "127.0.0.1:7411"),
+    TEXT(pool_config, folder, ""),
+    {"model", OPTION_PATHS, 0, 0, 0, 0, NULL},
+    NUMBER(pool_config, stages, 0, LIMIT_LAYERS, "0"),
+    NUMBER(pool_config, kv_tokens, 16, LIMIT_CONTEXT_TOKENS, "4096"),
+    NUMBER(pool_config, max_sessions, 1, 4096, "64"),
+    NUMBER(pool_config, max_waiting, 0, 65536, "1024"),
+    NUMBER(pool_config, wait_s, 0, 86400, "60"),
+    NUMBER(pool_config, heartbeat_ms, 100, 60000, "1000"),
+    NUMBER(pool_config, unit_timeout_ms, 100, 3600000, "60000"),
+    NUMBER(pool_config, receipt_units, 1, 1 << 20, "256"),
+    TEXT(pool_config, log, "info"),
+};
+
+enum {
+	N_DONOR_OPTIONS = sizeof donor_options / sizeof *donor_options,
+	N_POOL_OPTIONS = sizeof pool_options / sizeof *pool_options
+};
+
+struct table {
+	const char *section;
+	const struct option *options;
+	size_t n;
+	void *config;
+};
+
+static struct table donor_table(struct donor_config *c)
+{
+	return (struct table){"donor", donor_options, N_DONOR_OPTIONS, c};
+}
+
+static struct table pool_table(struct pool_config *c)
+{
+	return (struct table){"pool", pool_options, N_POOL_OPTIONS, c};
+}
+
+static int set_number(
+    const struct option *o, void *config, const char *value, const char *origin, struct error *err)
+{
+	char *end;
+	unsigned long long n;
+
+	errno = 0;
+	n = strtoull(value, &end, 10);
+	if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || n < o->min ||
+	    n > o->max)
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "%s: %s = %.40s: a whole number from %llu to %llu is allowed", origin, o->key,
+		    value, (unsigned long long)o->min, (unsigned long long)o->max);
+	*(uint64_t *)((char *)config + o->offset) = n;
+	return AYNI_OK;
+}
+
+static int set_text(char *to, size_t bytes, const char *key, const char *value, const char *origin,
+    struct error *err)
+{
+	size_t len = strlen(value);
+
+	if (len >= bytes)
+		return error_set(err, AYNI_ERR_ARGUMENT, "%s: %s: at most %zu bytes are allowed",
+		    origin, key, bytes - 1);
+	memcpy(to, value, len + 1);
+	return AYNI_OK;
+}
+
+static int add_model(
+    struct pool_config *c, const char *value, const char *origin, struct error *err)
+{
+	if (c->n_models == CONFIG_MAX_MODELS)
+		return error_set(err, AYNI_ERR_ARGUMENT, "%s: model: at most %d are allowed",
+		    origin, CONFIG_MAX_MODELS);
+	return set_text(c->models[c->n_models++], CONFIG_PATH_BYTES, "model", value, origin, err);
+}
+
+static int check_log(const char *key, const char *value, const char *origin, struct error *err)
+{
+	enum report_level level;
+
+	if (strcmp(key, "log") != 0 || report_level_parse(value, &level) == AYNI_OK)
+		return AYNI_OK;
+	return error_set(err, AYNI_ERR_ARGUMENT,
+	    "%s: log = %.40s: error, warning, info, debug are allowed", origin, value);
+}
+
+static int unknown_key(
+    const struct table *t, const char *key, const char *origin, struct error *err)
+{
+	char known[ERROR_TEXT_BYTES] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < t->n && used < sizeof known; i++) {
+		int n = snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
+		    t->options[i].key);
+
+		used += n > 0 ? (size_t)n : 0;
+	}
+	return error_set(
+	    err, AYNI_ERR_ARGUMENT, "%s: unknown key \"%.40s\"; known: %s", origin, key, known);
+}
+
+static int set_option(const struct table *t, const char *key, const char *value, const char *origin,
+    struct error *err)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const struct option *o = &t->options[i];
+
+		if (strcmp(o->key, key) != 0)
+			continue;
+		switch (o->type) {
+		case OPTION_NUMBER:
+			return set_number(o, t->config, value, origin, err);
+		case OPTION_PATHS:
+			return add_model(t->config, value, origin, err);
+		case OPTION_TEXT:
+			if (check_log(key, value, origin, err) != AYNI_OK)
+				return AYNI_ERR_ARGUMENT;
+			return set_text(
+			    (char *)t->config + o->offset, o->bytes, key, value, origin, err);
+		}
+	}
+	return unknown_key(t, key, origin, err);
+}
+
+static void set_defaults(const struct table *t)
+{
+	struct error err;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct option *o = &t->options[i];
+
+		if (o->initial != NULL &&
+		    set_option(t, o->key, o->initial, "default", &err) != AYNI_OK)
+			assert(!"a default is outside its own range");
+	}
+}
+
+struct reading {
+	const struct table *table;
+	const char *path;
+	int rc;
+	struct error err;
+};
+
+static int on_key(void *user, const char *section, const char *key, const char *value, int line)
+{
+	struct reading *r = user;
+	char origin[ERROR_TEXT_BYTES / 2];
+
+	(void)snprintf(origin, sizeof origin, "%.100s:%d", r->path, line);
+	if (strcmp(section, r->table->section) != 0)
+		r->rc = error_set(&r->err, AYNI_ERR_ARGUMENT,
+		    "%s: section [%.40s]: only [%s] is allowed here", origin, section,
+		    r->table->section);
+	else
+		r->rc = set_option(r->table, key, value, origin, &r->err);
+	return r->rc == AYNI_OK;
+}
+
+static int read_file(const struct table *t, const char *path, struct error *err)
+{
+	struct reading r = {.table = t, .path = path, .rc = AYNI_OK};
+	int line;
+
+	errno = 0;
+	line = ini_parse(path, on_key, &r);
+	if (line == 0)
+		return AYNI_OK;
+	if (r.rc != AYNI_OK)
+		return error_set(err, r.rc, "%s", r.err.text);
+	if (line < 0)
+		return error_set(err, AYNI_ERR_IO, "%s: %s", path,
+		    errno != 0 ? strerror(errno) : "cannot be read");
+	return error_set(err, AYNI_ERR_FORMAT,
+	    "%s:%d: neither [section], key = value nor ; comment", path, line);
+}
+
+void config_donor_defaults(struct donor_config *c)
+{
+	struct table t = donor_table(c);
+
+	memset(c, 0, sizeof *c);
+	set_defaults(&t);
+}
+
+void config_pool_defaults(struct pool_config *c)
+{
+	struct table t = pool_table(c);
+
+	memset(c, 0, sizeof *c);
+	set_defaults(&t);
+}
+
+int config_donor_file(struct donor_config *c, const char *path, struct error *err)
+{
+	struct table t = donor_table(c);
+
+	return read_file(&t, path, err);
+}
+
+int config_pool_file(struct pool_config *c, const char *path, struct error *err)
+{
+	struct table t = pool_table(c);
+
+	return read_file(&t, path, err);
+}
+
+int config_donor_set(struct donor_config *c, const char *key, const char *value, const char *origin,
+    struct error *err)
+{
+	struct table t = donor_table(c);
+
+	return set_option(&t, key, value, origin, err);
+}
+
+int config_pool_set(struct pool_config *c, const char *key, const char *value, const char *origin,
+    struct error *err)
+{
+	struct table t = pool_table(c);
+
+	return set_option(&t, key, value, origin, err);
+}
+
+int config_folder(const char *role, char *out, size_t out_bytes, struct error *err)
+{
+	const char *home = getenv("AYNI_HOME");
+	const char *between = "";
+	int n;
+
+	if (home == NULL || home[0] == '\0') {
+		home = getenv("XDG_STATE_HOME");
+		between = "/ayni";
+	}
+	if (home == NULL || home[0] == '\0') {
+		home = getenv("HOME");
+		between = "/.local/state/ayni";
+	}
+	if (home == NULL || home[0] == '\0')
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "no home folder: set AYNI_HOME, or name a folder in the configuration");
+	n = snprintf(out, out_bytes, "%s%s/%s", home, between, role);
+	if (n < 0 || (size_t)n >= out_bytes)
+		return error_set(err, AYNI_ERR_ARGUMENT, "the path of the home folder is too long");
+	return AYNI_OK;
+}
