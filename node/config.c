@@ -79,8 +79,7 @@ static struct table pool_table(struct pool_config *c)
 	return (struct table){"pool", pool_options, N_POOL_OPTIONS, c};
 }
 
-static int set_number(
-    const struct option *o, void *config, const char *value, const char *origin, struct error *err)
+static int set_number(const struct option *o, void *config, const char *value, struct error *err)
 {
 	char *end;
 	unsigned long long n;
@@ -90,45 +89,42 @@ static int set_number(
 	if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || n < o->min ||
 	    n > o->max)
 		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "%s: %s = %.40s: a whole number from %llu to %llu is allowed", origin, o->key,
-		    value, (unsigned long long)o->min, (unsigned long long)o->max);
+		    "%s = %.40s: a whole number from %llu to %llu is allowed", o->key, value,
+		    (unsigned long long)o->min, (unsigned long long)o->max);
 	*(uint64_t *)((char *)config + o->offset) = n;
 	return AYNI_OK;
 }
 
-static int set_text(char *to, size_t bytes, const char *key, const char *value, const char *origin,
-    struct error *err)
+static int set_text(char *to, size_t bytes, const char *key, const char *value, struct error *err)
 {
 	size_t len = strlen(value);
 
 	if (len >= bytes)
-		return error_set(err, AYNI_ERR_ARGUMENT, "%s: %s: at most %zu bytes are allowed",
-		    origin, key, bytes - 1);
+		return error_set(
+		    err, AYNI_ERR_ARGUMENT, "%s: at most %zu bytes are allowed", key, bytes - 1);
 	memcpy(to, value, len + 1);
 	return AYNI_OK;
 }
 
-static int add_model(
-    struct pool_config *c, const char *value, const char *origin, struct error *err)
+static int add_model(struct pool_config *c, const char *value, struct error *err)
 {
 	if (c->n_models == CONFIG_MAX_MODELS)
-		return error_set(err, AYNI_ERR_ARGUMENT, "%s: model: at most %d are allowed",
-		    origin, CONFIG_MAX_MODELS);
-	return set_text(c->models[c->n_models++], CONFIG_PATH_BYTES, "model", value, origin, err);
+		return error_set(
+		    err, AYNI_ERR_ARGUMENT, "model: at most %d are allowed", CONFIG_MAX_MODELS);
+	return set_text(c->models[c->n_models++], CONFIG_PATH_BYTES, "model", value, err);
 }
 
-static int check_log(const char *key, const char *value, const char *origin, struct error *err)
+static int check_log(const char *key, const char *value, struct error *err)
 {
 	enum report_level level;
 
 	if (strcmp(key, "log") != 0 || report_level_parse(value, &level) == AYNI_OK)
 		return AYNI_OK;
-	return error_set(err, AYNI_ERR_ARGUMENT,
-	    "%s: log = %.40s: error, warning, info, debug are allowed", origin, value);
+	return error_set(
+	    err, AYNI_ERR_ARGUMENT, "log = %.40s: error, warning, info, debug are allowed", value);
 }
 
-static int unknown_key(
-    const struct table *t, const char *key, const char *origin, struct error *err)
+static int unknown_key(const struct table *t, const char *key, struct error *err)
 {
 	char known[ERROR_TEXT_BYTES] = "";
 	size_t used = 0;
@@ -139,12 +135,10 @@ static int unknown_key(
 
 		used += n > 0 ? (size_t)n : 0;
 	}
-	return error_set(
-	    err, AYNI_ERR_ARGUMENT, "%s: unknown key \"%.40s\"; known: %s", origin, key, known);
+	return error_set(err, AYNI_ERR_ARGUMENT, "unknown key \"%.40s\"; known: %s", key, known);
 }
 
-static int set_option(const struct table *t, const char *key, const char *value, const char *origin,
-    struct error *err)
+static int set_option(const struct table *t, const char *key, const char *value, struct error *err)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const struct option *o = &t->options[i];
@@ -153,17 +147,16 @@ static int set_option(const struct table *t, const char *key, const char *value,
 			continue;
 		switch (o->type) {
 		case OPTION_NUMBER:
-			return set_number(o, t->config, value, origin, err);
+			return set_number(o, t->config, value, err);
 		case OPTION_PATHS:
-			return add_model(t->config, value, origin, err);
+			return add_model(t->config, value, err);
 		case OPTION_TEXT:
-			if (check_log(key, value, origin, err) != AYNI_OK)
+			if (check_log(key, value, err) != AYNI_OK)
 				return AYNI_ERR_ARGUMENT;
-			return set_text(
-			    (char *)t->config + o->offset, o->bytes, key, value, origin, err);
+			return set_text((char *)t->config + o->offset, o->bytes, key, value, err);
 		}
 	}
-	return unknown_key(t, key, origin, err);
+	return unknown_key(t, key, err);
 }
 
 static void set_defaults(const struct table *t)
@@ -173,50 +166,57 @@ static void set_defaults(const struct table *t)
 	for (size_t i = 0; i < t->n; i++) {
 		const struct option *o = &t->options[i];
 
-		if (o->initial != NULL &&
-		    set_option(t, o->key, o->initial, "default", &err) != AYNI_OK)
+		if (o->initial != NULL && set_option(t, o->key, o->initial, &err) != AYNI_OK)
 			assert(!"a default is outside its own range");
 	}
 }
 
 struct reading {
 	const struct table *table;
-	const char *path;
-	int rc;
+	int rc; /* of the first line that is wrong */
 	struct error err;
 };
 
-static int on_key(void *user, const char *section, const char *key, const char *value, int line)
+static int on_key(void *user, const char *section, const char *key, const char *value)
 {
 	struct reading *r = user;
-	char origin[ERROR_TEXT_BYTES / 2];
 
-	(void)snprintf(origin, sizeof origin, "%.100s:%d", r->path, line);
+	if (r->rc != AYNI_OK)
+		return 0;
 	if (strcmp(section, r->table->section) != 0)
 		r->rc = error_set(&r->err, AYNI_ERR_ARGUMENT,
-		    "%s: section [%.40s]: only [%s] is allowed here", origin, section,
-		    r->table->section);
+		    "section [%.40s]: only [%s] is allowed here", section, r->table->section);
 	else
-		r->rc = set_option(r->table, key, value, origin, &r->err);
+		r->rc = set_option(r->table, key, value, &r->err);
 	return r->rc == AYNI_OK;
 }
 
 static int read_file(const struct table *t, const char *path, struct error *err)
 {
-	struct reading r = {.table = t, .path = path, .rc = AYNI_OK};
+	struct reading r = {.table = t, .rc = AYNI_OK};
 	int line;
 
 	errno = 0;
 	line = ini_parse(path, on_key, &r);
 	if (line == 0)
 		return AYNI_OK;
-	if (r.rc != AYNI_OK)
-		return error_set(err, r.rc, "%s", r.err.text);
 	if (line < 0)
 		return error_set(err, AYNI_ERR_IO, "%s: %s", path,
 		    errno != 0 ? strerror(errno) : "cannot be read");
+	if (r.rc != AYNI_OK)
+		return error_set(
+		    err, AYNI_ERR_ARGUMENT, "%.100s:%d: %.140s", path, line, r.err.text);
 	return error_set(err, AYNI_ERR_FORMAT,
 	    "%s:%d: neither [section], key = value nor ; comment", path, line);
+}
+
+static int set_from(const struct table *t, const char *key, const char *value, const char *origin,
+    struct error *err)
+{
+	struct error why;
+	int rc = set_option(t, key, value, &why);
+
+	return rc == AYNI_OK ? rc : error_set(err, rc, "%.60s: %.190s", origin, why.text);
 }
 
 void config_donor_defaults(struct donor_config *c)
@@ -254,7 +254,7 @@ int config_donor_set(struct donor_config *c, const char *key, const char *value,
 {
 	struct table t = donor_table(c);
 
-	return set_option(&t, key, value, origin, err);
+	return set_from(&t, key, value, origin, err);
 }
 
 int config_pool_set(struct pool_config *c, const char *key, const char *value, const char *origin,
@@ -262,7 +262,7 @@ int config_pool_set(struct pool_config *c, const char *key, const char *value, c
 {
 	struct table t = pool_table(c);
 
-	return set_option(&t, key, value, origin, err);
+	return set_from(&t, key, value, origin, err);
 }
 
 int config_folder(const char *role, char *out, size_t out_bytes, struct error *err)
