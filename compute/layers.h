@@ -20,8 +20,7 @@ struct layers_span {
 	struct kv *kv;
 	uint32_t position; /* of the first token; at most kv_length(kv) */
 	uint32_t n_tokens; /* at least 1 */
-	uint32_t
-	    n_logits; /* rows of logits wanted, for the last n tokens; 0 but at the last layer */
+	uint32_t n_logits; /* rows wanted, for the last n tokens; 0 unless the model ends it */
 };
 
 /*
@@ -38,9 +37,12 @@ void layers_free(struct layers *l);
  *   activations  n x d_model in; out: the residual stream after the last layer of the range.
  *                If the model begins at layer 0 its input content is ignored.
  *   logits       (all n_logits together) x n_vocabulary, if the model holds the last layer, else
- * NULL AYNI_ERR_ARGUMENT for a span that does not fit its kv or a token id outside the vocabulary,
+ *                NULL
+ * AYNI_ERR_ARGUMENT for a batch past max_tokens, a span that does not fit its kv, a kv named twice
+ * or made for another range, or a token id outside the vocabulary; AYNI_ERR_MEMORY;
  * AYNI_ERR_NUMERIC if an input or output is not finite. After an error no kv of the batch is longer
- * than before.
+ * than before, one whose span continues it is exactly as before, and activations and logits hold
+ * nothing of use.
  */
 int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans,
     const uint32_t *tokens, float *activations, float *logits, struct error *err);

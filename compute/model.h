@@ -14,17 +14,23 @@
 #include "compute/kernels/kernels.h"
 #include "protocol/base.h"
 
+/* Bounds, so that no product of sizes overflows 64 bits. Far above any published model. */
+enum {
+	MODEL_MAX_WIDTH = 1 << 18, /* d_model, d_ff, n_heads*d_head, n_heads*d_value */
+	MODEL_MAX_HEADS = 1 << 12
+};
+
 struct model_sizes {
 	uint32_t n_layers;
 	uint32_t n_vocabulary;
-	uint32_t d_model;    /* width of the residual stream */
-	uint32_t d_ff;       /* width of the feed-forward's middle */
-	uint32_t n_heads;    /* query heads */
-	uint32_t n_kv_heads; /* key and value heads; divides n_heads */
-	uint32_t d_head;     /* width of a key head (key_length) */
-	uint32_t d_value;    /* width of a value head (value_length) */
-	uint32_t d_rope;     /* rotated elements at the front of a head; even */
-	uint32_t context_tokens;
+	uint32_t d_model;        /* width of the residual stream */
+	uint32_t d_ff;           /* width of the feed-forward's middle */
+	uint32_t n_heads;        /* query heads */
+	uint32_t n_kv_heads;     /* key and value heads; divides n_heads */
+	uint32_t d_head;         /* width of a key head (key_length) */
+	uint32_t d_value;        /* width of a value head (value_length) */
+	uint32_t d_rope;         /* rotated elements at the front of a head; even */
+	uint32_t context_tokens; /* positions it was trained for, at most LIMIT_CONTEXT_TOKENS */
 	float norm_epsilon;
 	double rope_base;
 };

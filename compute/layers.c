@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compute/layers.h"
+
+#include <stdlib.h>
+
+#include "compute/arch/arch.h"
+
+enum {
+	MAX_BLOCKS = 16,  /* pieces of scratch memory */
+	ALIGN_BYTES = 64, /* a cache line, and the widest vector register */
+	MIN_SCORES = 1024 /* positions that attention has room for from the start */
+};
+
+struct block {
+	void *data;
+	size_t bytes;
+};
+
+struct layers {
+	const struct model *model;
+	uint32_t max_tokens;
+	struct batch batch;
+	struct block blocks[MAX_BLOCKS];
+	size_t n_blocks;
+	struct block scores; /* grows with the longest context seen */
+};
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static void block_free(struct block *b)
+{
+	if (b->data != NULL)
+		explicit_bzero(b->data, b->bytes); /* it tells what was said */
+	free(b->data);
+	*b = (struct block){0};
+}
+
+static bool block_new(size_t n, size_t width, size_t size, struct block *out)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, width, &bytes) ||
+	    __builtin_mul_overflow(bytes, size, &bytes) ||
+	    __builtin_add_overflow(bytes, ALIGN_BYTES, &bytes))
+		return false;
+	bytes = bytes / ALIGN_BYTES * ALIGN_BYTES;
+	out->data = aligned_alloc(ALIGN_BYTES, bytes);
+	out->bytes = bytes;
+	return out->data != NULL;
+}
+
+/* A piece of scratch memory that lives as long as `l`; NULL if there is none. */
+static void *take(struct layers *l, size_t width, size_t size)
+{
+	struct block *b = &l->blocks[l->n_blocks];
+
+	assert(l->n_blocks < MAX_BLOCKS);
+	if (!block_new(l->max_tokens, width, size, b))
+		return NULL;
+	l->n_blocks++;
+	return b->data;
+}
+
+static size_t widest_input(const struct model_sizes *s)
+{
+	size_t widest = s->d_model;
+
+	if (widest < (size_t)s->n_heads * s->d_value)
+		widest = (size_t)s->n_heads * s->d_value;
+	return widest < s->d_ff ? s->d_ff : widest;
+}
+
+static bool take_all(struct layers *l)
+{
+	const struct model_sizes *s = &l->model->sizes;
+	struct batch *b = &l->batch;
+	const struct {
+		float **place;
+		size_t width;
+	} floats[] = {
+	    {&b->normed, s->d_model},
+	    {&b->query, (size_t)s->n_heads * s->d_head},
+	    {&b->key, (size_t)s->n_kv_heads * s->d_head},
+	    {&b->value, (size_t)s->n_kv_heads * s->d_value},
+	    {&b->mixed, (size_t)s->n_heads * s->d_value},
+	    {&b->gate, s->d_ff},
+	    {&b->up, s->d_ff},
+	    {&b->update, s->d_model},
+	    {&b->cosines, s->d_rope / 2},
+	    {&b->sines, s->d_rope / 2},
+	    {&b->scales, widest_input(s) / QUANT_BLOCK + 1},
+	};
+
+	for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++) {
+		*floats[i].place = take(l, floats[i].width, sizeof(float));
+		if (*floats[i].place == NULL)
+			return false;
+	}
+	b->quants = take(l, widest_input(s), sizeof *b->quants);
+	b->tokens = take(l, 1, sizeof *b->tokens);
+	return b->quants != NULL && b->tokens != NULL;
+}
+
+/* Room for the scores of n positions in each thread. Grows by doubling, so that it soon rests. */
+static int grow_scores(struct layers *l, size_t n, struct error *err)
+{
+	size_t stride = l->batch.scores_stride > 0 ? l->batch.scores_stride : MIN_SCORES;
+
+	while (stride < n)
+		stride *= 2;
+	if (stride == l->batch.scores_stride)
+		return AYNI_OK;
+	block_free(&l->scores);
+	l->batch.scores_stride = 0;
+	if (!block_new(team_size(l->batch.team), stride, sizeof(float), &l->scores))
+		return error_set(
+		    err, AYNI_ERR_MEMORY, "layers: no memory for attention over %zu positions", n);
+	l->batch.scores = l->scores.data;
+	l->batch.scores_stride = stride;
+	return AYNI_OK;
+}
+
+int layers_new(const struct model *m, const struct kernels *k, struct team *team,
+    uint32_t max_tokens, struct layers **out, struct error *err)
+{
+	struct layers *l = calloc(1, sizeof *l);
+
+	if (l == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "layers: no memory");
+	l->model = m;
+	l->max_tokens = max_tokens;
+	l->batch = (struct batch){.model = m, .kernels = k, .team = team};
+	if (!take_all(l) || grow_scores(l, MIN_SCORES, NULL) != AYNI_OK) {
+		layers_free(l);
+		return error_set(
+		    err, AYNI_ERR_MEMORY, "layers: no memory for batches of %u tokens", max_tokens);
+	}
+	*out = l;
+	return AYNI_OK;
+}
+
+void layers_free(struct layers *l)
+{
+	if (l == NULL)
+		return;
+	for (size_t i = 0; i < l->n_blocks; i++)
+		block_free(&l->blocks[i]);
+	block_free(&l->scores);
+	free(l);
+}
+
+/* ---- checks: nothing is changed before all have passed -------------------------------------- */
+
+struct totals {
+	size_t n_tokens;
+	size_t n_logits;
+	size_t context; /* positions of the longest session after the batch */
+};
+
+static int check_span(const struct layers *l, const struct layers_span *spans, size_t i,
+    const struct totals *so_far, struct error *err)
+{
+	const struct layers_span *s = &spans[i];
+	bool last = l->model->layer_last == l->model->sizes.n_layers;
+
+	if (s->n_tokens == 0 || s->n_tokens > l->max_tokens - so_far->n_tokens)
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "layers: span %zu has %u tokens, but 1 to %zu fit this batch", i, s->n_tokens,
+		    l->max_tokens - so_far->n_tokens);
+	if (s->n_logits > s->n_tokens || (s->n_logits > 0 && !last))
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "layers: span %zu wants %u rows of logits, but up to %u can be had", i,
+		    s->n_logits, last ? s->n_tokens : 0);
+	if (s->kv == NULL || !kv_fits(s->kv, l->model))
+		return error_set(
+		    err, AYNI_ERR_ARGUMENT, "layers: span %zu's cache is of another range", i);
+	for (size_t j = 0; j < i; j++)
+		if (spans[j].kv == s->kv)
+			return error_set(err, AYNI_ERR_ARGUMENT,
+			    "layers: spans %zu and %zu are of one session", j, i);
+	if (s->position > kv_length(s->kv) || s->n_tokens > kv_capacity(s->kv) - s->position)
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "layers: span %zu, positions [%u, %u + %u), does not fit a cache with %u of %u "
+		    "positions filled",
+		    i, s->position, s->position, s->n_tokens, kv_length(s->kv), kv_capacity(s->kv));
+	return AYNI_OK;
+}
+
+static int check_spans(const struct layers *l, const struct layers_span *spans, size_t n_spans,
+    struct totals *out, struct error *err)
+{
+	*out = (struct totals){0};
+	if (n_spans == 0)
+		return error_set(err, AYNI_ERR_ARGUMENT, "layers: a batch without spans");
+	for (size_t i = 0; i < n_spans; i++) {
+		int rc = check_span(l, spans, i, out, err);
+		size_t context = (size_t)spans[i].position + spans[i].n_tokens;
+
+		if (rc != AYNI_OK)
+			return rc;
+		out->n_tokens += spans[i].n_tokens;
+		out->n_logits += spans[i].n_logits;
+		if (context > out->context)
+			out->context = context;
+	}
+	return AYNI_OK;
+}
+
+static int check_input(const struct layers *l, size_t n, const uint32_t *tokens,
+    const float *activations, struct error *err)
+{
+	const struct model_sizes *s = &l->model->sizes;
+
+	if (l->model->layer_first > 0) {
+		if (!l->batch.kernels->all_finite(activations, n * s->d_model))
+			return error_set(
+			    err, AYNI_ERR_NUMERIC, "layers: an input activation is not finite");
+		return AYNI_OK;
+	}
+	if (tokens == NULL)
+		return error_set(err, AYNI_ERR_ARGUMENT, "layers: layer 0 takes token ids");
+	for (size_t i = 0; i < n; i++)
+		if (tokens[i] >= s->n_vocabulary)
+			return error_set(err, AYNI_ERR_ARGUMENT,
+			    "layers: token %zu is %u, outside a vocabulary of %u", i, tokens[i],
+			    s->n_vocabulary);
+	return AYNI_OK;
+}
+
+/* ---- a batch -------------------------------------------------------------------------------- */
+
+/* Memory for the batch's positions, and the list of its tokens. */
+static int prepare(struct layers *l, const struct layers_span *spans, size_t n_spans,
+    const struct totals *totals, struct error *err)
+{
+	size_t n = 0;
+	int rc = grow_scores(l, totals->context, err);
+
+	for (size_t i = 0; rc == AYNI_OK && i < n_spans; i++) {
+		rc = kv_reserve(spans[i].kv, spans[i].position, spans[i].n_tokens, err);
+		for (uint32_t t = 0; t < spans[i].n_tokens; t++)
+			l->batch.tokens[n++] =
+			    (struct batch_token){spans[i].kv, spans[i].position + t};
+	}
+	l->batch.n_tokens = n;
+	return rc;
+}
+
+static void embed(struct layers *l, const uint32_t *tokens)
+{
+	const struct matrix *e = &l->model->embedding;
+
+	for (size_t t = 0; t < l->batch.n_tokens; t++)
+		tensor_decode_row(e->type, e->data + tokens[t] * e->row_bytes, e->n_cols,
+		    l->batch.residual + t * e->n_cols);
+}
+
+/* The final norm and the vocabulary head, for the rows wanted alone. */
+static void project(struct layers *l, const struct layers_span *spans, size_t n_spans,
+    size_t n_logits, float *logits)
+{
+	const struct model *m = l->model;
+	size_t d = m->sizes.d_model, token = 0, row = 0;
+
+	for (size_t i = 0; i < n_spans; i++) {
+		token += spans[i].n_tokens;
+		for (size_t t = token - spans[i].n_logits; t < token; t++)
+			l->batch.kernels->rms_norm(l->batch.residual + t * d, m->output_norm,
+			    m->sizes.norm_epsilon, d, l->batch.normed + row++ * d);
+	}
+	batch_products(
+	    &l->batch, l->batch.normed, n_logits, &(struct batch_product){&m->output, logits}, 1);
+}
+
+int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans,
+    const uint32_t *tokens, float *activations, float *logits, struct error *err)
+{
+	const struct model_sizes *s = &l->model->sizes;
+	const struct kernels *k = l->batch.kernels;
+	struct totals totals;
+	int rc = check_spans(l, spans, n_spans, &totals, err);
+
+	if (rc == AYNI_OK && totals.n_logits > 0 && logits == NULL)
+		rc = error_set(err, AYNI_ERR_ARGUMENT, "layers: no place for the logits wanted");
+	if (rc == AYNI_OK)
+		rc = check_input(l, totals.n_tokens, tokens, activations, err);
+	if (rc == AYNI_OK)
+		rc = prepare(l, spans, n_spans, &totals, err);
+	if (rc != AYNI_OK)
+		return rc;
+
+	l->batch.residual = activations;
+	if (l->model->layer_first == 0)
+		embed(l, tokens);
+	batch_angles(&l->batch);
+	for (uint32_t layer = 0; layer < l->model->layer_last - l->model->layer_first; layer++)
+		l->model->arch->run_layer(&l->batch, layer);
+	if (totals.n_logits > 0)
+		project(l, spans, n_spans, totals.n_logits, logits);
+
+	if (!k->all_finite(activations, totals.n_tokens * s->d_model) ||
+	    (totals.n_logits > 0 && !k->all_finite(logits, totals.n_logits * s->n_vocabulary)))
+		return error_set(err, AYNI_ERR_NUMERIC, "layers: an output is not finite");
+	for (size_t i = 0; i < n_spans; i++)
+		kv_filled(spans[i].kv, spans[i].position + spans[i].n_tokens);
+	return AYNI_OK;
+}
