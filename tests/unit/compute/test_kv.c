@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compute/kv.h"
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+/* Two layers; keys of 2 x 4 and values of 2 x 3 elements a position. */
+static const struct model model = {
+    .sizes = {.n_layers = 5, .n_heads = 4, .n_kv_heads = 2, .d_head = 4, .d_value = 3},
+    .layer_first = 1,
+    .layer_last = 3};
+
+enum { KEY_WIDTH = 8, VALUE_WIDTH = 6, CAPACITY = 150 };
+
+static int set_up(void **state)
+{
+	struct kv *kv;
+
+	if (kv_new(&model, CAPACITY, &kv, NULL) != AYNI_OK)
+		return -1;
+	*state = kv;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	kv_free(*state);
+	return 0;
+}
+
+static float mark(uint32_t layer, uint32_t position, uint32_t i, bool value)
+{
+	return (float)(((layer * CAPACITY + position) * 16 + i) * 2 + value);
+}
+
+static void write_marks(struct kv *kv, uint32_t first, uint32_t end)
+{
+	for (uint32_t layer = 0; layer < 2; layer++)
+		for (uint32_t p = first; p < end; p++) {
+			for (uint32_t i = 0; i < KEY_WIDTH; i++)
+				kv_key(kv, layer, p)[i] = mark(layer, p, i, false);
+			for (uint32_t i = 0; i < VALUE_WIDTH; i++)
+				kv_value(kv, layer, p)[i] = mark(layer, p, i, true);
+		}
+}
+
+static void assert_marks(struct kv *kv, uint32_t end)
+{
+	for (uint32_t layer = 0; layer < 2; layer++)
+		for (uint32_t p = 0; p < end; p++) {
+			for (uint32_t i = 0; i < KEY_WIDTH; i++)
+				assert_true(kv_key(kv, layer, p)[i] == mark(layer, p, i, false));
+			for (uint32_t i = 0; i < VALUE_WIDTH; i++)
+				assert_true(kv_value(kv, layer, p)[i] == mark(layer, p, i, true));
+		}
+}
+
+static void begins_empty(void **state)
+{
+	assert_int_equal(kv_length(*state), 0);
+	assert_int_equal(kv_capacity(*state), CAPACITY);
+}
+
+static void keeps_each_row_of_each_layer_apart(void **state)
+{
+	struct kv *kv = *state;
+
+	assert_int_equal(kv_reserve(kv, 0, CAPACITY, NULL), AYNI_OK);
+	write_marks(kv, 0, CAPACITY);
+	assert_marks(kv, CAPACITY);
+}
+
+static void rows_of_one_page_follow_each_other(void **state)
+{
+	struct kv *kv = *state;
+
+	assert_int_equal(kv_reserve(kv, 0, CAPACITY, NULL), AYNI_OK);
+	for (uint32_t p = 0; p < CAPACITY; p++) {
+		uint32_t page = p / KV_PAGE_TOKENS * KV_PAGE_TOKENS;
+
+		assert_ptr_equal(
+		    kv_key(kv, 1, p), kv_key(kv, 1, page) + (size_t)(p - page) * KEY_WIDTH);
+		assert_ptr_equal(
+		    kv_value(kv, 1, p), kv_value(kv, 1, page) + (size_t)(p - page) * VALUE_WIDTH);
+	}
+}
+
+static void growing_keeps_what_is_there(void **state)
+{
+	struct kv *kv = *state;
+	uint32_t steps[] = {1, 62, 1, 1, 63, 22};
+	uint32_t length = 0;
+
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		assert_int_equal(kv_reserve(kv, length, steps[i], NULL), AYNI_OK);
+		write_marks(kv, length, length + steps[i]);
+		length += steps[i];
+		kv_filled(kv, length);
+		assert_int_equal(kv_length(kv), length);
+		assert_marks(kv, length);
+	}
+	assert_int_equal(length, CAPACITY);
+}
+
+static void going_back_forgets_what_came_after(void **state)
+{
+	struct kv *kv = *state;
+
+	assert_int_equal(kv_reserve(kv, 0, 100, NULL), AYNI_OK);
+	write_marks(kv, 0, 100);
+	kv_filled(kv, 100);
+	assert_int_equal(kv_reserve(kv, 70, 5, NULL), AYNI_OK);
+	assert_int_equal(kv_length(kv), 70);
+	assert_marks(kv, 70);
+	kv_filled(kv, 75);
+	assert_int_equal(kv_length(kv), 75);
+	kv_filled(kv, 3);
+	assert_int_equal(kv_length(kv), 3);
+}
+
+static void refuses_a_gap_and_keeps_its_length(void **state)
+{
+	struct kv *kv = *state;
+	struct error err;
+
+	assert_int_equal(kv_reserve(kv, 0, 10, NULL), AYNI_OK);
+	kv_filled(kv, 10);
+	assert_int_equal(kv_reserve(kv, 11, 1, &err), AYNI_ERR_ARGUMENT);
+	assert_non_null(strstr(err.text, "gap"));
+	assert_int_equal(kv_length(kv), 10);
+}
+
+static void refuses_more_than_its_capacity_and_keeps_its_length(void **state)
+{
+	struct kv *kv = *state;
+
+	assert_int_equal(kv_reserve(kv, 0, 10, NULL), AYNI_OK);
+	kv_filled(kv, 10);
+	assert_int_equal(kv_reserve(kv, 5, CAPACITY - 4, NULL), AYNI_ERR_ARGUMENT);
+	assert_int_equal(kv_reserve(kv, 5, UINT32_MAX, NULL), AYNI_ERR_ARGUMENT);
+	assert_int_equal(kv_length(kv), 10);
+	assert_int_equal(kv_reserve(kv, 5, CAPACITY - 5, NULL), AYNI_OK);
+}
+
+static void refuses_a_capacity_of_none_or_past_the_limit(void **state)
+{
+	struct kv *kv = NULL;
+
+	(void)state;
+	assert_int_equal(kv_new(&model, 0, &kv, NULL), AYNI_ERR_LIMIT);
+	assert_int_equal(kv_new(&model, LIMIT_CONTEXT_TOKENS + 1, &kv, NULL), AYNI_ERR_LIMIT);
+	assert_null(kv);
+}
+
+static void a_large_capacity_takes_memory_only_as_it_fills(void **state)
+{
+	struct kv *kv;
+
+	(void)state;
+	assert_int_equal(kv_new(&model, LIMIT_CONTEXT_TOKENS, &kv, NULL), AYNI_OK);
+	assert_int_equal(kv_reserve(kv, 0, 1, NULL), AYNI_OK);
+	assert_true(kv_key(kv, 1, 0)[KEY_WIDTH - 1] == 0.0f);
+	kv_free(kv);
+}
+
+static void fits_only_the_range_and_widths_it_was_made_for(void **state)
+{
+	struct model other = model;
+
+	assert_true(kv_fits(*state, &model));
+	other.layer_last = 4;
+	assert_false(kv_fits(*state, &other));
+	other = model;
+	other.layer_first = 2;
+	assert_false(kv_fits(*state, &other));
+	other = model;
+	other.sizes.d_head = 8;
+	assert_false(kv_fits(*state, &other));
+	other = model;
+	other.sizes.d_value = 4;
+	assert_false(kv_fits(*state, &other));
+}
+
+static void says_what_a_position_takes(void **state)
+{
+	(void)state;
+	assert_int_equal(kv_bytes_per_token(&model.sizes, 2), 2 * (KEY_WIDTH + VALUE_WIDTH) * 4);
+}
+
+static void freeing_nothing_is_allowed(void **state)
+{
+	(void)state;
+	kv_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(begins_empty, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(keeps_each_row_of_each_layer_apart, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(rows_of_one_page_follow_each_other, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(growing_keeps_what_is_there, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(going_back_forgets_what_came_after, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(refuses_a_gap_and_keeps_its_length, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+	        refuses_more_than_its_capacity_and_keeps_its_length, set_up, tear_down),
+	    cmocka_unit_test(refuses_a_capacity_of_none_or_past_the_limit),
+	    cmocka_unit_test(a_large_capacity_takes_memory_only_as_it_fills),
+	    cmocka_unit_test_setup_teardown(
+	        fits_only_the_range_and_widths_it_was_made_for, set_up, tear_down),
+	    cmocka_unit_test(says_what_a_position_takes),
+	    cmocka_unit_test(freeing_nothing_is_allowed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
