@@ -19,7 +19,9 @@ enum {
 	GGUF_MAX_DIMS = 4,
 	GGUF_MAX_TENSORS = 1 << 17,
 	GGUF_MAX_METADATA = 1 << 16,
-	GGUF_MAX_NAME_BYTES = 128
+	GGUF_MAX_NAME_BYTES = 128, /* of keys and tensors, with the NUL */
+	GGUF_MAX_ARRAY_STRINGS = 1 << 22,
+	GGUF_MAX_HEAD_BYTES = 256 << 20 /* metadata and tensor table */
 };
 
 /* Value types as numbered in the file. */
@@ -43,10 +45,10 @@ struct gguf_tensor {
 	const char *name;             /* NUL-terminated */
 	uint32_t n_dims;              /* 1 to GGUF_MAX_DIMS */
 	uint64_t dims[GGUF_MAX_DIMS]; /* dims[0] is the row length; unused ones are 1 */
-	enum tensor_type type;        /* may be one that quant.h does not know: see raw_type */
+	enum tensor_type type;        /* TENSOR_TYPE_END if quant.h does not know raw_type */
 	uint32_t raw_type;            /* number in the file */
 	uint64_t offset;              /* bytes from the start of the file */
-	uint64_t size_bytes;
+	uint64_t size_bytes;          /* 0 if the type is not known */
 };
 
 struct gguf;
@@ -64,10 +66,13 @@ int gguf_open(const char *path, struct gguf **out, struct error *err);
 int gguf_open_fd(int fd, const char *name, struct gguf **out, struct error *err);
 void gguf_free(struct gguf *g);
 
+/* The bytes that were parsed: the whole file where it was opened. */
+const uint8_t *gguf_data(const struct gguf *g);
+
 uint32_t gguf_version(const struct gguf *g);
 uint64_t gguf_file_bytes(const struct gguf *g);
-uint64_t gguf_head_bytes(
-    const struct gguf *g); /* up to the first tensor's data, padding included */
+/* Up to where tensor data begins, padding included. */
+uint64_t gguf_head_bytes(const struct gguf *g);
 
 size_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
@@ -76,7 +81,8 @@ const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, const char *nam
 const uint8_t *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t);
 
 /* Metadata. The getters return AYNI_ERR_NOT_FOUND for a missing key and AYNI_ERR_FORMAT for a wrong
- * type; integers of any width convert when the value fits. */
+ * type or a value that does not fit: integers of any width convert to u64, and all numbers to f64,
+ * if no bit is lost. */
 size_t gguf_n_keys(const struct gguf *g);
 const char *gguf_key_at(const struct gguf *g, size_t i, enum gguf_type *type);
 int gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out);
@@ -84,13 +90,14 @@ int gguf_get_f64(const struct gguf *g, const char *key, double *out);
 int gguf_get_bool(const struct gguf *g, const char *key, bool *out);
 int gguf_get_string(const struct gguf *g, const char *key, struct span *out);
 
-/* An array's element type and length; then its elements. */
+/* An array's element type and length; then its elements (booleans read as u64 0 and 1). */
 int gguf_get_array(const struct gguf *g, const char *key, enum gguf_type *type, size_t *len);
 int gguf_array_string(const struct gguf *g, const char *key, size_t i, struct span *out);
 int gguf_array_u64(const struct gguf *g, const char *key, size_t i, uint64_t *out);
 int gguf_array_f64(const struct gguf *g, const char *key, size_t i, double *out);
 
-/* Write a short printable form of a value ("llama", "[32000 strings]") for `ayni model inspect`. */
+/* Write a short printable form of the value at i ("llama", "[32000 strings]") for `ayni model
+ * inspect`. */
 void gguf_format_value(const struct gguf *g, size_t i, char *text, size_t text_bytes);
 
 #endif
