@@ -61,7 +61,7 @@ $(BUILD)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
 
 # One file an instruction set: only these are compiled for more than the baseline.
-$(BUILD)/compute/kernels/avx2.o: CFLAGS_FILE := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma -mf16c)
+$(BUILD)/compute/kernels/avx2%.o: CFLAGS_FILE := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma -mf16c)
 # scalar.c calls fma() by its definition; without -mfma the C library gives the same bits, slower.
 
 # Generated code: the wire schema, and the SQL schema and migrations as C strings.

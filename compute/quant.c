@@ -127,5 +127,5 @@ void tensor_decode_row(enum tensor_type type, const uint8_t *row, size_t n, floa
 	case TENSOR_TYPE_END:
 		break;
 	}
-	assert(!"tensor type without a decoder");
+	assert(false && "tensor type without a decoder");
 }

@@ -173,7 +173,7 @@ static float row_product(const struct matrix *w, uint32_t r, const struct activa
 	case TENSOR_TYPE_END:
 		break;
 	}
-	assert(!"tensor type without a product");
+	assert(false && "tensor type without a product");
 	return 0.0f;
 }
 
