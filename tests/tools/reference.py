@@ -5,7 +5,7 @@
     reference.py MODEL.gguf TOKEN...     one line of logits a position
 
 It shares no code with compute/ and follows no order of operations: it is what the canonical
-arithmetic approximates. Only F32, F16, BF16, Q8_0 and Q4_0 tensors are read. Exit status 77 says
+arithmetic rounds. Only F32, F16, BF16, Q8_0 and Q4_0 tensors are read. Exit status 77 says
 that numpy is missing.
 """
 
@@ -88,6 +88,15 @@ def decode(raw, kind, n):
     return (quants * scales).reshape(-1)
 
 
+def product(g, name, x):
+    """Rows of x times the matrix; 8-bit weights meet activations of 8 bits, by definition."""
+    if g.table[name][1] in (2, 8):
+        blocks = x.reshape(x.shape[0], -1, 32)
+        scales = np.abs(blocks).max(axis=-1, keepdims=True) / 127
+        x = (np.rint(blocks / np.where(scales > 0, scales, 1)) * scales).reshape(x.shape)
+    return x @ g.tensor(name).T
+
+
 def rms_norm(x, weight, epsilon):
     return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + epsilon) * weight
 
@@ -130,20 +139,20 @@ def logits(g, tokens):
     n = len(tokens)
     angles = np.outer(np.arange(n), frequencies)
 
-    embedding = g.tensor("token_embd.weight")
-    x = embedding[tokens]
+    x = g.tensor("token_embd.weight")[tokens]
     for layer in range(key("block_count")):
-        w = lambda name: g.tensor(f"blk.{layer}.{name}.weight")
-        h = rms_norm(x, w("attn_norm"), epsilon)
-        q = rotate((h @ w("attn_q").T).reshape(n, heads, d_head), angles)
-        k = rotate((h @ w("attn_k").T).reshape(n, kv_heads, d_head), angles)
-        v = (h @ w("attn_v").T).reshape(n, kv_heads, d_value)
-        x = x + attention(q, k, v) @ w("attn_output").T
-        h = rms_norm(x, w("ffn_norm"), epsilon)
-        gate = h @ w("ffn_gate").T
-        x = x + (gate / (1 + np.exp(-gate)) * (h @ w("ffn_up").T)) @ w("ffn_down").T
+        weight = lambda name: g.tensor(f"blk.{layer}.{name}.weight")
+        times = lambda name, x: product(g, f"blk.{layer}.{name}.weight", x)
+        h = rms_norm(x, weight("attn_norm"), epsilon)
+        q = rotate(times("attn_q", h).reshape(n, heads, d_head), angles)
+        k = rotate(times("attn_k", h).reshape(n, kv_heads, d_head), angles)
+        v = times("attn_v", h).reshape(n, kv_heads, d_value)
+        x = x + times("attn_output", attention(q, k, v))
+        h = rms_norm(x, weight("ffn_norm"), epsilon)
+        gate = times("ffn_gate", h)
+        x = x + times("ffn_down", gate / (1 + np.exp(-gate)) * times("ffn_up", h))
     x = rms_norm(x, g.tensor("output_norm.weight"), epsilon)
-    return x @ (g.tensor("output.weight") if "output.weight" in g.table else embedding).T
+    return product(g, "output.weight" if "output.weight" in g.table else "token_embd.weight", x)
 
 
 def main():
