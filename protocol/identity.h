@@ -28,8 +28,12 @@ int identity_open(const char *path, struct identity **out, bool *created, struct
 void identity_free(struct identity *id);
 
 const struct public_key *identity_public(const struct identity *id);
-/* Sign or check `len` bytes under a domain, e.g. "ayni v1 receipt": see envelope.h for the form. */
-void identity_sign(const struct identity *id, const char *domain, const uint8_t *data, size_t len,
+/*
+ * Sign or check `len` bytes under a domain, e.g. "ayni v1 receipt": the signature covers domain,
+ * NUL, bytes. Signing fails (AYNI_ERR_MEMORY) only for more than 4000 bytes; a check that cannot be
+ * done says false.
+ */
+int identity_sign(const struct identity *id, const char *domain, const uint8_t *data, size_t len,
     struct signature *out);
 bool identity_verify(const struct public_key *key, const char *domain, const uint8_t *data,
     size_t len, const struct signature *sig);

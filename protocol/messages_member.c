@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Using the pool: Generate, Piece, Finished, Cancel. */
+#include "protocol/messages_internal.h"
+
+#include <float.h>
+
+enum { GENERATE_TURNS_MAX = 256, TURN_ROLE_BYTES_MAX = 32, FINISHED_SHARES_MAX = 1024 };
+
+/* ---- tokens ------------------------------------------------------------------------------- */
+
+static void tokens_load(
+    struct conversion *c, size_t n, const uint32_t *in, size_t *n_out, uint32_t **out)
+{
+	check_range(c, "tokens", n, 0, LIMIT_CONTEXT_TOKENS);
+	*out = conversion_take(c, n, sizeof **out);
+	if (*out == NULL)
+		return;
+	*n_out = n;
+	if (n > 0)
+		memcpy(*out, in, n * sizeof **out);
+}
+
+static void check_tokens(struct conversion *c, size_t n, const uint32_t *tokens)
+{
+	check_range(c, "tokens", n, 0, LIMIT_CONTEXT_TOKENS);
+	for (size_t i = 0; c->code == AYNI_OK && i < n; i++)
+		check_range(c, "tokens", tokens[i], 0, LIMIT_VOCABULARY - 1);
+}
+
+static char *copy_string(struct conversion *c, const char *in)
+{
+	size_t size = strlen(in) + 1;
+	char *out = conversion_take(c, 1, size);
+
+	if (out != NULL)
+		memcpy(out, in, size);
+	return out;
+}
+
+/* ---- Generate ----------------------------------------------------------------------------- */
+
+static void turns_load(
+    struct conversion *c, size_t n, Ayni__Turn *const *in, struct msg_generate *m)
+{
+	check_range(c, "turns", n, 0, GENERATE_TURNS_MAX);
+	m->turns = conversion_take(c, n, sizeof *m->turns);
+	if (m->turns == NULL)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		m->turns[i].role = copy_string(c, in[i]->role);
+		m->turns[i].content = copy_string(c, in[i]->content);
+	}
+	if (c->code == AYNI_OK)
+		m->n_turns = n;
+}
+
+static void sampling_load(const Ayni__Sampling *in, struct sampling *out)
+{
+	*out = (struct sampling){.temperature = in->temperature,
+	    .top_p = in->top_p,
+	    .min_p = in->min_p,
+	    .repeat_penalty = in->repeat_penalty,
+	    .top_k = in->top_k,
+	    .repeat_last_n = in->repeat_last_n,
+	    .seed = in->seed};
+}
+
+static void generate_load(struct conversion *c, const void *wire, struct message *out)
+{
+	const Ayni__Generate *in = wire;
+	struct msg_generate *m = &out->generate;
+
+	m->request = in->request;
+	load_line(c, "model", in->model, m->model, sizeof m->model);
+	turns_load(c, in->n_turns, in->turns, m);
+	if (in->prompt[0] != '\0')
+		m->prompt = copy_string(c, in->prompt);
+	tokens_load(c, in->n_tokens, in->tokens, &m->n_tokens, &m->tokens);
+	if (in->sampling == NULL)
+		conversion_fail(c, AYNI_ERR_FORMAT, "sampling", "is missing");
+	else
+		sampling_load(in->sampling, &m->sampling);
+	m->max_tokens = in->max_tokens;
+	m->top = in->top;
+	m->ignore_end = in->ignore_end != 0;
+}
+
+static void check_sampling(struct conversion *c, const struct sampling *s)
+{
+	check_float(c, "sampling.temperature", s->temperature, 0, FLT_MAX);
+	check_float(c, "sampling.top_p", s->top_p, 0, 1);
+	check_float(c, "sampling.min_p", s->min_p, 0, 1);
+	check_float(c, "sampling.repeat_penalty", s->repeat_penalty, 0, FLT_MAX);
+	check_range(c, "sampling.repeat_last_n", s->repeat_last_n, 0, LIMIT_CONTEXT_TOKENS);
+}
+
+static void check_turns(struct conversion *c, size_t n, const struct turn *turns)
+{
+	check_range(c, "turns", n, 0, GENERATE_TURNS_MAX);
+	for (size_t i = 0; c->code == AYNI_OK && i < n; i++) {
+		size_t role_len = strlen(turns[i].role);
+
+		check_range(c, "turns.role", role_len, 1, TURN_ROLE_BYTES_MAX);
+		if (!text_is_line(turns[i].role, role_len))
+			conversion_fail(
+			    c, AYNI_ERR_FORMAT, "turns.role", "is not one line of UTF-8");
+		check_utf8(c, "turns.content", turns[i].content, strlen(turns[i].content));
+	}
+}
+
+static void generate_check(struct conversion *c, const struct message *in)
+{
+	const struct msg_generate *m = &in->generate;
+	bool has_prompt = m->prompt != NULL && m->prompt[0] != '\0';
+
+	check_line(c, "model", m->model, sizeof m->model);
+	if ((m->n_turns > 0) + has_prompt + (m->n_tokens > 0) != 1)
+		conversion_fail(c, AYNI_ERR_FORMAT, "turns, prompt, tokens", "one must be given");
+	check_turns(c, m->n_turns, m->turns);
+	if (has_prompt)
+		check_utf8(c, "prompt", m->prompt, strlen(m->prompt));
+	check_tokens(c, m->n_tokens, m->tokens);
+	check_sampling(c, &m->sampling);
+	check_range(c, "max_tokens", m->max_tokens, 0, LIMIT_CONTEXT_TOKENS);
+	check_range(c, "top", m->top, 0, LIMIT_VOCABULARY);
+}
+
+static Ayni__Sampling *sampling_store(struct conversion *c, const struct sampling *in)
+{
+	Ayni__Sampling *out = wire_new(c, &ayni__sampling__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->temperature = in->temperature;
+	out->top_k = in->top_k;
+	out->top_p = in->top_p;
+	out->min_p = in->min_p;
+	out->repeat_penalty = in->repeat_penalty;
+	out->repeat_last_n = in->repeat_last_n;
+	out->seed = in->seed;
+	return out;
+}
+
+static void *generate_store(struct conversion *c, const struct message *in)
+{
+	const struct msg_generate *m = &in->generate;
+	Ayni__Generate *out = wire_new(c, &ayni__generate__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->request = m->request;
+	out->model = store_line(m->model);
+	out->turns = conversion_take(c, m->n_turns, sizeof *out->turns);
+	if (out->turns == NULL)
+		return NULL;
+	for (size_t i = 0; i < m->n_turns; i++) {
+		Ayni__Turn *turn = wire_new(c, &ayni__turn__descriptor);
+
+		if (turn == NULL)
+			return NULL;
+		turn->role = store_line(m->turns[i].role);
+		turn->content = store_line(m->turns[i].content);
+		out->turns[out->n_turns++] = turn;
+	}
+	if (m->prompt != NULL)
+		out->prompt = store_line(m->prompt);
+	out->n_tokens = m->n_tokens;
+	out->tokens = m->tokens;
+	out->sampling = sampling_store(c, &m->sampling);
+	out->max_tokens = m->max_tokens;
+	out->top = m->top;
+	out->ignore_end = m->ignore_end;
+	return out;
+}
+
+const struct codec codec_generate = {.name = "generate",
+    .type = &ayni__generate__descriptor,
+    .load = generate_load,
+    .check = generate_check,
+    .store = generate_store};
+
+/* ---- Piece -------------------------------------------------------------------------------- */
+
+static void piece_load(struct conversion *c, const void *wire, struct message *out)
+{
+	const Ayni__Piece *in = wire;
+	struct msg_piece *m = &out->piece;
+
+	m->request = in->request;
+	m->text.data = conversion_take(c, in->text.len, 1);
+	if (m->text.data != NULL) {
+		m->text.len = in->text.len;
+		load_bytes(c, "text", in->text, m->text.data, in->text.len);
+	}
+	tokens_load(c, in->n_tokens, in->tokens, &m->n_tokens, &m->tokens);
+	m->rows = in->rows;
+	load_bytes(c, "payload_hash", in->payload_hash, m->payload_hash.bytes, HASH_BYTES);
+	load_line(c, "notice", in->notice, m->notice, sizeof m->notice);
+	check_line(c, "notice", m->notice, sizeof m->notice);
+}
+
+static void piece_check(struct conversion *c, const struct message *in)
+{
+	const struct msg_piece *m = &in->piece;
+
+	check_utf8(c, "text", (const char *)m->text.data, m->text.len);
+	check_tokens(c, m->n_tokens, m->tokens);
+	check_range(c, "rows", m->rows, 0, LIMIT_CONTEXT_TOKENS);
+}
+
+static void *piece_store(struct conversion *c, const struct message *in)
+{
+	const struct msg_piece *m = &in->piece;
+	Ayni__Piece *out = wire_new(c, &ayni__piece__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->request = m->request;
+	out->text = store_bytes(m->text.data, m->text.len);
+	out->n_tokens = m->n_tokens;
+	out->tokens = m->tokens;
+	out->rows = m->rows;
+	out->payload_hash = store_bytes(m->payload_hash.bytes, HASH_BYTES);
+	out->notice = store_text(c, m->notice, sizeof m->notice);
+	return out;
+}
+
+const struct codec codec_piece = {.name = "piece",
+    .type = &ayni__piece__descriptor,
+    .payload_limit = LIMIT_PAYLOAD_BYTES,
+    .load = piece_load,
+    .check = piece_check,
+    .store = piece_store};
+
+/* ---- Finished ----------------------------------------------------------------------------- */
+
+static void shares_load(
+    struct conversion *c, size_t n, Ayni__Share *const *in, struct msg_finished *m)
+{
+	check_range(c, "shares", n, 0, FINISHED_SHARES_MAX);
+	m->shares = conversion_take(c, n, sizeof *m->shares);
+	if (m->shares == NULL)
+		return;
+	m->n_shares = n;
+	for (size_t i = 0; i < n; i++) {
+		struct share *share = &m->shares[i];
+
+		load_bytes(c, "shares.donor", in[i]->donor, share->donor.bytes, PUBLIC_KEY_BYTES);
+		load_line(c, "shares.donor_name", in[i]->donor_name, share->donor_name,
+		    sizeof share->donor_name);
+		share->layer_first = in[i]->layer_first;
+		share->layer_last = in[i]->layer_last;
+		share->units = in[i]->units;
+	}
+}
+
+static void finished_load(struct conversion *c, const void *wire, struct message *out)
+{
+	const Ayni__Finished *in = wire;
+	struct msg_finished *m = &out->finished;
+
+	check_range(c, "reason", in->reason, FINISH_END, FINISH_FAILED);
+	m->request = in->request;
+	m->reason = (enum finish_reason)in->reason;
+	load_line(c, "text", in->text, m->text, sizeof m->text);
+	check_line(c, "text", m->text, sizeof m->text);
+	m->prompt_tokens = in->prompt_tokens;
+	m->answer_tokens = in->answer_tokens;
+	m->prefill_us = in->prefill_us;
+	m->decode_us = in->decode_us;
+	shares_load(c, in->n_shares, in->shares, m);
+}
+
+static void finished_check(struct conversion *c, const struct message *in)
+{
+	const struct msg_finished *m = &in->finished;
+
+	check_range(c, "reason", m->reason, FINISH_END, FINISH_FAILED);
+	check_range(c, "prompt_tokens", m->prompt_tokens, 0, LIMIT_CONTEXT_TOKENS);
+	check_range(c, "answer_tokens", m->answer_tokens, 0, LIMIT_CONTEXT_TOKENS);
+	check_range(c, "prefill_us", m->prefill_us, 0, INT64_MAX);
+	check_range(c, "decode_us", m->decode_us, 0, INT64_MAX);
+	check_range(c, "shares", m->n_shares, 0, FINISHED_SHARES_MAX);
+	for (size_t i = 0; c->code == AYNI_OK && i < m->n_shares; i++) {
+		const struct share *share = &m->shares[i];
+
+		check_line(c, "shares.donor_name", share->donor_name, sizeof share->donor_name);
+		check_layers(c, share->layer_first, share->layer_last, false);
+	}
+}
+
+static void *finished_store(struct conversion *c, const struct message *in)
+{
+	const struct msg_finished *m = &in->finished;
+	Ayni__Finished *out = wire_new(c, &ayni__finished__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->request = m->request;
+	out->reason = m->reason;
+	out->text = store_text(c, m->text, sizeof m->text);
+	out->prompt_tokens = m->prompt_tokens;
+	out->answer_tokens = m->answer_tokens;
+	out->prefill_us = m->prefill_us;
+	out->decode_us = m->decode_us;
+	out->shares = conversion_take(c, m->n_shares, sizeof *out->shares);
+	if (out->shares == NULL)
+		return NULL;
+	for (size_t i = 0; i < m->n_shares; i++) {
+		Ayni__Share *share = wire_new(c, &ayni__share__descriptor);
+
+		if (share == NULL)
+			return NULL;
+		share->donor = store_bytes(m->shares[i].donor.bytes, PUBLIC_KEY_BYTES);
+		share->donor_name = store_line(m->shares[i].donor_name);
+		share->layer_first = m->shares[i].layer_first;
+		share->layer_last = m->shares[i].layer_last;
+		share->units = m->shares[i].units;
+		out->shares[out->n_shares++] = share;
+	}
+	return out;
+}
+
+const struct codec codec_finished = {.name = "finished",
+    .type = &ayni__finished__descriptor,
+    .load = finished_load,
+    .check = finished_check,
+    .store = finished_store};
+
+/* ---- Cancel ------------------------------------------------------------------------------- */
+
+static void cancel_load(struct conversion *c, const void *wire, struct message *out)
+{
+	const Ayni__Cancel *in = wire;
+
+	(void)c;
+	out->cancel.request = in->request;
+}
+
+static void cancel_check(struct conversion *c, const struct message *m)
+{
+	(void)c; /* every value is one that can be */
+	(void)m;
+}
+
+static void *cancel_store(struct conversion *c, const struct message *in)
+{
+	Ayni__Cancel *out = wire_new(c, &ayni__cancel__descriptor);
+
+	if (out != NULL)
+		out->request = in->cancel.request;
+	return out;
+}
+
+const struct codec codec_cancel = {.name = "cancel",
+    .type = &ayni__cancel__descriptor,
+    .load = cancel_load,
+    .check = cancel_check,
+    .store = cancel_store};
