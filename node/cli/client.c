@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/cli/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "node/cli/cli.h"
+#include "node/config.h"
+#include "node/loop.h"
+#include "protocol/envelope.h"
+#include "protocol/invite.h"
+#include "protocol/transport.h"
+
+enum { ANSWER_MS = 30000, SILENT_HEARTBEATS = 10 };
+
+struct client {
+	struct identity *identity;
+	struct transport *transport;
+	struct envelope_channel channel;
+	struct invite invite;
+	struct msg_welcome welcome;
+	uint64_t heartbeat_at_us, heard_us;
+	int64_t clock_offset_ms;      /* pool's clock minus ours */
+	struct transport_parts parts; /* of `current` */
+	struct message *current;
+};
+
+static void release_current(struct client *c)
+{
+	message_free(c->current);
+	c->current = NULL;
+	transport_parts_free(&c->parts);
+	memset(&c->parts, 0, sizeof c->parts);
+}
+
+void client_free(struct client *c)
+{
+	if (c == NULL)
+		return;
+	release_current(c);
+	transport_free(c->transport, 200);
+	identity_free(c->identity);
+	free(c);
+}
+
+const char *client_pool_name(const struct client *c)
+{
+	return c->welcome.pool_name;
+}
+
+const struct public_key *client_pool_key(const struct client *c)
+{
+	return &c->invite.pool;
+}
+
+int client_send(struct client *c, struct message *m, struct error *err)
+{
+	uint8_t envelope[FRAME_BYTES];
+	uint8_t *header = NULL;
+	size_t header_len = 0;
+	int rc = envelope_seal(&c->channel, m, 0, NULL, 0, envelope, &header, &header_len, err);
+
+	if (rc == AYNI_OK)
+		rc = transport_send(c->transport, NULL, (struct span){envelope, sizeof envelope},
+		    (struct span){header, header_len}, (struct span){0}, err);
+	free(header);
+	return rc;
+}
+
+static int send_heartbeat(struct client *c, struct error *err)
+{
+	struct message m = {.type = MSG_HEARTBEAT};
+
+	c->heartbeat_at_us = loop_now_us() + (uint64_t)c->welcome.heartbeat_ms * 1000;
+	return client_send(c, &m, err);
+}
+
+/* Take one message off the socket. AYNI_ERR_AGAIN: none there. */
+static int take(struct client *c, struct error *err)
+{
+	enum refusal why;
+	int rc;
+
+	release_current(c);
+	rc = transport_receive(c->transport, &c->parts, err);
+	if (rc != AYNI_OK)
+		return rc;
+	c->heard_us = loop_now_us();
+	return envelope_open(&c->channel, c->parts.envelope, c->parts.header, c->parts.payload,
+	    (uint64_t)((int64_t)loop_wall_ms() + c->clock_offset_ms), &c->current, &why, err);
+}
+
+/* Wait until the socket may have something, a heartbeat is due, or the time is over. */
+static int wait(struct client *c, uint64_t until_us, struct error *err)
+{
+	struct pollfd fd = {.fd = transport_fd(c->transport), .events = POLLIN};
+	uint64_t now = loop_now_us();
+	uint64_t next = until_us;
+
+	if (c->welcome.heartbeat_ms > 0) {
+		if (c->heartbeat_at_us <= now) {
+			int rc = send_heartbeat(c, err);
+
+			return rc == AYNI_ERR_AGAIN ? AYNI_OK : rc;
+		}
+		next = c->heartbeat_at_us < next ? c->heartbeat_at_us : next;
+		if (c->heard_us + (uint64_t)SILENT_HEARTBEATS * c->welcome.heartbeat_ms * 1000 <
+		    now)
+			return error_set(err, AYNI_ERR_STATE,
+			    "the pool has not been heard for a while: it may have stopped");
+	}
+	if (now >= until_us)
+		return error_set(err, AYNI_ERR_TIMEOUT, "no answer in time");
+	if (poll(&fd, 1, (int)((next - now) / 1000 + 1)) < 0)
+		return errno == EINTR ? error_set(err, AYNI_ERR_TIMEOUT, "interrupted")
+		                      : error_set(err, AYNI_ERR_IO, "poll: %s", strerror(errno));
+	return AYNI_OK;
+}
+
+int client_receive(struct client *c, int timeout_ms, const struct message **out, struct error *err)
+{
+	uint64_t until = loop_now_us() + (uint64_t)timeout_ms * 1000;
+	int rc;
+
+	for (;;) {
+		rc = take(c, err);
+		if (rc == AYNI_ERR_AGAIN) {
+			rc = wait(c, until, err);
+			if (rc != AYNI_OK)
+				return rc;
+			continue;
+		}
+		if (rc != AYNI_OK)
+			return rc;
+		if (c->current->type == MSG_REFUSAL)
+			return error_set(err, AYNI_ERR_STATE, "the pool refused (%s): %.180s",
+			    refusal_name(c->current->refusal.reason), c->current->refusal.text);
+		if (c->current->type != MSG_HEARTBEAT) {
+			*out = c->current;
+			return AYNI_OK;
+		}
+	}
+}
+
+int client_ask(struct client *c, struct message *question, enum message_type answer,
+    const struct message **out, struct error *err)
+{
+	int rc = client_send(c, question, err);
+
+	while (rc == AYNI_OK) {
+		rc = client_receive(c, ANSWER_MS, out, err);
+		if (rc == AYNI_OK && (*out)->type == answer)
+			break;
+	}
+	return rc;
+}
+
+static int join(struct client *c, int timeout_ms, struct error *err)
+{
+	struct message hello = {.type = MSG_HELLO};
+	const struct message *m;
+	int rc;
+
+	hello.hello.role = ROLE_MEMBER;
+	hello.hello.has_invite = c->invite.has_token;
+	memcpy(hello.hello.invite, c->invite.token, sizeof c->invite.token);
+	(void)snprintf(hello.hello.software, sizeof hello.hello.software, "ayni %s", AYNI_VERSION);
+	rc = client_send(c, &hello, err);
+	if (rc == AYNI_OK)
+		rc = client_receive(c, timeout_ms, &m, err);
+	if (rc == AYNI_ERR_TIMEOUT)
+		return error_set(err, rc,
+		    "no pool answers at %.100s:%u: is it running, and is the invite right?",
+		    c->invite.host, c->invite.port);
+	if (rc != AYNI_OK)
+		return rc;
+	if (m->type != MSG_WELCOME)
+		return error_set(err, AYNI_ERR_FORMAT,
+		    "the pool answered with %s instead of a welcome", message_name(m->type));
+	c->welcome = m->welcome;
+	c->clock_offset_ms = (int64_t)m->welcome.pool_time_ms - (int64_t)loop_wall_ms();
+	return send_heartbeat(c, err);
+}
+
+int client_open(const char *invite, int timeout_ms, struct client **out, struct error *err)
+{
+	char path[CONFIG_PATH_BYTES + 8], endpoint[INVITE_TEXT_BYTES];
+	struct client *c = calloc(1, sizeof *c);
+	int rc;
+
+	if (c == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
+	if ((rc = invite_parse(invite, &c->invite, err)) != AYNI_OK ||
+	    (rc = cli_key_path("member", path, sizeof path, err)) != AYNI_OK ||
+	    (rc = identity_open(path, &c->identity, NULL, err)) != AYNI_OK ||
+	    (rc = invite_endpoint(&c->invite, endpoint, sizeof endpoint)) != AYNI_OK ||
+	    (rc = transport_connect(c->identity, &c->invite.pool, endpoint, &c->transport, err)) !=
+	        AYNI_OK)
+		goto out;
+	envelope_channel_init(&c->channel, c->identity, &c->invite.pool, loop_wall_ms() * 1000);
+	rc = join(c, timeout_ms, err);
+out:
+	if (rc == AYNI_OK)
+		*out = c;
+	else
+		client_free(c);
+	return rc;
+}

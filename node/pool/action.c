@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/action.h"
+
+#include <stdlib.h>
+
+struct action *actions_add(struct actions *q, enum action_kind kind)
+{
+	struct action *a;
+
+	if (q->n == q->capacity) {
+		size_t capacity = q->capacity > 0 ? q->capacity * 2 : 64;
+		struct action *list = reallocarray(q->list, capacity, sizeof *list);
+
+		if (list == NULL)
+			return NULL;
+		q->list = list;
+		q->capacity = capacity;
+	}
+	a = &q->list[q->n++];
+	memset(a, 0, sizeof *a);
+	a->kind = kind;
+	return a;
+}
+
+void actions_clear(struct actions *q)
+{
+	for (size_t i = 0; i < q->n; i++) {
+		struct action *a = &q->list[i];
+
+		switch (a->kind) {
+		case ACTION_PIECE:
+			free(a->piece.text);
+			free(a->piece.rows);
+			break;
+		case ACTION_UNIT:
+			free(a->unit.unit.spans);
+			free(a->unit.unit.closed);
+			free(a->unit.payload);
+			break;
+		case ACTION_BOOK:
+		case ACTION_FINISH:
+			break;
+		}
+	}
+	q->n = 0;
+}
+
+void actions_free(struct actions *q)
+{
+	actions_clear(q);
+	free(q->list);
+	*q = (struct actions){0};
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the pool's state machines want done, in order. What must be durable (BOOK) stands before
+ * what is sent, and the loop keeps that order. The queue owns texts and payloads of its actions.
+ */
+#ifndef AYNI_NODE_POOL_ACTION_H
+#define AYNI_NODE_POOL_ACTION_H
+
+#include "node/pool/session.h"
+
+enum action_kind {
+	ACTION_BOOK,   /* a result was right: credit the donor */
+	ACTION_PIECE,  /* tell the member what was drawn, or a notice */
+	ACTION_FINISH, /* the answer is over; the session is freed by the loop afterwards */
+	ACTION_UNIT    /* send a work unit */
+};
+
+struct action_book {
+	int donor; /* slot */
+	uint32_t model;
+	struct layer_range layers;
+	uint64_t unit;
+	uint64_t tokens;
+	struct flop cost;
+	struct hash result;
+};
+
+struct action_piece {
+	const struct session *session;
+	char *text; /* owned; NULL: none */
+	size_t text_len;
+	bool drew;
+	uint32_t token;
+	uint8_t *rows; /* owned; NULL: none */
+	size_t rows_len;
+	uint32_t n_rows;
+	char notice[TEXT_LONG];
+};
+
+struct action_finish {
+	struct session *session; /* ownership passes */
+	enum finish_reason reason;
+	char text[TEXT_LONG];
+};
+
+struct action_unit {
+	int donor;
+	struct msg_work_unit unit; /* spans and closed: owned by the action */
+	uint8_t *payload;          /* owned */
+	size_t payload_len;
+};
+
+struct action {
+	enum action_kind kind;
+	union {
+		struct action_book book;
+		struct action_piece piece;
+		struct action_finish finish;
+		struct action_unit unit;
+	};
+};
+
+struct actions {
+	size_t n, capacity;
+	struct action *list;
+};
+
+/* A zeroed action at the end of the queue; NULL if memory is out. */
+struct action *actions_add(struct actions *q, enum action_kind kind);
+/* Release what the actions own (sessions are not theirs) and empty the queue. */
+void actions_clear(struct actions *q);
+void actions_free(struct actions *q);
+
+#endif

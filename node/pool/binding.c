@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/scheduler_internal.h"
+
+#include <stdlib.h>
+
+bool session_is_bound(const struct session *s)
+{
+	return s->state == SESSION_READY || s->state == SESSION_FLYING;
+}
+
+/* The session needs its donors no more: they may forget it. */
+void binding_release(struct scheduler *s, struct session *session)
+{
+	struct path *p = &s->paths[session->path];
+
+	for (uint32_t i = 0; i < p->n_stages; i++) {
+		struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
+
+		if (d == NULL)
+			continue;
+		d->sessions--;
+		if (s->n_closed < MAX_CLOSED)
+			s->closed[s->n_closed++] = (struct closed){p->stages[i], session->r.id};
+	}
+	p->sessions--;
+	s->bound--;
+}
+
+void binding_rewind(struct scheduler *s, struct session *session)
+{
+	binding_release(s, session);
+	session_rewind(session);
+}
+
+void binding_finish(struct scheduler *s, struct session *session, enum finish_reason reason,
+    const char *text, struct actions *q)
+{
+	struct action *a = actions_add(q, ACTION_FINISH);
+
+	for (size_t i = 0; i < s->n_sessions; i++) {
+		if (s->sessions[i] != session)
+			continue;
+		s->n_sessions--;
+		memmove(&s->sessions[i], &s->sessions[i + 1],
+		    (s->n_sessions - i) * sizeof *s->sessions);
+		break;
+	}
+	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+		for (size_t k = 0; s->flights[i].unit != 0 && k < s->flights[i].work.n_spans; k++) {
+			if (s->flights[i].sessions[k] == session)
+				s->flights[i].sessions[k] = NULL;
+		}
+	}
+	session_end(session);
+	if (a == NULL) {
+		session_free(session);
+		return;
+	}
+	a->finish.session = session;
+	a->finish.reason = reason;
+	(void)snprintf(a->finish.text, sizeof a->finish.text, "%s", text);
+}
+
+/* Is the session aboard a flight that will yet come to this stage, or is there? */
+static bool still_coming(const struct scheduler *s, const struct closed *c)
+{
+	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+		const struct flight *f = &s->flights[i];
+		const struct path *p = &s->paths[f->path];
+
+		if (f->unit == 0)
+			continue;
+		for (uint32_t k = f->stage; k < p->n_stages; k++) {
+			if (p->stages[k].assignment != c->at.assignment)
+				continue;
+			for (size_t n = 0; n < f->work.n_spans; n++) {
+				if (f->work.spans[n].session == c->session)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+void binding_attach_closed(struct scheduler *s, const struct path_stage *at, struct action_unit *a)
+{
+	struct msg_work_unit *u = &a->unit;
+	size_t kept = 0;
+
+	u->closed = s->n_closed > 0 ? calloc(MAX_CLOSED_A_UNIT, sizeof *u->closed) : NULL;
+	for (size_t i = 0; i < s->n_closed; i++) {
+		struct closed *c = &s->closed[i];
+
+		if (path_donor(s->roster, &c->at) == NULL)
+			continue;
+		if (u->closed != NULL && u->n_closed < MAX_CLOSED_A_UNIT &&
+		    c->at.assignment == at->assignment && !still_coming(s, c))
+			u->closed[u->n_closed++] = c->session;
+		else
+			s->closed[kept++] = *c;
+	}
+	s->n_closed = kept;
+}
+
+/* A session comes back to this donor: its first unit starts it anew, so it must not be closed. */
+static void keep_open(struct scheduler *s, const struct path_stage *at, uint64_t session)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n_closed; i++) {
+		const struct closed *c = &s->closed[i];
+
+		if (c->session != session || c->at.assignment != at->assignment)
+			s->closed[kept++] = *c;
+	}
+	s->n_closed = kept;
+}
+
+static int slot_for_path(struct scheduler *s, const struct path *p)
+{
+	int spare = -1;
+
+	for (int i = 0; i < MAX_PATHS; i++) {
+		struct path *other = &s->paths[i];
+
+		if (other->n_stages == 0)
+			spare = spare < 0 ? i : spare;
+		else if (!other->broken && path_equal(other, p))
+			return i;
+	}
+	if (spare >= 0)
+		s->paths[spare] = *p;
+	return spare;
+}
+
+static void notice_missing(struct session *session, const struct catalog_model *m,
+    const char *missing, uint64_t wait_us, struct actions *q)
+{
+	struct action *a = session->told ? NULL : actions_add(q, ACTION_PIECE);
+
+	session->told = true;
+	if (a == NULL)
+		return;
+	a->piece.session = session;
+	(void)snprintf(a->piece.notice, sizeof a->piece.notice,
+	    "no donor holds layers %s of %.60s now; waiting up to %llu s", missing, m->name,
+	    (unsigned long long)(wait_us / 1000000));
+}
+
+/* "4 to 7, 12 to 15": what no ready donor holds. */
+static void describe_missing(struct scheduler *s, uint32_t model, char *text, size_t bytes)
+{
+	const struct catalog_model *m = catalog_at(s->catalog, model);
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (uint32_t l = 0; l < m->sizes.n_layers && used < bytes;) {
+		uint32_t first = l;
+		bool held = false;
+
+		for (; l < m->sizes.n_layers; l++) {
+			bool is_held = false;
+
+			for (int i = 0; i < roster_slots(s->roster) && !is_held; i++) {
+				const struct roster_donor *d = roster_get(s->roster, i);
+
+				is_held = d != NULL && d->state == DONOR_READY &&
+				          d->assignment.model == model &&
+				          d->assignment.layers.first <= l &&
+				          l < d->assignment.layers.last;
+			}
+			if (l == first)
+				held = is_held;
+			if (is_held != held)
+				break;
+		}
+		if (!held) {
+			int n = snprintf(text + used, bytes - used, "%s%u to %u",
+			    used > 0 ? ", " : "", first, l - 1);
+
+			used += n > 0 ? (size_t)n : 0;
+		}
+	}
+}
+
+static void wait_for_layers(
+    struct scheduler *s, struct session *session, uint64_t now_us, struct actions *q)
+{
+	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
+	char missing[120], text[TEXT_LONG];
+
+	describe_missing(s, session->r.model, missing, sizeof missing);
+	if (session->wait_until_us == 0)
+		session->wait_until_us = now_us + s->limits.wait_us;
+	if (now_us < session->wait_until_us) {
+		notice_missing(session, m, missing, s->limits.wait_us, q);
+		return;
+	}
+	(void)snprintf(text, sizeof text,
+	    "no donor held layers %s of %.60s for %llu s; try again later, or donate", missing,
+	    m->name, (unsigned long long)(s->limits.wait_us / 1000000));
+	binding_finish(s, session, FINISH_FAILED, text, q);
+}
+
+static bool bind_session(struct scheduler *s, struct session *session, const struct path *path)
+{
+	int slot = slot_for_path(s, path);
+
+	if (slot < 0)
+		return false;
+	for (uint32_t k = 0; k < path->n_stages; k++) {
+		roster_get(s->roster, path->stages[k].donor)->sessions++;
+		keep_open(s, &path->stages[k], session->r.id);
+	}
+	s->paths[slot].sessions++;
+	s->bound++;
+	session_bind(session, (uint32_t)slot);
+	return true;
+}
+
+/* Give waiting sessions a path, in order of arrival. */
+void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q)
+{
+	uint32_t full = UINT32_MAX; /* a model whose donors have no room */
+
+	for (size_t i = 0; i < s->n_sessions && s->bound < s->limits.max_sessions; i++) {
+		struct session *session = s->sessions[i];
+		const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
+		size_t before = s->n_sessions;
+		struct path path;
+
+		if (session->state != SESSION_WAITING || session->r.model == full)
+			continue;
+		if (session->replays > MAX_REPLAYS) {
+			binding_finish(s, session, FINISH_FAILED, "its donors failed too often", q);
+			i--;
+			continue;
+		}
+		switch (path_find(s->roster, session->r.model, m->sizes.n_layers, &path)) {
+		case PATH_MISSING:
+			wait_for_layers(s, session, now_us, q);
+			i -= before - s->n_sessions; /* it may have ended */
+			break;
+		case PATH_FOUND:
+			if (bind_session(s, session, &path))
+				break;
+			/* fall through */
+		case PATH_FULL:
+			session->wait_until_us = 0;
+			full = session->r.model;
+			break;
+		}
+	}
+}

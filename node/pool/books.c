@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/books.h"
+
+#include <stdlib.h>
+
+#include "node/pool/roster.h"
+#include "protocol/receipt.h"
+
+enum { REMIND_MAX = 256 };
+
+struct books {
+	const struct identity *pool;
+	struct db *db;
+	struct ledger *ledger;
+	uint64_t window_units;
+	books_issued_fn *issued;
+	void *context;
+	uint64_t last_number, open_acks;
+	struct receipt windows[ROSTER_MAX_DONORS]; /* being filled; units 0: empty */
+};
+
+int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
+    uint64_t window_units, books_issued_fn *issued, void *context, struct books **out,
+    struct error *err)
+{
+	struct books *b = calloc(1, sizeof *b);
+
+	if (b == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "books: out of memory");
+	b->pool = pool;
+	b->db = db;
+	b->ledger = ledger;
+	b->window_units = window_units;
+	b->issued = issued;
+	b->context = context;
+	b->last_number = ledger_last_number(ledger);
+	*out = b;
+	return AYNI_OK;
+}
+
+void books_free(struct books *b)
+{
+	free(b);
+}
+
+static struct ledger_entry entry_of(const struct receipt *r, const struct signed_receipt *s)
+{
+	return (struct ledger_entry){.number = r->number,
+	    .pool = r->pool,
+	    .donor = r->donor,
+	    .model = r->model,
+	    .layer_first = r->layer_first,
+	    .layer_last = r->layer_last,
+	    .units = r->units,
+	    .tokens = r->tokens,
+	    .cost = r->cost,
+	    .first_ms = r->first_ms,
+	    .last_ms = r->last_ms,
+	    .receipt = {s->receipt, s->receipt_len},
+	    .pool_signature = s->pool_signature};
+}
+
+/* Durable first, then out of our hands. */
+int books_close(struct books *b, int donor, struct error *err)
+{
+	struct receipt *r = &b->windows[donor];
+	struct signed_receipt s;
+	struct ledger_entry e;
+	int rc;
+
+	if (r->units == 0)
+		return AYNI_OK;
+	r->number = b->last_number + 1;
+	r->pool = *identity_public(b->pool);
+	rc = receipt_issue(r, b->pool, &s, err);
+	if (rc != AYNI_OK)
+		return rc;
+	e = entry_of(r, &s);
+	rc = ledger_append(b->ledger, &e, err);
+	if (rc != AYNI_OK)
+		return rc;
+	b->last_number++;
+	b->open_acks++;
+	memset(r, 0, sizeof *r);
+	b->issued(b->context, donor, &s);
+	return AYNI_OK;
+}
+
+int books_add(struct books *b, const struct action_book *a, const struct public_key *donor,
+    const struct hash *model, uint64_t now_ms, struct error *err)
+{
+	struct receipt *r = &b->windows[a->donor];
+	int rc = AYNI_OK;
+
+	if (r->units > 0 &&
+	    (r->layer_first != a->layers.first || r->layer_last != a->layers.last ||
+	        !hash_equal(&r->model, model) || !public_key_equal(&r->donor, donor)))
+		rc = books_close(b, a->donor, err);
+	if (rc != AYNI_OK)
+		return rc;
+	if (r->units == 0) {
+		r->donor = *donor;
+		r->model = *model;
+		r->layer_first = a->layers.first;
+		r->layer_last = a->layers.last;
+		r->first_ms = now_ms;
+	}
+	r->units++;
+	r->tokens += a->tokens;
+	r->last_ms = now_ms;
+	receipt_chain(&r->units_hash, a->unit, &a->result);
+	rc = flop_add(r->cost, a->cost, &r->cost);
+	if (rc == AYNI_OK && r->units >= b->window_units)
+		rc = books_close(b, a->donor, err);
+	return rc;
+}
+
+int books_close_idle(struct books *b, uint64_t before_ms, struct error *err)
+{
+	int rc = AYNI_OK;
+
+	for (int i = 0; i < ROSTER_MAX_DONORS && rc == AYNI_OK; i++) {
+		if (b->windows[i].units > 0 && b->windows[i].last_ms < before_ms)
+			rc = books_close(b, i, err);
+	}
+	return rc;
+}
+
+struct search {
+	const struct public_key *donor;
+	struct signed_receipt found;
+	bool is_found;
+};
+
+static void signed_of(const struct ledger_entry *e, struct signed_receipt *s)
+{
+	memset(s, 0, sizeof *s);
+	if (e->receipt.len > sizeof s->receipt)
+		return;
+	memcpy(s->receipt, e->receipt.data, e->receipt.len);
+	s->receipt_len = e->receipt.len;
+	s->pool_signature = e->pool_signature;
+	s->countersigned = e->countersigned;
+	s->donor_signature = e->donor_signature;
+}
+
+static int on_entry(void *context, const struct ledger_entry *e)
+{
+	struct search *f = context;
+
+	signed_of(e, &f->found);
+	f->is_found = public_key_equal(&e->donor, f->donor);
+	return 0;
+}
+
+int books_countersign(struct books *b, const struct public_key *donor,
+    const struct msg_receipt_ack *ack, struct error *err)
+{
+	struct search f = {.donor = donor};
+	struct receipt r;
+	int rc = AYNI_OK;
+
+	if (ack->number == 0)
+		return error_set(err, AYNI_ERR_NOT_FOUND, "there is no receipt 0");
+	rc = ledger_each(b->ledger, ack->number - 1, 1, on_entry, &f, err);
+	if (rc != AYNI_OK)
+		return rc;
+	if (!f.is_found)
+		return error_set(err, AYNI_ERR_NOT_FOUND, "no such receipt of this donor");
+	if (f.found.countersigned)
+		return AYNI_OK;
+	f.found.countersigned = true;
+	f.found.donor_signature = ack->donor_signature;
+	rc = receipt_check(&f.found, &r, err);
+	if (rc == AYNI_OK && r.number != ack->number)
+		rc = error_set(err, AYNI_ERR_NOT_FOUND, "no such receipt of this donor");
+	if (rc == AYNI_OK)
+		rc = ledger_countersign(b->ledger, ack->number, donor, &ack->donor_signature, err);
+	if (rc == AYNI_OK && b->open_acks > 0)
+		b->open_acks--;
+	return rc;
+}
+
+struct reminder {
+	struct books *books;
+	int donor;
+};
+
+static int remind(void *context, const struct ledger_entry *e)
+{
+	const struct reminder *m = context;
+	struct signed_receipt s;
+
+	signed_of(e, &s);
+	m->books->issued(m->books->context, m->donor, &s);
+	return 0;
+}
+
+int books_remind(struct books *b, int donor, const struct public_key *key, struct error *err)
+{
+	struct reminder m = {b, donor};
+
+	return ledger_each_uncountersigned(b->ledger, key, REMIND_MAX, remind, &m, err);
+}
+
+uint64_t books_last_number(const struct books *b)
+{
+	return b->last_number;
+}
+
+uint64_t books_open_acks(const struct books *b)
+{
+	return b->open_acks;
+}

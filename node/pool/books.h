@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Turns right results into receipts: one for each donor and window of units, signed, in the ledger,
+ * and then handed to the donor to countersign.
+ *
+ * A window closes when it has as many units as the configuration says, when the donor's layers
+ * change, or when books_close is called (a pause, a leaving donor, the end). Work in an open window
+ * is lost if the pool dies. One thread.
+ */
+#ifndef AYNI_NODE_POOL_BOOKS_H
+#define AYNI_NODE_POOL_BOOKS_H
+
+#include "node/pool/action.h"
+#include "protocol/identity.h"
+#include "storage/ledger.h"
+
+struct books;
+
+/* A receipt is in the ledger: give it to its donor. */
+typedef void books_issued_fn(void *context, int donor, const struct signed_receipt *receipt);
+
+/* All are borrowed. */
+int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
+    uint64_t window_units, books_issued_fn *issued, void *context, struct books **out,
+    struct error *err);
+void books_free(struct books *b); /* open windows are lost: close them before */
+
+int books_add(struct books *b, const struct action_book *a, const struct public_key *donor,
+    const struct hash *model, uint64_t now_ms, struct error *err);
+/* Close a donor's window, if it has one with units. */
+int books_close(struct books *b, int donor, struct error *err);
+/* Close windows in which nothing happened since before_ms, in one transaction. */
+int books_close_idle(struct books *b, uint64_t before_ms, struct error *err);
+
+/* The donor's signature came: checked and stored. AYNI_ERR_SIGNATURE if it does not fit. */
+int books_countersign(struct books *b, const struct public_key *donor,
+    const struct msg_receipt_ack *ack, struct error *err);
+/* Receipts this donor has not countersigned, through `issued`, as slot `donor`. */
+int books_remind(struct books *b, int donor, const struct public_key *key, struct error *err);
+uint64_t books_last_number(const struct books *b);
+/* Receipts handed out and not countersigned since this pool started. */
+uint64_t books_open_acks(const struct books *b);
+
+#endif

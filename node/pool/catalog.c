@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/catalog.h"
+
+#include <stdlib.h>
+
+#include "compute/kv.h"
+#include "protocol/receipt.h"
+
+enum { MAX_MODELS = 64 };
+
+struct blob {
+	struct hash name;
+	struct span content;
+};
+
+struct entry {
+	struct catalog_model model;
+	uint8_t *manifest; /* signed */
+	size_t manifest_len;
+};
+
+struct catalog {
+	size_t n_entries;
+	struct entry *entries[MAX_MODELS];
+	size_t n_blobs, blobs_capacity;
+	struct blob *blobs; /* sorted by name */
+};
+
+int catalog_new(struct catalog **out, struct error *err)
+{
+	*out = calloc(1, sizeof **out);
+	return *out != NULL ? AYNI_OK : error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
+}
+
+static void entry_free(struct entry *e)
+{
+	if (e == NULL)
+		return;
+	free(e->manifest);
+	free(e->model.layer_bytes);
+	template_free(e->model.chat_template);
+	tokenizer_free(e->model.tokenizer);
+	gguf_free(e->model.gguf);
+	free(e);
+}
+
+void catalog_free(struct catalog *c)
+{
+	if (c == NULL)
+		return;
+	for (size_t i = 0; i < c->n_entries; i++)
+		entry_free(c->entries[i]);
+	free(c->blobs);
+	free(c);
+}
+
+static int add_blob(
+    struct catalog *c, const struct hash *name, struct span content, struct error *err)
+{
+	if (c->n_blobs == c->blobs_capacity) {
+		size_t capacity = c->blobs_capacity > 0 ? c->blobs_capacity * 2 : 256;
+		struct blob *blobs = reallocarray(c->blobs, capacity, sizeof *blobs);
+
+		if (blobs == NULL)
+			return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
+		c->blobs = blobs;
+		c->blobs_capacity = capacity;
+	}
+	c->blobs[c->n_blobs++] = (struct blob){*name, content};
+	return AYNI_OK;
+}
+
+static int compare_blobs(const void *a, const void *b)
+{
+	return memcmp(a, b, HASH_BYTES); /* the name stands first */
+}
+
+bool catalog_blob(const struct catalog *c, const struct hash *name, struct span *out)
+{
+	const struct blob *b = bsearch(name, c->blobs, c->n_blobs, sizeof *b, compare_blobs);
+
+	if (b == NULL)
+		return false;
+	*out = b->content;
+	return true;
+}
+
+/* ---- chunks ------------------------------------------------------------------------------- */
+
+struct chunking {
+	struct catalog *catalog;
+	const uint8_t *file;
+	struct manifest manifest;
+	size_t capacity;
+};
+
+static int add_chunk(struct chunking *k, uint64_t offset, uint32_t length, struct error *err)
+{
+	struct manifest *m = &k->manifest;
+	struct manifest_chunk *chunk;
+
+	if (m->n_chunks == k->capacity) {
+		size_t capacity = k->capacity > 0 ? k->capacity * 2 : 256;
+		struct manifest_chunk *chunks = reallocarray(m->chunks, capacity, sizeof *chunks);
+
+		if (chunks == NULL)
+			return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
+		m->chunks = chunks;
+		k->capacity = capacity;
+	}
+	chunk = &m->chunks[m->n_chunks++];
+	chunk->offset = offset;
+	chunk->length = length;
+	hash_bytes(k->file + offset, length, &chunk->hash);
+	return add_blob(k->catalog, &chunk->hash, (struct span){k->file + offset, length}, err);
+}
+
+static int add_chunks(struct chunking *k, uint64_t offset, uint64_t length, struct error *err)
+{
+	int rc = AYNI_OK;
+
+	for (uint64_t at = 0; at < length && rc == AYNI_OK; at += LIMIT_CHUNK_BYTES) {
+		uint64_t n = length - at < LIMIT_CHUNK_BYTES ? length - at : LIMIT_CHUNK_BYTES;
+
+		rc = add_chunk(k, offset + at, (uint32_t)n, err);
+	}
+	return rc;
+}
+
+static int compare_tensors(const void *a, const void *b)
+{
+	const struct gguf_tensor *x = *(const struct gguf_tensor *const *)a;
+	const struct gguf_tensor *y = *(const struct gguf_tensor *const *)b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* The head, then each tensor in the order of the file. */
+static int cut(struct chunking *k, const struct gguf *g, struct error *err)
+{
+	size_t n = gguf_n_tensors(g);
+	const struct gguf_tensor **tensors = calloc(n > 0 ? n : 1, sizeof *tensors);
+	int rc;
+
+	if (tensors == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
+	for (size_t i = 0; i < n; i++)
+		tensors[i] = gguf_tensor_at(g, i);
+	qsort(tensors, n, sizeof *tensors, compare_tensors);
+	rc = add_chunks(k, 0, gguf_head_bytes(g), err);
+	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
+		rc = add_chunks(k, tensors[i]->offset, tensors[i]->size_bytes, err);
+	free(tensors);
+	return rc;
+}
+
+/* ---- models ------------------------------------------------------------------------------- */
+
+static void name_from_path(const char *path, char name[LIMIT_NAME_BYTES])
+{
+	const char *base = strrchr(path, '/');
+	size_t len;
+
+	base = base != NULL ? base + 1 : path;
+	len = strlen(base);
+	if (len > 5 && strcmp(base + len - 5, ".gguf") == 0)
+		len -= 5;
+	if (len >= LIMIT_NAME_BYTES)
+		len = LIMIT_NAME_BYTES - 1;
+	memcpy(name, base, len);
+	name[len] = '\0';
+}
+
+static int read_template(struct catalog_model *m, struct error *err)
+{
+	struct span text;
+
+	if (gguf_get_string(m->gguf, "tokenizer.chat_template", &text) != AYNI_OK)
+		return AYNI_OK;
+	return template_parse((const char *)text.data, text.len, &m->chat_template, err);
+}
+
+/* What a range of layers weighs, in the parts that placement adds up. */
+static int weigh(struct catalog_model *m, struct error *err)
+{
+	uint32_t n_layers = m->sizes.n_layers;
+
+	m->layer_bytes = calloc(n_layers, sizeof *m->layer_bytes);
+	if (m->layer_bytes == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
+	for (size_t i = 0; i < gguf_n_tensors(m->gguf); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(m->gguf, i);
+		bool first = model_range_needs(m->gguf, &m->sizes, 0, 1, t);
+		bool last = model_range_needs(m->gguf, &m->sizes, n_layers - 1, n_layers, t);
+		unsigned layer;
+
+		if (sscanf(t->name, "blk.%u.", &layer) == 1 && layer < n_layers) {
+			m->layer_bytes[layer] += t->size_bytes;
+			continue;
+		}
+		m->first_bytes += first ? t->size_bytes : 0;
+		m->last_bytes += last ? t->size_bytes : 0;
+	}
+	return AYNI_OK;
+}
+
+static int publish(
+    struct catalog *c, struct entry *e, const struct identity *publisher, struct error *err)
+{
+	struct catalog_model *m = &e->model;
+	struct chunking k = {.catalog = c, .file = gguf_data(m->gguf)};
+	int rc;
+
+	memcpy(k.manifest.name, m->name, sizeof m->name);
+	k.manifest.file_bytes = gguf_file_bytes(m->gguf);
+	k.manifest.head_bytes = gguf_head_bytes(m->gguf);
+	rc = cut(&k, m->gguf, err);
+	if (rc == AYNI_OK)
+		rc = manifest_sign(&k.manifest, publisher, &e->manifest, &e->manifest_len, err);
+	if (rc == AYNI_OK) {
+		hash_bytes(e->manifest, e->manifest_len, &m->id);
+		rc = add_blob(c, &m->id, (struct span){e->manifest, e->manifest_len}, err);
+	}
+	manifest_free(&k.manifest);
+	return rc;
+}
+
+int catalog_add(struct catalog *c, const char *path, const struct identity *publisher,
+    uint64_t max_kv_tokens, struct error *err)
+{
+	struct entry *e;
+	struct catalog_model *m;
+	int rc;
+
+	if (c->n_entries == MAX_MODELS)
+		return error_set(err, AYNI_ERR_LIMIT, "catalog: more than %d models", MAX_MODELS);
+	e = calloc(1, sizeof *e);
+	if (e == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
+	m = &e->model;
+	name_from_path(path, m->name);
+	if ((rc = gguf_open(path, &m->gguf, err)) != AYNI_OK ||
+	    (rc = model_sizes_read(m->gguf, &m->sizes, err)) != AYNI_OK ||
+	    (rc = tokenizer_new(m->gguf, &m->tokenizer, err)) != AYNI_OK ||
+	    (rc = read_template(m, err)) != AYNI_OK || (rc = weigh(m, err)) != AYNI_OK ||
+	    (rc = publish(c, e, publisher, err)) != AYNI_OK) {
+		entry_free(e);
+		c->n_blobs =
+		    0; /* some may point into the file just closed: the catalog is of no use */
+		return rc;
+	}
+	m->kv_tokens = m->sizes.context_tokens;
+	if (m->kv_tokens > max_kv_tokens)
+		m->kv_tokens = (uint32_t)max_kv_tokens;
+	c->entries[c->n_entries++] = e;
+	qsort(c->blobs, c->n_blobs, sizeof *c->blobs, compare_blobs);
+	return AYNI_OK;
+}
+
+size_t catalog_size(const struct catalog *c)
+{
+	return c->n_entries;
+}
+
+const struct catalog_model *catalog_at(const struct catalog *c, size_t i)
+{
+	assert(i < c->n_entries);
+	return &c->entries[i]->model;
+}
+
+int catalog_find(const struct catalog *c, const char *name, uint32_t *index, struct error *err)
+{
+	char known[160] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < c->n_entries; i++) {
+		const char *has = c->entries[i]->model.name;
+
+		if (name[0] == '\0' || strcmp(has, name) == 0) {
+			*index = (uint32_t)i;
+			return AYNI_OK;
+		}
+		if (used < sizeof known) {
+			int n = snprintf(
+			    known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", has);
+
+			used += n > 0 ? (size_t)n : 0;
+		}
+	}
+	return error_set(
+	    err, AYNI_ERR_NOT_FOUND, "no model \"%.60s\" here; this pool has: %s", name, known);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The models that a pool serves: each file's metadata, tokenizer and chat template, and its content
+ * as blobs named by hash that donors fetch (signed manifest and chunks). The pool itself is the
+ * publisher of what it serves. Read at start, immutable after; the files stay mapped.
+ */
+#ifndef AYNI_NODE_POOL_CATALOG_H
+#define AYNI_NODE_POOL_CATALOG_H
+
+#include "compute/gguf.h"
+#include "compute/model.h"
+#include "compute/template.h"
+#include "compute/tokenizer.h"
+#include "protocol/identity.h"
+
+struct catalog;
+
+struct catalog_model {
+	char name[LIMIT_NAME_BYTES]; /* the file's name without folder and .gguf */
+	struct hash id;              /* of the signed manifest */
+	struct gguf *gguf;
+	struct model_sizes sizes;
+	struct tokenizer *tokenizer;
+	struct template *chat_template;   /* NULL: the file has none */
+	uint32_t kv_tokens;               /* context of a session here */
+	uint64_t *layer_bytes;            /* [n_layers] weights of each layer */
+	uint64_t first_bytes, last_bytes; /* embedding; norm and head */
+};
+
+int catalog_new(struct catalog **out, struct error *err);
+void catalog_free(struct catalog *c);
+/* Hashes the whole file: about a second a gigabyte. */
+int catalog_add(struct catalog *c, const char *path, const struct identity *publisher,
+    uint64_t max_kv_tokens, struct error *err);
+
+size_t catalog_size(const struct catalog *c);
+const struct catalog_model *catalog_at(const struct catalog *c, size_t i);
+/* By name; the first for "". AYNI_ERR_NOT_FOUND lists what there is. */
+int catalog_find(const struct catalog *c, const char *name, uint32_t *index, struct error *err);
+/* A manifest or chunk; borrowed from the catalog. */
+bool catalog_blob(const struct catalog *c, const struct hash *name, struct span *out);
+
+#endif

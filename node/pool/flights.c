@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/scheduler_internal.h"
+
+#include <stdlib.h>
+
+#include "node/pool/verifier.h"
+#include "protocol/messages.h"
+
+void flight_clear(struct scheduler *s, struct flight *f)
+{
+	if (f->unit != 0)
+		s->paths[f->path].flights--;
+	free(f->work.spans);
+	free(f->sessions);
+	memset(f, 0, sizeof *f);
+}
+
+void flight_drop(struct scheduler *s, struct flight *f)
+{
+	for (size_t i = 0; i < f->work.n_spans; i++) {
+		if (f->sessions[i] != NULL)
+			binding_rewind(s, f->sessions[i]);
+	}
+	flight_clear(s, f);
+}
+
+/* The unit as a stage gets it: logits are wanted from the last stage alone. */
+static struct msg_work_unit as_sent(
+    const struct msg_work_unit *work, struct unit_span *spans, bool last)
+{
+	struct msg_work_unit u = *work;
+
+	memcpy(spans, work->spans, work->n_spans * sizeof *spans);
+	u.spans = spans;
+	if (!last) {
+		u.top = u.n_logits = 0;
+		for (size_t i = 0; i < u.n_spans; i++)
+			spans[i].n_logits = 0;
+	}
+	return u;
+}
+
+/* Send the flight's next unit; payload is taken over. False: memory is out, the flight is dropped.
+ */
+static bool send_unit(struct scheduler *s, struct flight *f, uint8_t *payload, size_t payload_len,
+    uint64_t now_us, struct actions *q)
+{
+	const struct path *p = &s->paths[f->path];
+	const struct path_stage *stage = &p->stages[f->stage];
+	const struct catalog_model *m = catalog_at(s->catalog, p->model);
+	struct roster_donor *d = path_donor(s->roster, stage);
+	struct unit_span *spans = calloc(f->work.n_spans, sizeof *spans);
+	struct action *a = spans != NULL && d != NULL ? actions_add(q, ACTION_UNIT) : NULL;
+
+	if (a == NULL) {
+		free(spans);
+		free(payload);
+		flight_drop(s, f);
+		return false;
+	}
+	f->work.unit = f->unit = s->next_unit++;
+	f->work.assignment = stage->assignment;
+	f->work.model = m->id;
+	f->work.layer_first = stage->layers.first;
+	f->work.layer_last = stage->layers.last;
+	f->deadline_us = now_us + s->limits.unit_timeout_us;
+	d->last_unit = f->unit;
+	a->unit.donor = stage->donor;
+	a->unit.unit = as_sent(&f->work, spans, f->stage + 1 == p->n_stages);
+	binding_attach_closed(s, stage, &a->unit);
+	a->unit.payload = payload;
+	a->unit.payload_len = payload_len;
+	return true;
+}
+
+static struct flight *free_flight(struct scheduler *s)
+{
+	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+		if (s->flights[i].unit == 0)
+			return &s->flights[i];
+	}
+	return NULL;
+}
+
+/* How many tokens of a session to feed at once, so that its rows of logits stay within bounds. */
+static uint32_t chunk_for(const struct session *session, uint32_t room)
+{
+	size_t rows = LARGE_ROW / logit_row_bytes(session_top(session));
+	uint32_t chunk = room < PREFILL_CHUNK ? room : PREFILL_CHUNK;
+
+	if (session->r.top > 0 && rows < chunk)
+		chunk = rows > 0 ? (uint32_t)rows : 1;
+	return chunk;
+}
+
+/* Add a ready session's next tokens to a flight. False: it does not fit this flight. */
+static bool board(struct flight *f, struct session *session, uint32_t most_spans)
+{
+	struct msg_work_unit *u = &f->work;
+	uint32_t top = session_top(session);
+	bool alone = session->r.top > SAMPLER_CANDIDATES;
+
+	if (u->n_spans >= most_spans || u->n_tokens >= BATCH_TOKENS ||
+	    (u->n_spans > 0 && (alone || u->top > SAMPLER_CANDIDATES)))
+		return false;
+	f->sessions[u->n_spans] = session;
+	session_take_span(
+	    session, chunk_for(session, BATCH_TOKENS - u->n_tokens), &u->spans[u->n_spans]);
+	u->n_tokens += u->spans[u->n_spans].n_tokens;
+	u->n_logits += u->spans[u->n_spans].n_logits;
+	u->top = u->top > top ? u->top : top;
+	u->n_spans++;
+	return true;
+}
+
+static uint8_t *token_payload(const struct flight *f)
+{
+	uint8_t *payload = calloc(f->work.n_tokens, 4);
+	size_t at = 0;
+
+	for (size_t i = 0; payload != NULL && i < f->work.n_spans; i++) {
+		const struct unit_span *span = &f->work.spans[i];
+
+		payload_put_u32(
+		    payload + at * 4, f->sessions[i]->tokens + span->position, span->n_tokens);
+		at += span->n_tokens;
+	}
+	return payload;
+}
+
+/* One more flight on a path, from the sessions that are ready. False: none was made. */
+static bool take_off(
+    struct scheduler *s, uint32_t path, uint32_t most_spans, uint64_t now_us, struct actions *q)
+{
+	struct flight *f = free_flight(s);
+	uint8_t *payload;
+
+	if (f == NULL)
+		return false;
+	f->work.spans = calloc(most_spans, sizeof *f->work.spans);
+	f->sessions = calloc(most_spans, sizeof *f->sessions);
+	for (size_t i = 0; f->work.spans != NULL && f->sessions != NULL && i < s->n_sessions; i++) {
+		struct session *session = s->sessions[(s->turn + i) % s->n_sessions];
+
+		if (session->state == SESSION_READY && session->path == path &&
+		    !board(f, session, most_spans))
+			break;
+	}
+	if (f->work.n_spans == 0) {
+		flight_clear(s, f);
+		return false;
+	}
+	s->turn++;
+	f->path = path;
+	f->unit = s->next_unit; /* send_unit takes it */
+	s->paths[path].flights++;
+	payload = token_payload(f);
+	if (payload == NULL) {
+		flight_drop(s, f);
+		return false;
+	}
+	return send_unit(s, f, payload, (size_t)f->work.n_tokens * 4, now_us, q);
+}
+
+/*
+ * As many flights as stages, and one more to hide the way between them; the sessions are shared out
+ * so that each flight gets some.
+ */
+void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q)
+{
+	for (uint32_t i = 0; i < MAX_PATHS; i++) {
+		struct path *p = &s->paths[i];
+		uint32_t most;
+
+		if (p->n_stages == 0 || p->sessions == 0 || !path_alive(p, s->roster))
+			continue;
+		most = (p->sessions + p->n_stages - 1) / p->n_stages;
+		most = most < LIMIT_UNIT_SPANS ? most : LIMIT_UNIT_SPANS;
+		while (p->flights <= p->n_stages && take_off(s, i, most, now_us, q))
+			;
+	}
+}
+
+struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit)
+{
+	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+		struct flight *f = &s->flights[i];
+
+		if (unit != 0 && f->unit == unit &&
+		    s->paths[f->path].stages[f->stage].donor == donor)
+			return f;
+	}
+	return NULL;
+}
+
+static bool book(
+    struct scheduler *s, const struct flight *f, const struct msg_result *r, struct actions *q)
+{
+	const struct path *p = &s->paths[f->path];
+	const struct path_stage *stage = &p->stages[f->stage];
+	struct roster_donor *d = path_donor(s->roster, stage);
+	struct action *a = actions_add(q, ACTION_BOOK);
+
+	if (a == NULL)
+		return false;
+	a->book = (struct action_book){.donor = stage->donor,
+	    .model = p->model,
+	    .layers = stage->layers,
+	    .unit = f->unit,
+	    .tokens = f->work.n_tokens,
+	    .cost = r->cost,
+	    .result = r->payload_hash};
+	if (d != NULL) {
+		d->units++;
+		d->failures = 0;
+		(void)flop_add(d->cost, r->cost, &d->cost);
+		for (size_t i = 0; i < f->work.n_spans; i++) {
+			if (f->sessions[i] != NULL)
+				(void)session_share(
+				    f->sessions[i], &d->key, d->name, stage->layers);
+		}
+	}
+	return true;
+}
+
+static bool add_piece(struct session *session, const struct session_step *step,
+    const struct logit_rows *rows, struct actions *q)
+{
+	size_t row_bytes = logit_row_bytes(session->r.top);
+	struct action *a = actions_add(q, ACTION_PIECE);
+	struct action_piece *p;
+
+	if (a == NULL)
+		return false;
+	p = &a->piece;
+	p->session = session;
+	p->drew = step->drew;
+	p->token = step->token;
+	p->text_len = step->text_len;
+	p->text = step->text_len > 0 ? strndup(step->text, step->text_len) : NULL;
+	p->n_rows = step->n_rows;
+	p->rows_len = step->n_rows * row_bytes;
+	p->rows = p->rows_len > 0 ? malloc(p->rows_len) : NULL;
+	if ((step->text_len > 0 && p->text == NULL) || (p->rows_len > 0 && p->rows == NULL))
+		return false;
+	for (uint32_t i = 0; i < step->n_rows; i++)
+		memcpy(p->rows + i * row_bytes,
+		    rows->data + (step->rows_first + i) * logit_row_bytes(rows->top), row_bytes);
+	return true;
+}
+
+/* The last stage's rows, each to its session. */
+static void land(
+    struct scheduler *s, struct flight *f, struct span payload, uint64_t now_us, struct actions *q)
+{
+	const struct catalog_model *m = catalog_at(s->catalog, s->paths[f->path].model);
+	size_t row_bytes = logit_row_bytes(f->work.top);
+	const uint8_t *at = payload.data;
+
+	for (size_t i = 0; i < f->work.n_spans; i++) {
+		const struct unit_span *span = &f->work.spans[i];
+		struct logit_rows rows = {span->n_logits, f->work.top, at};
+		struct session *session = f->sessions[i];
+		struct session_step step;
+		int rc;
+
+		at += span->n_logits * row_bytes;
+		if (session == NULL)
+			continue;
+		rc = session_logits(session, span, &rows, m->tokenizer, now_us, &step);
+		if (rc == AYNI_OK && (step.drew || step.n_rows > 0 || step.text_len > 0) &&
+		    !add_piece(session, &step, &rows, q))
+			rc = AYNI_ERR_MEMORY;
+		if (rc == AYNI_OK && !step.finished)
+			continue;
+		binding_release(s, session);
+		binding_finish(s, session, rc == AYNI_OK ? step.reason : FINISH_FAILED,
+		    rc == AYNI_OK ? "" : "the pool is out of memory", q);
+	}
+	flight_clear(s, f);
+}
+
+enum refusal flight_result(struct scheduler *s, struct flight *f, const struct msg_result *r,
+    struct span payload, uint64_t now_us, struct actions *q, struct error *why)
+{
+	const struct path *p = &s->paths[f->path];
+	const struct model_sizes *sizes = &catalog_at(s->catalog, p->model)->sizes;
+	bool last = f->stage + 1 == p->n_stages;
+	struct unit_span spans[LIMIT_UNIT_SPANS];
+	struct msg_work_unit asked = as_sent(&f->work, spans, last);
+	enum refusal wrong = verifier_check(sizes, &asked, r, payload, why);
+	uint8_t *copy;
+
+	if (wrong != REFUSAL_NONE)
+		return wrong;
+	if (!book(s, f, r, q)) {
+		flight_drop(s, f);
+		return REFUSAL_NONE;
+	}
+	if (last) {
+		land(s, f, payload, now_us, q);
+		return REFUSAL_NONE;
+	}
+	f->stage++;
+	copy = malloc(payload.len);
+	if (copy == NULL) {
+		flight_drop(s, f);
+		return REFUSAL_NONE;
+	}
+	memcpy(copy, payload.data, payload.len);
+	(void)send_unit(s, f, copy, payload.len, now_us, q);
+	return REFUSAL_NONE;
+}

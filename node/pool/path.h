@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A path: donors whose layer ranges join end to end over a whole model. Sessions are bound to a
+ * path because their KV caches lie with its donors. Plain data and one search; no I/O.
+ */
+#ifndef AYNI_NODE_POOL_PATH_H
+#define AYNI_NODE_POOL_PATH_H
+
+#include "node/pool/roster.h"
+
+enum { PATH_MAX_STAGES = 256 };
+
+struct path_stage {
+	int donor;           /* slot */
+	uint64_t assignment; /* so that a slot taken by another donor is noticed */
+	struct layer_range layers;
+};
+
+struct path {
+	bool broken; /* a stage failed: no new work */
+	uint32_t model;
+	uint32_t n_stages; /* 0: free slot */
+	struct path_stage stages[PATH_MAX_STAGES];
+	uint32_t sessions, flights;
+};
+
+enum path_search {
+	PATH_FOUND,
+	PATH_FULL,   /* the model is covered, but its donors have no room for another session */
+	PATH_MISSING /* some layers are held by no ready donor */
+};
+
+/* The fewest stages; among those, donors with fewer sessions. */
+enum path_search path_find(struct roster *r, uint32_t model, uint32_t n_layers, struct path *out);
+/* Do all its donors still hold what they held, ready for work? */
+bool path_alive(const struct path *p, struct roster *r);
+bool path_equal(const struct path *a, const struct path *b);
+/* The donor of a stage, ready or leaving; NULL if it is gone or holds something else now. */
+struct roster_donor *path_donor(struct roster *r, const struct path_stage *s);
+
+#endif

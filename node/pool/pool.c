@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/pool_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "node/report.h"
+
+/* ---- actions ------------------------------------------------------------------------------ */
+
+static void book(struct pool *p, const struct action_book *a)
+{
+	const struct roster_donor *d = roster_get(p->roster, a->donor);
+	struct error err = {0};
+
+	if (d == NULL)
+		return;
+	if (books_add(p->books, a, &d->key, &catalog_at(p->catalog, a->model)->id, loop_wall_ms(),
+	        &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
+}
+
+/* In the order given; carrying one out may add more at the end. */
+static void carry_out(struct pool *p)
+{
+	for (size_t i = 0; i < p->actions.n; i++) {
+		struct action a = p->actions.list[i]; /* the list may move */
+
+		switch (a.kind) {
+		case ACTION_BOOK:
+			book(p, &a.book);
+			break;
+		case ACTION_PIECE:
+			member_send_piece(p, &a.piece);
+			break;
+		case ACTION_FINISH:
+			member_send_finish(p, &a.finish);
+			session_free(a.finish.session);
+			break;
+		case ACTION_UNIT:
+			donor_send_unit(p, &a.unit);
+			break;
+		}
+	}
+	actions_clear(&p->actions);
+}
+
+static void on_wake(void *context)
+{
+	pool_advance(context);
+}
+
+void pool_advance(struct pool *p)
+{
+	uint64_t next;
+
+	scheduler_run(p->scheduler, loop_now_us(), &p->actions);
+	carry_out(p);
+	next = scheduler_next_us(p->scheduler);
+	(void)loop_timer(p->loop, next, on_wake, p, NULL);
+}
+
+/* ---- time and signals --------------------------------------------------------------------- */
+
+static void send_heartbeats(struct pool *p)
+{
+	struct peer *peer, *next;
+	struct message m = {.type = MSG_HEARTBEAT};
+
+	m.heartbeat.echo_us = loop_now_us();
+	m.heartbeat.refusals = p->refused;
+	HASH_ITER(by_number, p->peers_by_number, peer, next)
+	{
+		if (peer->admitted)
+			(void)peer_send(p, peer, &m, (struct span){0}, 0);
+	}
+}
+
+static void drop_silent(struct pool *p)
+{
+	uint64_t patience = SILENT_HEARTBEATS * p->config->heartbeat_ms * 1000;
+	uint64_t now = loop_now_us();
+	struct peer *peer, *next;
+
+	HASH_ITER(by_number, p->peers_by_number, peer, next)
+	{
+		if (peer->heard_us + patience < now)
+			peer_drop(p, peer, "nothing was heard of it");
+	}
+}
+
+static void on_tick(void *context)
+{
+	struct pool *p = context;
+	struct error err = {0};
+
+	send_heartbeats(p);
+	drop_silent(p);
+	if (books_close_idle(p->books, loop_wall_ms() - WINDOW_IDLE_MS, &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
+	donors_place(p);
+	pool_advance(p);
+	(void)loop_timer(p->loop, loop_now_us() + p->config->heartbeat_ms * 1000, on_tick, p, NULL);
+}
+
+static void on_stop_time(void *context)
+{
+	struct pool *p = context;
+
+	if (books_open_acks(p->books) == 0 || loop_now_us() >= p->stop_at_us)
+		loop_stop(p->loop);
+	else
+		(void)loop_timer(p->loop, loop_now_us() + 20000, on_stop_time, p, NULL);
+}
+
+static void on_signal(void *context, int signal_number)
+{
+	struct pool *p = context;
+	struct error err = {0};
+	struct peer *peer, *next;
+
+	if (p->stop_at_us != 0) {
+		loop_stop(p->loop);
+		return;
+	}
+	report(REPORT_INFO, "stopping (%s)", strsignal(signal_number));
+	p->stop_at_us = loop_now_us() + STOP_WAIT_US;
+	HASH_ITER(by_number, p->peers_by_number, peer, next)
+	scheduler_cancel(p->scheduler, peer->number, NULL, &p->actions);
+	pool_advance(p);
+	if (books_close_idle(p->books, UINT64_MAX, &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
+	on_stop_time(p);
+}
+
+static void on_readable(void *context)
+{
+	(void)context; /* on_prepare takes what there is */
+}
+
+static bool on_prepare(void *context)
+{
+	peers_receive(context);
+	return false;
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static bool admit_key(void *context, const uint8_t curve_key[CURVE_KEY_BYTES])
+{
+	struct pool *p = context;
+
+	return !registry_curve_banned(p->registry, curve_key);
+}
+
+static int in_folder(const struct pool *p, const char *name, char path[CONFIG_PATH_BYTES + 16])
+{
+	return snprintf(path, CONFIG_PATH_BYTES + 16, "%s/%s", p->folder, name) > 0 ? AYNI_OK
+	                                                                            : AYNI_ERR_IO;
+}
+
+static int open_state(struct pool *p, struct error *err)
+{
+	char path[CONFIG_PATH_BYTES + 16];
+	int rc = AYNI_OK;
+
+	if (p->config->folder[0] != '\0')
+		memcpy(p->folder, p->config->folder, sizeof p->folder);
+	else
+		rc = config_folder("pool", p->folder, sizeof p->folder, err);
+	if (rc != AYNI_OK)
+		return rc;
+	(void)in_folder(p, "key", path);
+	if ((rc = identity_open(path, &p->identity, NULL, err)) != AYNI_OK)
+		return rc;
+	(void)in_folder(p, "pool.db", path);
+	if ((rc = db_open(path, DB_READ_WRITE, &p->db, err)) != AYNI_OK ||
+	    (rc = registry_new(p->db, &p->registry, err)) != AYNI_OK ||
+	    (rc = ledger_new(p->db, &p->ledger, err)) != AYNI_OK)
+		return rc;
+	return registry_assignments_end_all(p->registry, loop_wall_ms(), err);
+}
+
+static int open_models(struct pool *p, struct error *err)
+{
+	int rc = catalog_new(&p->catalog, err);
+
+	if (rc == AYNI_OK && p->config->n_models == 0)
+		rc = error_set(err, AYNI_ERR_ARGUMENT,
+		    "no model: put `model = FILE.gguf` into the configuration, or use --model "
+		    "FILE");
+	for (size_t i = 0; i < p->config->n_models && rc == AYNI_OK; i++) {
+		rc = catalog_add(
+		    p->catalog, p->config->models[i], p->identity, p->config->kv_tokens, err);
+		if (rc == AYNI_OK) {
+			const struct catalog_model *m = catalog_at(p->catalog, i);
+
+			report(REPORT_INFO, "serving %s: %u layers, context %u", m->name,
+			    m->sizes.n_layers, m->kv_tokens);
+			rc = registry_model_put(p->registry, &m->id, m->name,
+			    gguf_file_bytes(m->gguf), m->sizes.n_layers, loop_wall_ms(), err);
+		}
+	}
+	return rc;
+}
+
+static int open_machines(struct pool *p, struct error *err)
+{
+	struct scheduler_limits limits = {.max_sessions = (uint32_t)p->config->max_sessions,
+	    .max_waiting = (uint32_t)p->config->max_waiting,
+	    .wait_us = p->config->wait_s * 1000000,
+	    .unit_timeout_us = p->config->unit_timeout_ms * 1000,
+	    .first_unit = loop_wall_ms() * 1000};
+	int rc;
+
+	if ((rc = roster_new(&p->roster, err)) != AYNI_OK ||
+	    (rc = scheduler_new(p->catalog, p->roster, &limits, &p->scheduler, err)) != AYNI_OK)
+		return rc;
+	return books_new(p->identity, p->db, p->ledger, p->config->receipt_units,
+	    donor_send_receipt, p, &p->books, err);
+}
+
+/* For `ayni invite`, which runs beside the pool. */
+static int write_endpoint(const struct pool *p, struct error *err)
+{
+	char path[CONFIG_PATH_BYTES + 16];
+	const char *endpoint = transport_endpoint(p->transport);
+	FILE *f;
+
+	(void)in_folder(p, "endpoint", path);
+	f = fopen(path, "we");
+	if (f == NULL || fprintf(f, "%s\n", endpoint) < 0 || fclose(f) != 0)
+		return error_set(err, AYNI_ERR_IO, "%.150s: %s", path, strerror(errno));
+	return AYNI_OK;
+}
+
+static int open_loop(struct pool *p, struct error *err)
+{
+	static const int signals[] = {SIGINT, SIGTERM, 0};
+	char endpoint[CONFIG_TEXT_BYTES + 8];
+	int rc;
+
+	(void)snprintf(endpoint, sizeof endpoint, "tcp://%s", p->config->listen);
+	if ((rc = loop_new(&p->loop, err)) != AYNI_OK ||
+	    (rc = loop_signals(p->loop, signals, on_signal, p, err)) != AYNI_OK ||
+	    (rc = transport_listen(p->identity, endpoint, admit_key, p, &p->transport, err)) !=
+	        AYNI_OK ||
+	    (rc = write_endpoint(p, err)) != AYNI_OK ||
+	    (rc = loop_prepare(p->loop, on_prepare, p, err)) != AYNI_OK ||
+	    (rc = loop_watch(p->loop, transport_fd(p->transport), on_readable, p, err)) != AYNI_OK)
+		return rc;
+	if (transport_admission_fd(p->transport) >= 0)
+		rc = loop_watch(p->loop, transport_admission_fd(p->transport), on_readable, p, err);
+	return rc;
+}
+
+static void close_all(struct pool *p)
+{
+	transport_free(p->transport, 500);
+	peers_free(p);
+	actions_free(&p->actions);
+	scheduler_free(p->scheduler);
+	roster_free(p->roster);
+	books_free(p->books);
+	ledger_free(p->ledger);
+	registry_free(p->registry);
+	db_free(p->db);
+	catalog_free(p->catalog);
+	identity_free(p->identity);
+	loop_free(p->loop);
+}
+
+int pool_run(const struct pool_config *config, struct error *err)
+{
+	struct pool p = {.config = config, .next_peer = 1, .started_us = loop_now_us()};
+	int rc;
+
+	if ((rc = open_state(&p, err)) == AYNI_OK && (rc = open_models(&p, err)) == AYNI_OK &&
+	    (rc = open_machines(&p, err)) == AYNI_OK && (rc = open_loop(&p, err)) == AYNI_OK) {
+		report(REPORT_INFO, "listening on %s", transport_endpoint(p.transport));
+		on_tick(&p);
+		rc = loop_run(p.loop, err);
+	}
+	close_all(&p);
+	return rc;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the pool's loop share: pool.c (life), peers.c (connections), serve_donors.c,
+ * serve_members.c, status.c. Only these do I/O.
+ */
+#ifndef AYNI_NODE_POOL_POOL_INTERNAL_H
+#define AYNI_NODE_POOL_POOL_INTERNAL_H
+
+#include <uthash.h>
+
+#include "node/config.h"
+#include "node/loop.h"
+#include "node/pool/books.h"
+#include "node/pool/catalog.h"
+#include "node/pool/pool.h"
+#include "node/pool/roster.h"
+#include "node/pool/scheduler.h"
+#include "protocol/envelope.h"
+#include "protocol/transport.h"
+#include "storage/registry.h"
+
+enum {
+	MAX_PEERS = 16384,
+	SILENT_HEARTBEATS = 5, /* a peer not heard for so many is gone */
+	WINDOW_IDLE_MS = 2000, /* a window is closed after such a pause */
+	STOP_WAIT_US = 2000000 /* for countersignatures at the end */
+};
+
+/* A connection. */
+struct peer {
+	uint32_t number; /* never reused while the pool runs */
+	struct route route;
+	struct envelope_channel channel;
+	bool admitted;
+	enum peer_role role; /* once admitted */
+	int donor;           /* slot in the roster, or ROSTER_NONE */
+	uint64_t heard_us;
+	struct refusal_counts refused; /* messages of this peer */
+	UT_hash_handle by_route, by_number;
+};
+
+struct pool {
+	const struct pool_config *config;
+	char folder[CONFIG_PATH_BYTES];
+	struct identity *identity;
+	struct catalog *catalog;
+	struct db *db;
+	struct registry *registry;
+	struct ledger *ledger;
+	struct books *books;
+	struct roster *roster;
+	struct scheduler *scheduler;
+	struct transport *transport;
+	struct loop *loop;
+	struct actions actions;
+	struct peer *peers_by_route, *peers_by_number;
+	uint32_t next_peer;
+	uint64_t started_us, requests_done;
+	uint64_t stop_at_us; /* 0: running */
+	struct refusal_counts refused;
+};
+
+/* ---- peers.c ---- */
+/* Take what came in over the transport, until there is nothing more. */
+void peers_receive(struct pool *p);
+struct peer *peer_by_number(struct pool *p, uint32_t number);
+/* Sign and send; a peer that does not take it is dropped (then AYNI_ERR_IO). */
+int peer_send(
+    struct pool *p, struct peer *peer, struct message *m, struct span payload, uint64_t expires_ms);
+/* Count a refusal, and tell the peer. */
+void peer_refuse(struct pool *p, struct peer *peer, enum refusal reason, const char *text);
+/* The connection is of no more use; its donor or requests go with it. */
+void peer_drop(struct pool *p, struct peer *peer, const char *why);
+void peers_free(struct pool *p);
+
+/* ---- serve_donors.c ---- */
+int donor_join(struct pool *p, struct peer *peer, const char *name);
+void donor_gone(struct pool *p, struct peer *peer);
+void donor_message(struct pool *p, struct peer *peer, const struct message *m);
+void donor_send_unit(struct pool *p, const struct action_unit *a);
+void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt);
+/* Bring what donors hold closer to what they should. */
+void donors_place(struct pool *p);
+
+/* ---- serve_members.c ---- */
+void member_message(struct pool *p, struct peer *peer, const struct message *m);
+void member_send_piece(struct pool *p, const struct action_piece *a);
+void member_send_finish(struct pool *p, const struct action_finish *a);
+
+/* ---- status.c ---- */
+void status_send(struct pool *p, struct peer *peer);
+void receipts_send(struct pool *p, struct peer *peer, const struct msg_receipts_query *q);
+
+/* ---- pool.c ---- */
+/* After anything happened: let the scheduler run and carry out its actions. */
+void pool_advance(struct pool *p);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The donors that are connected, and where each stands:
+ *
+ *   JOINED --offer--> IDLE --assign--> FETCHING --progress--> LOADING --progress--> READY
+ *                      ^                   |                     |                   |
+ *                      +----- failed, or unassigned -------------+-------------------+
+ *   any state --leave--> LEAVING (finishes its units, gets no more)
+ *   any state --gone---> FREE    (the slot may be used again)
+ *
+ * A plain state machine: no I/O, no clock. A donor is named by its slot, stable while it is
+ * connected. One thread.
+ */
+#ifndef AYNI_NODE_POOL_ROSTER_H
+#define AYNI_NODE_POOL_ROSTER_H
+
+#include "protocol/message_types.h"
+
+enum {
+	ROSTER_MAX_DONORS = 4096,
+	ROSTER_NONE = -1,
+	ROSTER_MAX_FAILURES = 3 /* a donor with as many gets no more work until it joins again */
+};
+
+enum donor_state {
+	DONOR_FREE,
+	DONOR_JOINED,
+	DONOR_IDLE,
+	DONOR_FETCHING,
+	DONOR_LOADING,
+	DONOR_READY,
+	DONOR_LEAVING,
+	DONOR_STATE_END
+};
+
+struct donor_assignment {
+	uint64_t number; /* 0: none */
+	uint32_t model;  /* catalog index */
+	struct layer_range layers;
+	uint32_t max_sessions;
+};
+
+struct roster_donor {
+	enum donor_state state;
+	struct public_key key;
+	char name[TEXT_SHORT];
+	uint32_t peer; /* connection, as the pool's loop counts them */
+	struct msg_offer offer;
+	struct donor_assignment assignment;
+	uint32_t sessions;  /* bound to it now */
+	uint32_t failures;  /* assignments and units it did not do, since the last it did */
+	uint64_t last_unit; /* number of the last unit sent */
+	uint64_t units;     /* right results */
+	struct flop cost;
+	uint64_t heard_us;
+	uint64_t round_trip_us; /* 0: not measured yet */
+	struct refusal_counts refused_by_donor;
+};
+
+struct roster;
+
+int roster_new(struct roster **out, struct error *err);
+void roster_free(struct roster *r);
+
+/* AYNI_ERR_LIMIT if the roster is full, AYNI_ERR_EXISTS (with its slot) if this key is here
+ * already. */
+int roster_join(struct roster *r, const struct public_key *key, const char *name, uint32_t peer,
+    uint64_t now_us, int *slot);
+/* NULL for a slot that is free or out of range. */
+struct roster_donor *roster_get(struct roster *r, int slot);
+int roster_slots(const struct roster *r); /* slots are below this */
+
+/* The events. AYNI_ERR_STATE if the donor's state does not allow it (nothing changed). */
+int roster_offer(struct roster *r, int slot, const struct msg_offer *offer);
+int roster_assign(struct roster *r, int slot, const struct donor_assignment *a);
+int roster_progress(
+    struct roster *r, int slot, uint64_t assignment, enum assignment_progress progress);
+int roster_unassign(struct roster *r, int slot);
+int roster_leave(struct roster *r, int slot);
+void roster_remove(struct roster *r, int slot);
+
+/* A donor not heard since before_us, or ROSTER_NONE. */
+int roster_silent(const struct roster *r, uint64_t before_us);
+const char *donor_state_name(enum donor_state s);
+/* Each donor's fields agree with its state; asserts after every event. */
+void roster_check(const struct roster *r);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/scheduler_internal.h"
+
+#include <stdlib.h>
+
+int scheduler_new(const struct catalog *c, struct roster *r, const struct scheduler_limits *limits,
+    struct scheduler **out, struct error *err)
+{
+	struct scheduler *s = calloc(1, sizeof *s);
+	size_t most = (size_t)limits->max_sessions + limits->max_waiting;
+
+	if (s != NULL)
+		s->sessions = calloc(most, sizeof *s->sessions);
+	if (s == NULL || s->sessions == NULL) {
+		free(s);
+		return error_set(err, AYNI_ERR_MEMORY, "scheduler: out of memory");
+	}
+	s->catalog = c;
+	s->roster = r;
+	s->limits = *limits;
+	s->next_unit = limits->first_unit;
+	*out = s;
+	return AYNI_OK;
+}
+
+void scheduler_free(struct scheduler *s)
+{
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < MAX_FLIGHTS; i++)
+		flight_clear(s, &s->flights[i]);
+	for (size_t i = 0; i < s->n_sessions; i++)
+		session_free(s->sessions[i]);
+	free(s->sessions);
+	free(s);
+}
+
+int scheduler_submit(
+    struct scheduler *s, const struct session_request *r, uint64_t now_us, struct error *err)
+{
+	const struct catalog_model *m = catalog_at(s->catalog, r->model);
+	struct session *session;
+	int rc = AYNI_OK;
+
+	if (s->n_sessions == (size_t)s->limits.max_sessions + s->limits.max_waiting)
+		rc = error_set(err, AYNI_ERR_LIMIT, "the pool is full; try again later");
+	else if (r->n_tokens == 0)
+		rc = error_set(err, AYNI_ERR_ARGUMENT, "the prompt is empty");
+	else if (r->n_tokens >= r->kv_tokens)
+		rc = error_set(err, AYNI_ERR_ARGUMENT,
+		    "the prompt has %u tokens; at most %u fit into the context here", r->n_tokens,
+		    r->kv_tokens - 1);
+	if (rc != AYNI_OK) {
+		free(r->tokens);
+		return rc;
+	}
+	rc = session_new(r, m->tokenizer, now_us, &session, err);
+	if (rc == AYNI_OK)
+		s->sessions[s->n_sessions++] = session;
+	return rc;
+}
+
+void scheduler_cancel(
+    struct scheduler *s, uint32_t peer, const uint64_t *request, struct actions *q)
+{
+	for (size_t i = s->n_sessions; i-- > 0;) {
+		struct session *session = s->sessions[i];
+
+		if (session->r.peer != peer || (request != NULL && session->r.request != *request))
+			continue;
+		if (session_is_bound(session))
+			binding_release(s, session);
+		binding_finish(s, session, FINISH_CANCELLED, "", q);
+	}
+}
+
+/* The stage's donor did not do its part: no more work over this path. */
+static void give_up(struct scheduler *s, struct flight *f, uint32_t strikes)
+{
+	struct path *p = &s->paths[f->path];
+	struct roster_donor *d = path_donor(s->roster, &p->stages[f->stage]);
+
+	if (d != NULL)
+		d->failures += strikes;
+	p->broken = true;
+	flight_drop(s, f);
+}
+
+enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_result *r,
+    struct span payload, uint64_t now_us, struct actions *q, struct error *why)
+{
+	struct flight *f = flight_find(s, donor, r->unit);
+	enum refusal wrong;
+
+	if (f == NULL) {
+		(void)error_set(why, AYNI_ERR_STATE, "no such unit is out");
+		return REFUSAL_REPLAY;
+	}
+	wrong = flight_result(s, f, r, payload, now_us, q, why);
+	if (wrong != REFUSAL_NONE)
+		give_up(s, f, ROSTER_MAX_FAILURES);
+	return wrong;
+}
+
+/* The numbers overflow: another donor would come to the same result. */
+static void fail_sessions(struct scheduler *s, struct flight *f, struct actions *q)
+{
+	for (size_t i = 0; i < f->work.n_spans; i++) {
+		struct session *session = f->sessions[i];
+
+		if (session == NULL)
+			continue;
+		binding_release(s, session);
+		binding_finish(s, session, FINISH_FAILED,
+		    "the model gave numbers that are not finite for this prompt", q);
+	}
+	flight_clear(s, f);
+}
+
+void scheduler_unit_failed(
+    struct scheduler *s, int donor, const struct msg_unit_failed *u, struct actions *q)
+{
+	struct flight *f = flight_find(s, donor, u->unit);
+
+	if (f == NULL)
+		return;
+	switch (u->reason) {
+	case REFUSAL_NUMERIC:
+		fail_sessions(s, f, q);
+		break;
+	case REFUSAL_SESSION: /* it can go on after a replay */
+	case REFUSAL_BUSY:
+	case REFUSAL_EXPIRED:
+		flight_drop(s, f);
+		break;
+	case REFUSAL_LEAVING:
+		give_up(s, f, 0);
+		break;
+	default: /* the other reasons say that unit and donor do not fit each other */
+		give_up(s, f, 1);
+		break;
+	}
+}
+
+static void reap(struct scheduler *s, uint64_t now_us)
+{
+	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+		struct flight *f = &s->flights[i];
+
+		if (f->unit == 0)
+			continue;
+		if (path_donor(s->roster, &s->paths[f->path].stages[f->stage]) == NULL ||
+		    now_us >= f->deadline_us)
+			give_up(s, f, 1);
+	}
+	for (size_t i = 0; i < s->n_sessions; i++) {
+		struct session *session = s->sessions[i];
+
+		if (session->state == SESSION_READY &&
+		    !path_alive(&s->paths[session->path], s->roster))
+			binding_rewind(s, session);
+	}
+	for (size_t i = 0; i < MAX_PATHS; i++) {
+		if (s->paths[i].sessions == 0 && s->paths[i].flights == 0)
+			s->paths[i].n_stages = 0;
+	}
+}
+
+void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q)
+{
+	reap(s, now_us);
+	binding_run(s, now_us, q);
+	flights_run(s, now_us, q);
+	scheduler_check(s);
+}
+
+uint64_t scheduler_next_us(const struct scheduler *s)
+{
+	uint64_t next = 0;
+
+	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+		if (s->flights[i].unit != 0 && (next == 0 || s->flights[i].deadline_us < next))
+			next = s->flights[i].deadline_us;
+	}
+	for (size_t i = 0; i < s->n_sessions; i++) {
+		uint64_t at = s->sessions[i]->wait_until_us;
+
+		if (at != 0 && (next == 0 || at < next))
+			next = at;
+	}
+	return next;
+}
+
+void scheduler_count(const struct scheduler *s, uint32_t model, struct scheduler_counts *out)
+{
+	*out = (struct scheduler_counts){0};
+	for (size_t i = 0; i < s->n_sessions; i++) {
+		if (s->sessions[i]->r.model != model)
+			continue;
+		out->sessions++;
+		out->waiting += s->sessions[i]->state == SESSION_WAITING;
+	}
+	for (size_t i = 0; i < MAX_FLIGHTS; i++)
+		out->units_out += s->flights[i].unit != 0;
+}
+
+uint32_t scheduler_units_at(const struct scheduler *s, int donor)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+		const struct flight *f = &s->flights[i];
+
+		n += f->unit != 0 && s->paths[f->path].stages[f->stage].donor == donor;
+	}
+	return n;
+}
+
+void scheduler_check(const struct scheduler *s)
+{
+	uint32_t sessions[MAX_PATHS] = {0}, flights[MAX_PATHS] = {0};
+	size_t bound = 0, flying = 0, aboard = 0;
+
+	for (size_t i = 0; i < s->n_sessions; i++) {
+		const struct session *session = s->sessions[i];
+
+		flying += session->state == SESSION_FLYING;
+		if (session_is_bound(session)) {
+			bound++;
+			sessions[session->path]++;
+		}
+	}
+	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+		const struct flight *f = &s->flights[i];
+
+		if (f->unit == 0)
+			continue;
+		flights[f->path]++;
+		for (size_t k = 0; k < f->work.n_spans; k++)
+			aboard += f->sessions[k] != NULL;
+	}
+	assert(bound == s->bound && bound <= s->limits.max_sessions && flying == aboard);
+	for (size_t i = 0; i < MAX_PATHS; i++)
+		assert(s->paths[i].sessions == sessions[i] && s->paths[i].flights == flights[i]);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moves sessions through donors: binds waiting sessions to paths, gathers what is ready into work
+ * units, hands each result on to the next stage, and lets sessions draw their tokens at the last.
+ *
+ * A *flight* is one batch of spans on its way along a path; several are in the air, so that no
+ * stage waits while another computes. When a donor is lost, its flights are dropped and the
+ * sessions rewound: they are replayed elsewhere, and the stream of tokens stays the same.
+ *
+ * A plain state machine: events and times in, actions out. Borrows the catalog and the roster. One
+ * thread.
+ */
+#ifndef AYNI_NODE_POOL_SCHEDULER_H
+#define AYNI_NODE_POOL_SCHEDULER_H
+
+#include "node/pool/action.h"
+#include "node/pool/catalog.h"
+#include "node/pool/path.h"
+
+struct scheduler;
+
+struct scheduler_limits {
+	uint32_t max_sessions; /* bound to paths at once */
+	uint32_t max_waiting;  /* beyond these */
+	uint64_t wait_us;      /* for layers that no donor holds */
+	uint64_t unit_timeout_us;
+	uint64_t first_unit; /* numbers of units go on from here */
+};
+
+int scheduler_new(const struct catalog *c, struct roster *r, const struct scheduler_limits *limits,
+    struct scheduler **out, struct error *err);
+void scheduler_free(struct scheduler *s);
+
+/*
+ * A new request. Takes r->tokens over, also on failure: AYNI_ERR_LIMIT if the pool is full,
+ * AYNI_ERR_ARGUMENT for a prompt that is empty or does not fit the context.
+ */
+int scheduler_submit(
+    struct scheduler *s, const struct session_request *r, uint64_t now_us, struct error *err);
+/* The member cancelled, or is gone (request NULL: all of its requests). FINISH actions follow. */
+void scheduler_cancel(
+    struct scheduler *s, uint32_t peer, const uint64_t *request, struct actions *q);
+
+/*
+ * A donor's result. REFUSAL_NONE: taken. REFUSAL_REPLAY: no such unit is out (late, or twice).
+ * Otherwise it was wrong; its sessions are rewound and the path is given up.
+ */
+enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_result *r,
+    struct span payload, uint64_t now_us, struct actions *q, struct error *why);
+/* A donor says that a unit gave no result. */
+void scheduler_unit_failed(
+    struct scheduler *s, int donor, const struct msg_unit_failed *u, struct actions *q);
+
+/* After every event, and when scheduler_next_us says so: bind, time out, send. */
+void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q);
+uint64_t scheduler_next_us(const struct scheduler *s); /* 0: no need */
+
+struct scheduler_counts {
+	uint32_t sessions, waiting; /* of a model */
+	uint32_t units_out;         /* of all */
+};
+void scheduler_count(const struct scheduler *s, uint32_t model, struct scheduler_counts *out);
+/* Units out at a donor: it may still answer them while it leaves. */
+uint32_t scheduler_units_at(const struct scheduler *s, int donor);
+void scheduler_check(const struct scheduler *s); /* invariants */
+
+#endif

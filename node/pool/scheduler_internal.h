@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the scheduler share; see scheduler.h. */
+#ifndef AYNI_NODE_POOL_SCHEDULER_INTERNAL_H
+#define AYNI_NODE_POOL_SCHEDULER_INTERNAL_H
+
+#include "node/pool/scheduler.h"
+
+enum {
+	MAX_PATHS = 256,
+	MAX_FLIGHTS = 1024,
+	PREFILL_CHUNK = 128, /* tokens of one session in a unit */
+	BATCH_TOKENS = 256,  /* tokens of all sessions in a unit */
+	LARGE_ROW = 8 << 20, /* bytes of logits a unit may ask for */
+	MAX_CLOSED_A_UNIT = 1024,
+	MAX_CLOSED = 1 << 16,
+	MAX_REPLAYS = 32 /* of one session */
+};
+
+struct flight {
+	uint64_t unit; /* number of the unit now out; 0: free slot */
+	uint32_t path, stage;
+	uint64_t deadline_us;
+	struct msg_work_unit work; /* owns spans */
+	struct session **sessions; /* [work.n_spans]; an entry is NULL once its session ended */
+};
+
+struct closed {
+	struct path_stage at;
+	uint64_t session;
+};
+
+struct scheduler {
+	const struct catalog *catalog;
+	struct roster *roster;
+	struct scheduler_limits limits;
+	uint64_t next_unit;
+	size_t n_sessions, bound;
+	size_t turn;               /* session that is asked first, so that all are served */
+	struct session **sessions; /* [max_sessions + max_waiting], in order of arrival */
+	struct path paths[MAX_PATHS];
+	struct flight flights[MAX_FLIGHTS];
+	size_t n_closed;
+	struct closed closed[MAX_CLOSED]; /* not yet told to their donors */
+};
+
+/* binding.c: sessions and the paths they are bound to */
+bool session_is_bound(const struct session *s);
+void binding_release(struct scheduler *s, struct session *session);
+void binding_rewind(struct scheduler *s, struct session *session);
+void binding_finish(struct scheduler *s, struct session *session, enum finish_reason reason,
+    const char *text, struct actions *q);
+void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q);
+/* Move the sessions that are closed at a stage into the unit that goes there. */
+void binding_attach_closed(struct scheduler *s, const struct path_stage *at, struct action_unit *a);
+
+/* flights.c: batches on their way */
+void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q);
+struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit);
+enum refusal flight_result(struct scheduler *s, struct flight *f, const struct msg_result *r,
+    struct span payload, uint64_t now_us, struct actions *q, struct error *why);
+/* Its sessions are replayed elsewhere. */
+void flight_drop(struct scheduler *s, struct flight *f);
+void flight_clear(struct scheduler *s, struct flight *f);
+
+#endif

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/pool_internal.h"
+
+#include <stdlib.h>
+
+#include "compute/kv.h"
+#include "node/pool/placement.h"
+#include "node/report.h"
+
+static struct roster_donor *donor_of(struct pool *p, const struct peer *peer)
+{
+	return roster_get(p->roster, peer->donor);
+}
+
+static struct peer *peer_of(struct pool *p, int donor)
+{
+	const struct roster_donor *d = roster_get(p->roster, donor);
+
+	return d != NULL ? peer_by_number(p, d->peer) : NULL;
+}
+
+int donor_join(struct pool *p, struct peer *peer, const char *name)
+{
+	struct error err = {0};
+	uint64_t now = loop_now_us();
+	int slot;
+	int rc = roster_join(p->roster, &peer->channel.peer, name, peer->number, now, &slot);
+
+	if (rc == AYNI_ERR_EXISTS) { /* it came back before its old connection was missed */
+		struct peer *old = peer_of(p, slot);
+
+		if (old != NULL)
+			peer_drop(p, old, "the donor connected again");
+		else
+			roster_remove(p->roster, slot);
+		rc = roster_join(p->roster, &peer->channel.peer, name, peer->number, now, &slot);
+	}
+	if (rc != AYNI_OK) {
+		peer_refuse(p, peer, REFUSAL_BUSY, "the pool has no room for another donor");
+		return rc;
+	}
+	peer->donor = slot;
+	report(REPORT_INFO, "donor %s joined", name[0] != '\0' ? name : "(no name)");
+	if (books_remind(p->books, slot, &peer->channel.peer, &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
+	return AYNI_OK;
+}
+
+static void end_assignment(struct pool *p, const struct roster_donor *d)
+{
+	struct error err = {0};
+
+	if (d->assignment.number != 0 && registry_assignment_end(p->registry, d->assignment.number,
+	                                     loop_wall_ms(), &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
+}
+
+static void close_window(struct pool *p, int donor)
+{
+	struct error err = {0};
+
+	if (books_close(p->books, donor, &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
+}
+
+void donor_gone(struct pool *p, struct peer *peer)
+{
+	int slot = peer->donor;
+	struct roster_donor *d = donor_of(p, peer);
+
+	if (d == NULL)
+		return;
+	peer->donor = ROSTER_NONE; /* receipts of the last window wait for its return */
+	close_window(p, slot);
+	end_assignment(p, d);
+	report(REPORT_INFO, "donor %s is gone", d->name);
+	roster_remove(p->roster, slot);
+}
+
+/* ---- placement ---------------------------------------------------------------------------- */
+
+static bool assign(struct pool *p, const struct placement_change *change)
+{
+	const struct catalog_model *m = catalog_at(p->catalog, change->model);
+	struct roster_donor *d = roster_get(p->roster, (int)change->donor);
+	struct donor_assignment a = {
+	    .model = change->model, .layers = change->layers, .max_sessions = change->max_sessions};
+	struct message out = {.type = MSG_ASSIGNMENT};
+	struct error err = {0};
+
+	if (registry_assignment_add(p->registry, &d->key, &m->id, a.layers.first, a.layers.last,
+	        loop_wall_ms(), &a.number, &err) != AYNI_OK) {
+		report(REPORT_ERROR, "%s", err.text);
+		return false;
+	}
+	if (roster_assign(p->roster, (int)change->donor, &a) != AYNI_OK)
+		return false;
+	out.assignment = (struct msg_assignment){.assignment = a.number,
+	    .model = m->id,
+	    .layer_first = a.layers.first,
+	    .layer_last = a.layers.last,
+	    .kv_tokens = m->kv_tokens,
+	    .max_sessions = a.max_sessions};
+	report(REPORT_INFO, "layers %u to %u of %s go to donor %s", a.layers.first,
+	    a.layers.last - 1, m->name, d->name);
+	return peer_send(p, peer_of(p, (int)change->donor), &out, (struct span){0}, 0) == AYNI_OK;
+}
+
+static void unassign(struct pool *p, int donor)
+{
+	struct roster_donor *d = roster_get(p->roster, donor);
+	struct message out = {.type = MSG_UNASSIGN};
+
+	out.unassign.assignment = d->assignment.number;
+	close_window(p, donor);
+	end_assignment(p, d);
+	(void)roster_unassign(p->roster, donor);
+	(void)peer_send(p, peer_of(p, donor), &out, (struct span){0}, 0);
+}
+
+static bool holds_layers(const struct roster_donor *d)
+{
+	return d->state == DONOR_FETCHING || d->state == DONOR_LOADING || d->state == DONOR_READY;
+}
+
+static void unassign_failing(struct pool *p)
+{
+	for (int i = 0; i < roster_slots(p->roster); i++) {
+		struct roster_donor *d = roster_get(p->roster, i);
+
+		if (d == NULL || d->failures < ROSTER_MAX_FAILURES || !holds_layers(d))
+			continue;
+		report(REPORT_WARNING, "donor %s failed %u times: it gets no more work", d->name,
+		    d->failures);
+		unassign(p, i);
+	}
+}
+
+static size_t describe_donors(struct pool *p, struct placement_donor *donors)
+{
+	size_t n = (size_t)roster_slots(p->roster);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct roster_donor *d = roster_get(p->roster, (int)i);
+		struct placement_donor *out = &donors[i];
+
+		*out = (struct placement_donor){.model = PLACEMENT_NO_MODEL};
+		if (d == NULL || (d->state != DONOR_IDLE && !holds_layers(d)))
+			continue;
+		out->usable = d->failures < ROSTER_MAX_FAILURES;
+		out->memory_bytes = d->offer.memory_bytes;
+		out->max_layers = d->offer.max_layers;
+		if (holds_layers(d)) {
+			out->model = d->assignment.model;
+			out->layers = d->assignment.layers;
+		}
+	}
+	return n;
+}
+
+static size_t describe_models(const struct pool *p, struct placement_model *models)
+{
+	size_t n = catalog_size(p->catalog);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct catalog_model *m = catalog_at(p->catalog, i);
+
+		models[i] = (struct placement_model){.n_layers = m->sizes.n_layers,
+		    .layer_bytes = m->layer_bytes,
+		    .first_bytes = m->first_bytes,
+		    .last_bytes = m->last_bytes,
+		    .kv_layer_bytes = kv_bytes_per_token(&m->sizes, 1) * m->kv_tokens};
+	}
+	return n;
+}
+
+void donors_place(struct pool *p)
+{
+	struct placement_donor *donors = calloc(ROSTER_MAX_DONORS, sizeof *donors);
+	struct placement_model models[CONFIG_MAX_MODELS];
+	struct placement_change change;
+	size_t n_models = describe_models(p, models);
+	bool more = donors != NULL && p->stop_at_us == 0;
+
+	unassign_failing(p);
+	while (
+	    more && placement_next(donors, describe_donors(p, donors), models, n_models,
+	                (uint32_t)p->config->stages, (uint32_t)p->config->max_sessions, &change)) {
+		if (change.unassign)
+			unassign(p, (int)change.donor);
+		else
+			more = assign(p, &change);
+	}
+	free(donors);
+}
+
+/* ---- messages of a donor ------------------------------------------------------------------ */
+
+static void on_offer(struct pool *p, struct peer *peer, const struct msg_offer *offer)
+{
+	(void)roster_offer(p->roster, peer->donor, offer);
+	donors_place(p);
+}
+
+static void on_progress(struct pool *p, struct peer *peer, const struct msg_assignment_state *s)
+{
+	struct roster_donor *d = donor_of(p, peer);
+	struct donor_assignment before = d->assignment;
+
+	if (s->assignment != before.number)
+		return; /* about one that was taken back meanwhile */
+	if (s->state == PROGRESS_FAILED) {
+		report(REPORT_WARNING, "donor %s cannot hold its layers: %s", d->name, s->text);
+		close_window(p, peer->donor);
+		end_assignment(p, d);
+	}
+	if (roster_progress(p->roster, peer->donor, s->assignment, s->state) != AYNI_OK)
+		return;
+	if (s->state == PROGRESS_READY)
+		report(REPORT_INFO, "donor %s has layers %u to %u of %s", d->name,
+		    before.layers.first, before.layers.last - 1,
+		    catalog_at(p->catalog, before.model)->name);
+	if (s->state == PROGRESS_FAILED)
+		donors_place(p);
+}
+
+static void on_blob_request(struct pool *p, struct peer *peer, const struct msg_blob_request *q)
+{
+	uint32_t number = peer->number;
+
+	for (size_t i = 0; i < q->n_hashes; i++) {
+		struct message m = {.type = MSG_BLOB};
+		struct span content = {0};
+
+		m.blob.hash = q->hashes[i];
+		m.blob.found = catalog_blob(p->catalog, &q->hashes[i], &content);
+		peer = peer_by_number(p, number);
+		if (peer == NULL || peer_send(p, peer, &m, content, 0) != AYNI_OK)
+			return;
+	}
+}
+
+static void on_result(struct pool *p, struct peer *peer, const struct message *m)
+{
+	struct error why = {0};
+	enum refusal wrong = scheduler_result(
+	    p->scheduler, peer->donor, &m->result, m->payload, loop_now_us(), &p->actions, &why);
+
+	if (wrong != REFUSAL_NONE)
+		peer_refuse(p, peer, wrong, why.text);
+}
+
+static void on_heartbeat(struct roster_donor *d, const struct msg_heartbeat *h)
+{
+	uint64_t now = loop_now_us();
+
+	d->refused_by_donor = h->refusals;
+	if (h->echo_us != 0 && h->echo_us <= now)
+		d->round_trip_us = now - h->echo_us;
+}
+
+static void on_leave(struct pool *p, struct peer *peer)
+{
+	if (roster_leave(p->roster, peer->donor) != AYNI_OK)
+		return;
+	report(REPORT_INFO, "donor %s leaves", donor_of(p, peer)->name);
+	donors_place(p);
+}
+
+/* A donor that is leaving waits for the receipt of its last work. */
+static void settle_leaving(struct pool *p, struct peer *peer)
+{
+	const struct roster_donor *d = donor_of(p, peer);
+
+	if (d != NULL && d->state == DONOR_LEAVING &&
+	    scheduler_units_at(p->scheduler, peer->donor) == 0)
+		close_window(p, peer->donor);
+}
+
+static void on_receipt_ack(struct pool *p, struct peer *peer, const struct msg_receipt_ack *ack)
+{
+	struct error err = {0};
+	int rc = books_countersign(p->books, &peer->channel.peer, ack, &err);
+
+	if (rc != AYNI_OK)
+		peer_refuse(p, peer, rc == AYNI_ERR_SIGNATURE ? REFUSAL_SIGNATURE : REFUSAL_BOUNDS,
+		    err.text);
+}
+
+void donor_message(struct pool *p, struct peer *peer, const struct message *m)
+{
+	struct roster_donor *d = donor_of(p, peer);
+	uint32_t number = peer->number;
+
+	if (d == NULL) {
+		peer_refuse(p, peer, REFUSAL_TYPE, "say Hello first");
+		return;
+	}
+	d->heard_us = loop_now_us();
+	switch (m->type) {
+	case MSG_OFFER:
+		on_offer(p, peer, &m->offer);
+		break;
+	case MSG_ASSIGNMENT_STATE:
+		on_progress(p, peer, &m->assignment_state);
+		break;
+	case MSG_BLOB_REQUEST:
+		on_blob_request(p, peer, &m->blob_request);
+		break;
+	case MSG_RESULT:
+		on_result(p, peer, m);
+		break;
+	case MSG_UNIT_FAILED:
+		scheduler_unit_failed(p->scheduler, peer->donor, &m->unit_failed, &p->actions);
+		break;
+	case MSG_HEARTBEAT:
+		on_heartbeat(d, &m->heartbeat);
+		break;
+	case MSG_LEAVE:
+		on_leave(p, peer);
+		break;
+	case MSG_RECEIPT_ACK:
+		on_receipt_ack(p, peer, &m->receipt_ack);
+		break;
+	default:
+		peer_refuse(p, peer, REFUSAL_TYPE, "not a message for a donor to send");
+		break;
+	}
+	pool_advance(p);
+	peer = peer_by_number(p, number);
+	if (peer != NULL)
+		settle_leaving(p, peer);
+}
+
+void donor_send_unit(struct pool *p, const struct action_unit *a)
+{
+	struct peer *peer = peer_of(p, a->donor);
+	struct message m = {.type = MSG_WORK_UNIT};
+
+	if (peer == NULL)
+		return; /* gone meanwhile: the scheduler drops the flight */
+	m.work_unit = a->unit;
+	(void)peer_send(p, peer, &m, (struct span){a->payload, a->payload_len},
+	    loop_wall_ms() + p->config->unit_timeout_ms);
+}
+
+void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt)
+{
+	struct pool *p = pool;
+	struct peer *peer = peer_of(p, donor);
+	struct message m = {.type = MSG_RECEIPT};
+
+	if (peer == NULL || peer->donor == ROSTER_NONE)
+		return; /* it is reminded when it joins again */
+	m.receipt = *receipt;
+	(void)peer_send(p, peer, &m, (struct span){0}, 0);
+}

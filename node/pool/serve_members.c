@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/pool_internal.h"
+
+#include <stdlib.h>
+
+#include "node/report.h"
+
+static void send_finished(struct pool *p, struct peer *peer, struct msg_finished *f)
+{
+	struct message m = {.type = MSG_FINISHED};
+
+	m.finished = *f;
+	(void)peer_send(p, peer, &m, (struct span){0}, 0);
+}
+
+static void refuse_request(struct pool *p, struct peer *peer, uint64_t request, const char *text)
+{
+	struct msg_finished f = {.request = request, .reason = FINISH_FAILED};
+
+	(void)snprintf(f.text, sizeof f.text, "%s", text);
+	send_finished(p, peer, &f);
+}
+
+/* ---- prompts to tokens -------------------------------------------------------------------- */
+
+static char *spelling(const struct tokenizer *t, uint32_t id)
+{
+	struct span s = tokenizer_spelling(t, id);
+
+	return strndup(s.data != NULL ? (const char *)s.data : "", s.len);
+}
+
+static int render_turns(const struct catalog_model *m, const struct msg_generate *g, char **text,
+    size_t *len, struct error *err)
+{
+	struct chat_message *messages = calloc(g->n_turns, sizeof *messages);
+	char *bos = spelling(m->tokenizer, tokenizer_bos(m->tokenizer));
+	char *eos = spelling(m->tokenizer, tokenizer_eos(m->tokenizer));
+	int rc;
+
+	for (size_t i = 0; messages != NULL && i < g->n_turns; i++)
+		messages[i] = (struct chat_message){g->turns[i].role, g->turns[i].content};
+	if (messages == NULL || bos == NULL || eos == NULL)
+		rc = error_set(err, AYNI_ERR_MEMORY, "the pool is out of memory");
+	else if (m->chat_template == NULL)
+		rc = error_set(err, AYNI_ERR_UNSUPPORTED,
+		    "%.60s has no chat template: send a prompt instead of messages", m->name);
+	else
+		rc = template_render_chat(
+		    m->chat_template, messages, g->n_turns, true, bos, eos, text, len, err);
+	free(messages);
+	free(bos);
+	free(eos);
+	return rc;
+}
+
+/* A template writes BOS itself, if it wants it. */
+static int encode_turns(const struct catalog_model *m, const struct msg_generate *g, uint32_t **ids,
+    size_t *n, struct error *err)
+{
+	struct span bos = tokenizer_spelling(m->tokenizer, tokenizer_bos(m->tokenizer));
+	unsigned flags = TOKENIZER_SPECIAL;
+	char *text = NULL;
+	size_t len = 0;
+	int rc = render_turns(m, g, &text, &len, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	if (tokenizer_adds_bos(m->tokenizer) &&
+	    !(bos.len > 0 && len >= bos.len && memcmp(text, bos.data, bos.len) == 0))
+		flags |= TOKENIZER_BOS;
+	rc = tokenizer_encode(m->tokenizer, text, len, flags, ids, n, err);
+	free(text);
+	return rc;
+}
+
+static int copy_tokens(const struct catalog_model *m, const struct msg_generate *g, uint32_t **ids,
+    size_t *n, struct error *err)
+{
+	for (size_t i = 0; i < g->n_tokens; i++) {
+		if (g->tokens[i] >= m->sizes.n_vocabulary)
+			return error_set(err, AYNI_ERR_ARGUMENT, "token %u is not below %u",
+			    g->tokens[i], m->sizes.n_vocabulary);
+	}
+	*ids = reallocarray(NULL, g->n_tokens, sizeof **ids);
+	if (*ids == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "the pool is out of memory");
+	memcpy(*ids, g->tokens, g->n_tokens * sizeof **ids);
+	*n = g->n_tokens;
+	return AYNI_OK;
+}
+
+static int prompt_tokens(const struct catalog_model *m, const struct msg_generate *g,
+    uint32_t **ids, size_t *n, struct error *err)
+{
+	if (g->n_turns > 0)
+		return encode_turns(m, g, ids, n, err);
+	if (g->n_tokens > 0)
+		return copy_tokens(m, g, ids, n, err);
+	return tokenizer_encode(m->tokenizer, g->prompt, strlen(g->prompt),
+	    tokenizer_adds_bos(m->tokenizer) ? TOKENIZER_BOS : 0, ids, n, err);
+}
+
+/* ---- requests ----------------------------------------------------------------------------- */
+
+static struct sampler_settings settings_of(const struct sampling *s)
+{
+	return (struct sampler_settings){.temperature = s->temperature,
+	    .top_k = s->top_k,
+	    .top_p = s->top_p,
+	    .min_p = s->min_p,
+	    .repeat_penalty = s->repeat_penalty,
+	    .repeat_last_n = s->repeat_last_n,
+	    .seed = s->seed};
+}
+
+static int submit(
+    struct pool *p, struct peer *peer, const struct msg_generate *g, struct error *err)
+{
+	struct session_request r = {.peer = peer->number,
+	    .request = g->request,
+	    .sampling = settings_of(&g->sampling),
+	    .max_tokens = g->max_tokens,
+	    .ignore_end = g->ignore_end};
+	const struct catalog_model *m;
+	size_t n = 0;
+	int rc;
+
+	if (p->stop_at_us != 0)
+		return error_set(err, AYNI_ERR_STATE, "the pool is stopping");
+	rc = sampler_check(&r.sampling, err);
+	if (rc == AYNI_OK)
+		rc = catalog_find(p->catalog, g->model, &r.model, err);
+	if (rc != AYNI_OK)
+		return rc;
+	m = catalog_at(p->catalog, r.model);
+	rc = prompt_tokens(m, g, &r.tokens, &n, err);
+	if (rc == AYNI_OK && n > m->kv_tokens)
+		n = m->kv_tokens; /* as good as any number that does not fit */
+	if (rc == AYNI_OK)
+		rc = registry_session_add(
+		    p->registry, &peer->channel.peer, &m->id, loop_wall_ms(), &r.id, err);
+	if (rc != AYNI_OK) {
+		free(r.tokens);
+		return rc;
+	}
+	r.n_tokens = (uint32_t)n;
+	r.kv_tokens = m->kv_tokens;
+	r.n_vocabulary = m->sizes.n_vocabulary;
+	r.top = g->top < r.n_vocabulary ? g->top : r.n_vocabulary;
+	return scheduler_submit(p->scheduler, &r, loop_now_us(), err);
+}
+
+void member_message(struct pool *p, struct peer *peer, const struct message *m)
+{
+	struct error err = {0};
+
+	switch (m->type) {
+	case MSG_GENERATE:
+		if (submit(p, peer, &m->generate, &err) != AYNI_OK)
+			refuse_request(p, peer, m->generate.request, err.text);
+		break;
+	case MSG_CANCEL:
+		scheduler_cancel(p->scheduler, peer->number, &m->cancel.request, &p->actions);
+		break;
+	case MSG_STATUS_QUERY:
+		status_send(p, peer);
+		break;
+	case MSG_RECEIPTS_QUERY:
+		receipts_send(p, peer, &m->receipts_query);
+		break;
+	case MSG_HEARTBEAT:
+		break;
+	default:
+		peer_refuse(p, peer, REFUSAL_TYPE, "not a message for a member to send");
+		break;
+	}
+	pool_advance(p);
+}
+
+void member_send_piece(struct pool *p, const struct action_piece *a)
+{
+	struct peer *peer = peer_by_number(p, a->session->r.peer);
+	struct message m = {.type = MSG_PIECE};
+	uint32_t token = a->token;
+
+	if (peer == NULL)
+		return;
+	m.piece.request = a->session->r.request;
+	m.piece.text = (struct bytes){(uint8_t *)a->text, a->text_len};
+	m.piece.n_tokens = a->drew ? 1 : 0;
+	m.piece.tokens = &token;
+	m.piece.rows = a->n_rows;
+	memcpy(m.piece.notice, a->notice, sizeof m.piece.notice);
+	(void)peer_send(p, peer, &m, (struct span){a->rows, a->rows_len}, 0);
+}
+
+void member_send_finish(struct pool *p, const struct action_finish *a)
+{
+	const struct session *s = a->session;
+	struct peer *peer = peer_by_number(p, s->r.peer);
+	struct error err = {0};
+	struct msg_finished f = {.request = s->r.request,
+	    .reason = a->reason,
+	    .prompt_tokens = s->r.n_tokens,
+	    .answer_tokens = s->n_tokens - s->r.n_tokens,
+	    .prefill_us = s->first_us > 0 ? s->first_us - s->arrived_us : 0,
+	    .decode_us = s->last_us - s->first_us,
+	    .n_shares = s->n_shares,
+	    .shares = s->shares};
+
+	p->requests_done++;
+	memcpy(f.text, a->text, sizeof f.text);
+	if (registry_session_end(p->registry, s->r.id, f.prompt_tokens, f.answer_tokens,
+	        (int)a->reason, loop_wall_ms(), &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
+	if (peer != NULL)
+		send_finished(p, peer, &f);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/session.h"
+
+#include <stdlib.h>
+
+#include "protocol/messages.h"
+
+size_t logit_row_bytes(uint32_t top)
+{
+	return 4 + (size_t)top * 8;
+}
+
+int session_new(const struct session_request *r, const struct tokenizer *t, uint64_t now_us,
+    struct session **out, struct error *err)
+{
+	struct session *s = calloc(1, sizeof *s);
+
+	if (s == NULL)
+		goto err0;
+	s->tokens = reallocarray(r->tokens, r->kv_tokens, sizeof *s->tokens);
+	if (s->tokens == NULL)
+		goto err1;
+	s->r = *r;
+	s->r.tokens = NULL;
+	s->n_tokens = r->n_tokens;
+	s->arrived_us = now_us;
+	if (tokenizer_stream_new(t, &s->stream) != AYNI_OK)
+		goto err2;
+	*out = s;
+	session_check(s);
+	return AYNI_OK;
+
+err2:
+	free(s->tokens);
+	free(s);
+	return error_set(err, AYNI_ERR_MEMORY, "session: out of memory");
+err1:
+	free(s);
+err0:
+	free(r->tokens);
+	return error_set(err, AYNI_ERR_MEMORY, "session: out of memory");
+}
+
+void session_free(struct session *s)
+{
+	if (s == NULL)
+		return;
+	explicit_bzero(s->tokens, s->r.kv_tokens * sizeof *s->tokens);
+	free(s->tokens);
+	tokenizer_stream_free(s->stream);
+	free(s->shares);
+	free(s);
+}
+
+/* Drawing the best token needs one candidate, anything else the sampler's full view. */
+static uint32_t candidates_wanted(const struct session *s)
+{
+	bool greedy = s->r.sampling.temperature <= 0 && s->r.sampling.repeat_penalty == 1;
+	uint32_t n = greedy ? 1 : SAMPLER_CANDIDATES;
+
+	return n < s->r.n_vocabulary ? n : s->r.n_vocabulary;
+}
+
+uint32_t session_top(const struct session *s)
+{
+	uint32_t n = candidates_wanted(s);
+
+	return s->r.top > n ? s->r.top : n;
+}
+
+void session_take_span(struct session *s, uint32_t chunk, struct unit_span *out)
+{
+	uint32_t n = s->n_tokens - s->n_fed;
+	uint32_t end;
+
+	assert(s->state == SESSION_READY);
+	n = n < chunk ? n : chunk;
+	end = s->n_fed + n;
+	*out = (struct unit_span){.session = s->r.id, .position = s->n_fed, .n_tokens = n};
+	if (s->r.top > 0 && s->n_reported < end)
+		out->n_logits = end - (s->n_reported > s->n_fed ? s->n_reported : s->n_fed);
+	else if (end == s->n_tokens)
+		out->n_logits = 1;
+	s->state = SESSION_FLYING;
+	session_check(s);
+}
+
+void session_rewind(struct session *s)
+{
+	assert(s->state == SESSION_READY || s->state == SESSION_FLYING);
+	s->n_fed = 0;
+	s->replays++;
+	s->state = SESSION_WAITING;
+	session_check(s);
+}
+
+void session_bind(struct session *s, uint32_t path)
+{
+	assert(s->state == SESSION_WAITING);
+	s->path = path;
+	s->wait_until_us = 0;
+	s->told = false;
+	s->state = SESSION_READY;
+	session_check(s);
+}
+
+static void read_row(
+    const struct logit_rows *rows, uint32_t row, uint32_t n, struct logit *out, float *lse)
+{
+	const uint8_t *at = rows->data + row * logit_row_bytes(rows->top);
+
+	payload_get_f32(at, lse, 1);
+	for (uint32_t i = 0; i < n; i++) {
+		payload_get_u32(at + 4 + (size_t)i * 8, &out[i].id, 1);
+		payload_get_f32(at + 8 + (size_t)i * 8, &out[i].value, 1);
+	}
+}
+
+/* Always from this session's own number of candidates, whatever the batch asked for. */
+static uint32_t draw(const struct session *s, const struct logit_rows *rows)
+{
+	struct logit candidates[SAMPLER_CANDIDATES];
+	uint32_t n = candidates_wanted(s);
+	float lse;
+
+	read_row(rows, rows->n_rows - 1, n, candidates, &lse);
+	return sampler_draw(&s->r.sampling, candidates, n, lse, s->tokens, s->n_tokens);
+}
+
+static void finish(struct session *s, struct session_step *out, enum finish_reason reason)
+{
+	out->finished = true;
+	out->reason = reason;
+	s->state = SESSION_DONE;
+}
+
+static int take_token(
+    struct session *s, const struct tokenizer *t, uint32_t token, struct session_step *out)
+{
+	int rc = AYNI_OK;
+
+	if (tokenizer_is_end(t, token) && !s->r.ignore_end) {
+		finish(s, out, FINISH_END);
+		return tokenizer_stream_finish(s->stream, &out->text, &out->text_len);
+	}
+	s->tokens[s->n_tokens++] = token;
+	out->drew = true;
+	out->token = token;
+	if (s->r.max_tokens > 0 && s->n_tokens - s->r.n_tokens >= s->r.max_tokens)
+		finish(s, out, FINISH_LENGTH);
+	else if (s->n_tokens == s->r.kv_tokens)
+		finish(s, out, FINISH_CONTEXT);
+	rc = tokenizer_stream_feed(s->stream, token, &out->text, &out->text_len);
+	return rc;
+}
+
+int session_logits(struct session *s, const struct unit_span *span, const struct logit_rows *rows,
+    const struct tokenizer *t, uint64_t now_us, struct session_step *out)
+{
+	uint32_t end = span->position + span->n_tokens;
+	int rc = AYNI_OK;
+
+	assert(s->state == SESSION_FLYING && s->n_fed == span->position);
+	assert(rows->n_rows == span->n_logits);
+	*out = (struct session_step){.text = ""};
+	s->n_fed = end;
+	s->state = SESSION_READY;
+	if (s->r.top > 0 && end > s->n_reported) {
+		out->n_rows =
+		    end - s->n_reported < rows->n_rows ? end - s->n_reported : rows->n_rows;
+		out->rows_first = rows->n_rows - out->n_rows;
+		s->n_reported = end;
+	}
+	if (end == s->n_tokens) {
+		s->first_us = s->first_us > 0 ? s->first_us : now_us;
+		s->last_us = now_us;
+		rc = take_token(s, t, draw(s, rows), out);
+	}
+	session_check(s);
+	return rc;
+}
+
+void session_end(struct session *s)
+{
+	s->state = SESSION_DONE;
+}
+
+int session_share(
+    struct session *s, const struct public_key *donor, const char *name, struct layer_range layers)
+{
+	struct share *shares;
+
+	for (size_t i = 0; i < s->n_shares; i++) {
+		struct share *h = &s->shares[i];
+
+		if (public_key_equal(&h->donor, donor) && h->layer_first == layers.first &&
+		    h->layer_last == layers.last) {
+			h->units++;
+			return AYNI_OK;
+		}
+	}
+	if (s->n_shares == LIMIT_LAYERS)
+		return AYNI_ERR_LIMIT;
+	shares = reallocarray(s->shares, s->n_shares + 1, sizeof *shares);
+	if (shares == NULL)
+		return AYNI_ERR_MEMORY;
+	s->shares = shares;
+	shares[s->n_shares] = (struct share){
+	    .donor = *donor, .layer_first = layers.first, .layer_last = layers.last, .units = 1};
+	(void)snprintf(shares[s->n_shares].donor_name, TEXT_SHORT, "%s", name);
+	s->n_shares++;
+	return AYNI_OK;
+}
+
+void session_check(const struct session *s)
+{
+	assert(s->r.n_tokens > 0 && s->r.n_tokens <= s->n_tokens);
+	assert(s->n_tokens <= s->r.kv_tokens);
+	assert(s->n_fed <= s->n_tokens && s->n_reported <= s->n_tokens);
+	assert(s->state == SESSION_DONE || s->n_tokens < s->r.kv_tokens);
+	assert(s->state != SESSION_WAITING || s->n_fed == 0);
+	assert(s->state != SESSION_READY || s->n_fed < s->n_tokens);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request being answered: its tokens so far, how many of them the donors' KV caches hold, and
+ * how the next one is drawn.
+ *
+ *   WAITING --bound to a path--> READY --span sent--> FLYING --logits--> READY ... --> DONE
+ *      ^                           |                     |
+ *      +------- path lost: fed = 0, all is replayed -----+
+ *
+ * A plain state machine. The pool owns the token history, so any donor can vanish: the tokens are
+ * fed again, and canonical arithmetic gives the same logits. The text leaves through a detokenising
+ * stream. One thread.
+ */
+#ifndef AYNI_NODE_POOL_SESSION_H
+#define AYNI_NODE_POOL_SESSION_H
+
+#include "compute/sampler.h"
+#include "compute/tokenizer.h"
+#include "protocol/message_types.h"
+
+enum session_state { SESSION_WAITING, SESSION_READY, SESSION_FLYING, SESSION_DONE };
+
+struct session_request {
+	uint64_t id;      /* number in the registry; donors know the session by it */
+	uint32_t peer;    /* whose request */
+	uint64_t request; /* the member's number for it */
+	uint32_t model;
+	uint32_t *tokens; /* prompt; ownership passes to the session */
+	uint32_t n_tokens;
+	uint32_t kv_tokens; /* positions a session may have */
+	uint32_t n_vocabulary;
+	struct sampler_settings sampling;
+	uint32_t max_tokens; /* 0: no limit but the context */
+	uint32_t top;        /* logits for the member, each position; 0 none */
+	bool ignore_end;
+};
+
+struct session {
+	struct session_request r;
+	enum session_state state;
+	uint32_t *tokens; /* [r.kv_tokens] prompt, then what was drawn */
+	uint32_t n_tokens;
+	uint32_t n_fed;      /* positions that the path's donors hold */
+	uint32_t n_reported; /* rows of logits the member has */
+	uint32_t path;
+	uint32_t replays;
+	struct tokenizer_stream *stream;
+	uint64_t arrived_us, first_us, last_us; /* first and last token drawn */
+	uint64_t wait_until_us;                 /* 0: not waiting for coverage */
+	bool told;                              /* that layers are missing */
+	size_t n_shares;
+	struct share *shares; /* who computed what */
+};
+
+/* What a row of logits looks like in a payload: lse, then `top` pairs of id and logit. */
+struct logit_rows {
+	uint32_t n_rows, top;
+	const uint8_t *data;
+};
+size_t logit_row_bytes(uint32_t top);
+
+/* The tokenizer is borrowed. On failure r->tokens is freed too. */
+int session_new(const struct session_request *r, const struct tokenizer *t, uint64_t now_us,
+    struct session **out, struct error *err);
+void session_free(struct session *s); /* wipes the history */
+
+/* Logits wanted in each row: for the member, or for drawing. */
+uint32_t session_top(const struct session *s);
+/* The next tokens to feed, at most `chunk`: READY → FLYING. */
+void session_take_span(struct session *s, uint32_t chunk, struct unit_span *out);
+/* Path lost, or never there: all is fed again. READY or FLYING → WAITING. */
+void session_rewind(struct session *s);
+void session_bind(struct session *s, uint32_t path); /* WAITING → READY */
+
+struct session_step {
+	uint32_t rows_first, n_rows; /* of the rows given, those the member has not seen */
+	bool drew;
+	uint32_t token;
+	const char *text; /* valid until the session's next step */
+	size_t text_len;
+	bool finished;
+	enum finish_reason reason;
+};
+/* The span came back with its rows of logits (top >= session_top): FLYING → READY or DONE. */
+int session_logits(struct session *s, const struct unit_span *span, const struct logit_rows *rows,
+    const struct tokenizer *t, uint64_t now_us, struct session_step *out);
+/* No more is wanted, or possible. */
+void session_end(struct session *s);
+
+/* Credit a donor's part in this answer. */
+int session_share(
+    struct session *s, const struct public_key *donor, const char *name, struct layer_range layers);
+void session_check(const struct session *s); /* invariants */
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/pool_internal.h"
+
+#include <stdlib.h>
+
+#include "node/report.h"
+
+enum { MISSING_MAX = 64 };
+
+static size_t missing_layers(struct pool *p, uint32_t model, struct layer_range *out)
+{
+	uint32_t n_layers = catalog_at(p->catalog, model)->sizes.n_layers;
+	bool held[LIMIT_LAYERS] = {false};
+	size_t n = 0;
+
+	for (int i = 0; i < roster_slots(p->roster); i++) {
+		const struct roster_donor *d = roster_get(p->roster, i);
+
+		if (d == NULL || d->state != DONOR_READY || d->assignment.model != model)
+			continue;
+		for (uint32_t l = d->assignment.layers.first; l < d->assignment.layers.last; l++)
+			held[l] = true;
+	}
+	for (uint32_t l = 0; l < n_layers && n < MISSING_MAX; l++) {
+		if (held[l])
+			continue;
+		out[n].first = l;
+		while (l < n_layers && !held[l])
+			l++;
+		out[n++].last = l;
+	}
+	return n;
+}
+
+static void describe_model(
+    struct pool *p, uint32_t index, struct layer_range *missing, struct status_model *out)
+{
+	const struct catalog_model *m = catalog_at(p->catalog, index);
+	struct scheduler_counts counts;
+
+	scheduler_count(p->scheduler, index, &counts);
+	memcpy(out->name, m->name, sizeof out->name);
+	out->model = m->id;
+	out->n_layers = m->sizes.n_layers;
+	out->missing = missing;
+	out->n_missing = missing_layers(p, index, missing);
+	out->sessions = counts.sessions;
+	out->waiting = counts.waiting;
+}
+
+static void describe_donor(struct pool *p, const struct roster_donor *d, struct status_donor *out)
+{
+	const struct peer *peer = peer_by_number(p, d->peer);
+
+	out->donor = d->key;
+	(void)snprintf(out->name, sizeof out->name, "%s", d->name);
+	(void)snprintf(out->state, sizeof out->state, "%s", donor_state_name(d->state));
+	out->layer_first = d->assignment.layers.first;
+	out->layer_last = d->assignment.layers.last;
+	out->units = d->units;
+	out->cost = d->cost;
+	out->round_trip_us = d->round_trip_us;
+	out->flop_per_s = d->offer.flop_per_s;
+	out->refused_by_donor = d->refused_by_donor;
+	if (peer != NULL)
+		out->refused_by_pool = peer->refused;
+}
+
+void status_send(struct pool *p, struct peer *peer)
+{
+	struct message m = {.type = MSG_STATUS};
+	struct msg_status *s = &m.status;
+	struct status_model models[CONFIG_MAX_MODELS] = {0};
+	struct layer_range missing[CONFIG_MAX_MODELS][MISSING_MAX];
+	size_t slots = (size_t)roster_slots(p->roster);
+
+	s->donors = calloc(slots > 0 ? slots : 1, sizeof *s->donors);
+	if (s->donors == NULL) {
+		peer_refuse(p, peer, REFUSAL_MEMORY, "the pool is out of memory");
+		return;
+	}
+	(void)snprintf(s->pool_name, sizeof s->pool_name, "%s", p->config->name);
+	s->uptime_ms = (loop_now_us() - p->started_us) / 1000;
+	s->n_models = catalog_size(p->catalog);
+	s->models = models;
+	for (size_t i = 0; i < s->n_models; i++)
+		describe_model(p, (uint32_t)i, missing[i], &models[i]);
+	for (size_t i = 0; i < slots; i++) {
+		const struct roster_donor *d = roster_get(p->roster, (int)i);
+
+		if (d != NULL)
+			describe_donor(p, d, &s->donors[s->n_donors++]);
+	}
+	s->refusals = p->refused;
+	s->receipts = books_last_number(p->books);
+	s->requests_done = p->requests_done;
+	(void)peer_send(p, peer, &m, (struct span){0}, 0);
+	free(s->donors);
+}
+
+/* ---- receipts ----------------------------------------------------------------------------- */
+
+struct page {
+	struct pool *pool;
+	struct msg_receipts *out;
+};
+
+static void add_name(struct page *page, const struct public_key *donor)
+{
+	struct msg_receipts *r = page->out;
+	struct donor_name *n = &r->names[r->n_names];
+
+	for (size_t i = 0; i < r->n_names; i++) {
+		if (public_key_equal(&r->names[i].donor, donor))
+			return;
+	}
+	n->donor = *donor;
+	(void)registry_donor_name(page->pool->registry, donor, n->name, sizeof n->name);
+	r->n_names++;
+}
+
+static int add_receipt(void *context, const struct ledger_entry *e)
+{
+	struct page *page = context;
+	struct signed_receipt *s = &page->out->receipts[page->out->n_receipts++];
+
+	if (e->receipt.len > sizeof s->receipt)
+		return AYNI_ERR_FORMAT;
+	memcpy(s->receipt, e->receipt.data, e->receipt.len);
+	s->receipt_len = e->receipt.len;
+	s->pool_signature = e->pool_signature;
+	s->countersigned = e->countersigned;
+	s->donor_signature = e->donor_signature;
+	add_name(page, &e->donor);
+	return 0;
+}
+
+void receipts_send(struct pool *p, struct peer *peer, const struct msg_receipts_query *q)
+{
+	struct message m = {.type = MSG_RECEIPTS};
+	struct page page = {p, &m.receipts};
+	struct error err = {0};
+
+	m.receipts.receipts = calloc(q->limit, sizeof *m.receipts.receipts);
+	m.receipts.names = calloc(q->limit, sizeof *m.receipts.names);
+	if (m.receipts.receipts == NULL || m.receipts.names == NULL)
+		peer_refuse(p, peer, REFUSAL_MEMORY, "the pool is out of memory");
+	else if (ledger_each(p->ledger, q->after, q->limit, add_receipt, &page, &err) != AYNI_OK)
+		peer_refuse(p, peer, REFUSAL_INTERNAL, err.text);
+	else
+		(void)peer_send(p, peer, &m, (struct span){0}, 0);
+	free(m.receipts.receipts);
+	free(m.receipts.names);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/verifier.h"
+
+#include <math.h>
+
+#include "compute/cost.h"
+#include "node/pool/session.h"
+#include "protocol/messages.h"
+
+int verifier_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out)
+{
+	struct flop sum = {0};
+
+	for (size_t i = 0; i < u->n_spans; i++) {
+		const struct unit_span *s = &u->spans[i];
+		struct flop cost;
+		int rc = cost_span(
+		    m, u->layer_first, u->layer_last, s->position, s->n_tokens, s->n_logits, &cost);
+
+		if (rc == AYNI_OK)
+			rc = flop_add(sum, cost, &sum);
+		if (rc != AYNI_OK)
+			return rc;
+	}
+	*out = sum;
+	return AYNI_OK;
+}
+
+size_t verifier_result_bytes(const struct model_sizes *m, const struct msg_work_unit *u)
+{
+	if (u->layer_last < m->n_layers)
+		return (size_t)u->n_tokens * m->d_model * 4;
+	return u->n_logits * logit_row_bytes(u->top);
+}
+
+static bool activations_finite(struct span payload)
+{
+	for (size_t i = 0; i + 4 <= payload.len; i += 4) {
+		float value;
+
+		payload_get_f32(payload.data + i, &value, 1);
+		if (!isfinite(value))
+			return false;
+	}
+	return true;
+}
+
+/* Largest first, equal ones by id, no id twice in a row, inside the vocabulary, lse above them. */
+static bool row_in_order(const uint8_t *row, uint32_t top, uint32_t n_vocabulary)
+{
+	float lse, before = INFINITY;
+	uint32_t id_before = 0;
+
+	payload_get_f32(row, &lse, 1);
+	if (!isfinite(lse))
+		return false;
+	for (uint32_t i = 0; i < top; i++) {
+		uint32_t id;
+		float value;
+
+		payload_get_u32(row + 4 + (size_t)i * 8, &id, 1);
+		payload_get_f32(row + 8 + (size_t)i * 8, &value, 1);
+		if (id >= n_vocabulary || !isfinite(value) || value > before ||
+		    (value == before && id <= id_before))
+			return false;
+		before = value;
+		id_before = id;
+	}
+	return true;
+}
+
+enum refusal verifier_check(const struct model_sizes *m, const struct msg_work_unit *u,
+    const struct msg_result *r, struct span payload, struct error *why)
+{
+	size_t want = verifier_result_bytes(m, u);
+	struct flop cost;
+
+	if (payload.len != want) {
+		(void)error_set(why, AYNI_ERR_FORMAT, "result of %zu bytes where %zu belong",
+		    payload.len, want);
+		return REFUSAL_BOUNDS;
+	}
+	if (verifier_cost(m, u, &cost) != AYNI_OK || flop_count(cost) != flop_count(r->cost)) {
+		(void)error_set(why, AYNI_ERR_FORMAT, "claimed cost is not the published one");
+		return REFUSAL_BOUNDS;
+	}
+	if (u->layer_last < m->n_layers && !activations_finite(payload)) {
+		(void)error_set(why, AYNI_ERR_NUMERIC, "activations that are not finite");
+		return REFUSAL_NUMERIC;
+	}
+	for (uint32_t i = 0; u->layer_last == m->n_layers && i < u->n_logits; i++) {
+		if (!row_in_order(
+		        payload.data + i * logit_row_bytes(u->top), u->top, m->n_vocabulary)) {
+			(void)error_set(
+			    why, AYNI_ERR_FORMAT, "a row of logits out of order or bounds");
+			return REFUSAL_NUMERIC;
+		}
+	}
+	return REFUSAL_NONE;
+}
