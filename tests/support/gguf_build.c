@@ -167,6 +167,8 @@ static uint16_t to_f16(float x)
 	float a = fabsf(x);
 	int e;
 
+	if (a == 0.0f)
+		return sign;
 	if (a >= 65520.0f)
 		return (uint16_t)(sign | 0x7c00U);
 	(void)frexpf(a, &e);                   /* a = m * 2^e, m in [1/2, 1) */
