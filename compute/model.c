@@ -75,9 +75,9 @@ int model_read_u32(
 	return AYNI_OK;
 }
 
-/* Find a tensor of the shape dims[0] x dims[1], as the file orders them, with its bytes. */
-static int read_tensor(const struct gguf *g, const char *name, const uint64_t dims[2],
-    const struct gguf_tensor **out, const uint8_t **data, struct error *err)
+/* Find a tensor of the shape dims[0] x dims[1], as the file orders them. */
+static int find_tensor(const struct gguf *g, const char *name, const uint64_t dims[2],
+    const struct gguf_tensor **out, struct error *err)
 {
 	const struct gguf_tensor *t = gguf_tensor_find(g, name);
 
@@ -90,15 +90,23 @@ static int read_tensor(const struct gguf *g, const char *name, const uint64_t di
 		    "model: tensor %s is [%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64
 		    "], expected [%" PRIu64 ", %" PRIu64 "]",
 		    name, t->dims[0], t->dims[1], t->dims[2], t->dims[3], dims[0], dims[1]);
-	*data = gguf_tensor_data(g, t);
-	if (*data == NULL)
-		return error_set(err, AYNI_ERR_FORMAT,
-		    "model: tensor %s lies past the part of the file that is here", name);
-	if ((uintptr_t)*data % sizeof(float) != 0)
-		return error_set(err, AYNI_ERR_FORMAT,
-		    "model: tensor %s at offset %" PRIu64 " is not aligned to 4 bytes", name,
-		    t->offset);
 	*out = t;
+	return AYNI_OK;
+}
+
+static int borrow_data(
+    const struct gguf *g, const struct gguf_tensor *t, const uint8_t **out, struct error *err)
+{
+	const uint8_t *data = gguf_tensor_data(g, t);
+
+	if (data == NULL)
+		return error_set(err, AYNI_ERR_FORMAT,
+		    "model: tensor %s lies past the part of the file that is here", t->name);
+	if ((uintptr_t)data % sizeof(float) != 0)
+		return error_set(err, AYNI_ERR_FORMAT,
+		    "model: tensor %s at offset %" PRIu64 " is not aligned to 4 bytes", t->name,
+		    t->offset);
+	*out = data;
 	return AYNI_OK;
 }
 
@@ -108,7 +116,7 @@ int model_read_vector(
 	const uint64_t dims[2] = {n, 1};
 	const struct gguf_tensor *t;
 	const uint8_t *data;
-	int rc = read_tensor(g, name, dims, &t, &data, err);
+	int rc = find_tensor(g, name, dims, &t, err);
 
 	if (rc != AYNI_OK)
 		return rc;
@@ -116,8 +124,10 @@ int model_read_vector(
 		return error_set(err, AYNI_ERR_UNSUPPORTED,
 		    "model: tensor %s [%" PRIu32 "] is of type %" PRIu32 ", expected F32", name, n,
 		    t->raw_type);
-	*out = (const float *)(const void *)data;
-	return AYNI_OK;
+	rc = borrow_data(g, t, &data, err);
+	if (rc == AYNI_OK)
+		*out = (const float *)(const void *)data;
+	return rc;
 }
 
 int model_read_matrix(const struct gguf *g, const char *name, uint32_t n_rows, uint32_t n_cols,
@@ -127,7 +137,7 @@ int model_read_matrix(const struct gguf *g, const char *name, uint32_t n_rows, u
 	const struct gguf_tensor *t;
 	const uint8_t *data;
 	uint64_t row_bytes;
-	int rc = read_tensor(g, name, dims, &t, &data, err);
+	int rc = find_tensor(g, name, dims, &t, err);
 
 	if (rc != AYNI_OK)
 		return rc;
@@ -141,6 +151,9 @@ int model_read_matrix(const struct gguf *g, const char *name, uint32_t n_rows, u
 		return error_set(err, AYNI_ERR_FORMAT,
 		    "model: rows of tensor %s have %" PRIu32 " elements, not whole blocks of %s",
 		    name, n_cols, tensor_type_info(t->raw_type)->name);
+	rc = borrow_data(g, t, &data, err);
+	if (rc != AYNI_OK)
+		return rc;
 	*out = (struct matrix){.type = (enum tensor_type)t->raw_type,
 	    .n_rows = n_rows,
 	    .n_cols = n_cols,

@@ -57,7 +57,7 @@ struct tiny_model_options {
 /* Write the file; options may be NULL. Returns 0, or -1 with errno set. */
 int tiny_model_write(const char *path, const struct tiny_model_options *options);
 
-/* The same as bytes, to be freed; NULL without memory. */
+/* The same as bytes, to be freed. Running out of memory ends the test. */
 uint8_t *tiny_model_bytes(const struct tiny_model_options *options, size_t *len);
 
 /* A file in a temporary folder of the process, for tests that only want a model.

@@ -36,8 +36,6 @@ static const struct tiny_model_options uneven = {.n_layers = N_LAYERS,
 static const enum tensor_type types[] = {
     TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0, TENSOR_Q4_0};
 
-enum { N_TYPES = sizeof types / sizeof types[0] };
-
 /* ---- a range of a model, ready to run ------------------------------------------------------- */
 
 struct stage {
@@ -147,7 +145,7 @@ static void assert_same_output(void)
 /* Run a test's body for each type of weights, with the session in one piece as what to equal. */
 static void for_each_type(void (*body)(const struct gguf *g))
 {
-	for (size_t i = 0; i < N_TYPES; i++) {
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
 		struct gguf *g = open_model(&uneven, types[i]);
 
 		memset(&other, 0, sizeof other);
