@@ -51,7 +51,7 @@ struct kernels {
 	void (*accumulate)(
 	    float *acc, float weight, const float *x, size_t n); /* acc=fma(weight,x,acc) */
 	void (*scale)(float *x, float factor, size_t n);         /* x *= factor */
-	float (*max)(const float *x, size_t n);                  /* n > 0 */
+	float (*max)(const float *x, size_t n);                  /* n > 0; passes NaN over */
 	/* x[i] = exp(x[i] - shift); returns the sum in the order of the definition. */
 	float (*exp_sum)(float *x, float shift, size_t n);
 	void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t n, float *out);
