@@ -24,13 +24,13 @@ enum {
 	"|" number "| ?" symbols "|[" S "]*[\\r\\n]+|[" S "]+" NOT_S_AHEAD "|[" S "]+"
 #define CL100K_SYMBOLS "[^" S "\\p{L}\\p{N}]+[\\r\\n]*"
 
-/* DeepSeek's list of cased letters: Unicode 11 without Georgian small letters, the later half of
- * Latin Extended-D and -E, and mathematical letters. */
+/* The cased letters as DeepSeek's first tokenizers list them, one by one: no category of Unicode.
+ */
 #define CASED                                                                                      \
 	"A-Za-z\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}"             \
-	"\\x{1c4}-\\x{293}\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37b}-\\x{37d}\\x{" \
-	"37f}"                                                                                     \
-	"\\x{386}\\x{388}-\\x{38a}\\x{38c}\\x{38e}-\\x{3a1}\\x{3a3}-\\x{3f5}\\x{3f7}-\\x{481}"     \
+	"\\x{1c4}-\\x{293}\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37b}-\\x{37d}"     \
+	"\\x{37f}\\x{386}\\x{388}-\\x{38a}\\x{38c}\\x{38e}-\\x{3a1}\\x{3a3}-\\x{3f5}\\x{3f7}-\\x{" \
+	"481}"                                                                                     \
 	"\\x{48a}-\\x{52f}\\x{531}-\\x{556}\\x{10a0}-\\x{10c5}\\x{13a0}-\\x{13f5}"                 \
 	"\\x{13f8}-\\x{13fd}\\x{1c90}-\\x{1cba}\\x{1cbd}-\\x{1cbf}\\x{1d00}-\\x{1d2b}"             \
 	"\\x{1d6b}-\\x{1d77}\\x{1d79}-\\x{1d9a}\\x{1e00}-\\x{1f15}\\x{1f18}-\\x{1f1d}"             \

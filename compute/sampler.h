@@ -8,6 +8,12 @@
  * (kernels/canon.h). The generator is counter-based: Philox4x32-10 (Salmon et al., "Parallel random
  * numbers: as easy as 1, 2, 3", SC 2011), key = seed, counter = position of the token, so a session
  * that is replayed or moved draws the same numbers. No state is kept; pure, any thread.
+ *
+ * Weights are canon_exp((value - best) / temperature), summed in the order of the candidates, in
+ * binary32; the draw is the first candidate whose running sum exceeds u * sum, with u the upper 24
+ * bits of the generator's first word times 2^-24. top_p is a share of the candidates' weights, or
+ * of the whole row (by its lse) where temperature is 1 and no other setting cuts or changes it.
+ * Candidates come from a stranger: NaN counts as -inf, and a best that is not finite is taken.
  */
 #ifndef AYNI_COMPUTE_SAMPLER_H
 #define AYNI_COMPUTE_SAMPLER_H

@@ -17,7 +17,11 @@ struct tokenizer_stream;
 
 enum { TOKENIZER_NONE = UINT32_MAX }; /* "this vocabulary has no such token" */
 
-/* Copies what it needs: the gguf may be freed afterwards. */
+/*
+ * Copies what it needs: the gguf may be freed afterwards. A model or pre-tokenizer that is not
+ * known is AYNI_ERR_UNSUPPORTED, by name; tables that do not fit together are AYNI_ERR_FORMAT. Of
+ * equal spellings the last counts.
+ */
 int tokenizer_new(const struct gguf *g, struct tokenizer **out, struct error *err);
 void tokenizer_free(struct tokenizer *t);
 
@@ -35,14 +39,21 @@ enum tokenizer_flags {
 	TOKENIZER_SPECIAL = 2 /* recognise control tokens spelt out in the text (chat templates) */
 };
 
-/* *ids is malloc'd (NULL when empty); the caller frees it. Invalid UTF-8 is taken byte by byte. */
+/*
+ * *ids is malloc'd (NULL when empty or on error); the caller frees it. Invalid UTF-8 is taken byte
+ * by byte. A text has at most 8 MiB (AYNI_ERR_LIMIT); the worst texts take n log n steps.
+ * User-defined tokens are always recognised in the text, control tokens only with
+ * TOKENIZER_SPECIAL, so that what a person writes never becomes one.
+ */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, unsigned flags,
     uint32_t **ids, size_t *n_ids, struct error *err);
 
 /*
  * Streaming detokeniser: feed ids, get bytes. Never emits part of a UTF-8 character: what is
  * incomplete waits for the next id, or for finish, which emits U+FFFD for it. Control tokens give
- * no text. `*text` is NUL-terminated and valid until the next call on this stream.
+ * no text; bytes that are no UTF-8 become U+FFFD; the space that SentencePiece puts before a text
+ * is taken off the first token. An id out of range is AYNI_ERR_ARGUMENT. `*text` is NUL-terminated
+ * and valid until the next call on this stream.
  */
 int tokenizer_stream_new(const struct tokenizer *t, struct tokenizer_stream **out);
 void tokenizer_stream_free(struct tokenizer_stream *s);

@@ -2,10 +2,9 @@
 /*
  * Shared by the files of the tokenizer; nobody else includes it.
  *
- * A *piece* is a byte string that merging may form. Pieces 0..n_tokens-1 need not be tokens: a
- * merge rule may name strings that the vocabulary lacks. Pieces hold raw bytes: the spelling of
- * byte-level vocabularies (GPT-2's alphabet of printable stand-ins) is undone when the vocabulary
- * is read.
+ * A *piece* is a byte string that merging may form. Most are tokens, but a merge rule may name
+ * strings that the vocabulary lacks. Pieces hold raw bytes: the spelling of byte-level vocabularies
+ * (GPT-2's alphabet of printable stand-ins) is undone when the vocabulary is read.
  */
 #ifndef AYNI_COMPUTE_TOKENIZER_INTERNAL_H
 #define AYNI_COMPUTE_TOKENIZER_INTERNAL_H
