@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/sample_messages.h"
+
+#include <stdlib.h>
+
+static void *own(struct sample *s, size_t n, size_t size)
+{
+	void *memory = calloc(n, size);
+
+	assert(memory != NULL && s->n_owned < sizeof s->owned / sizeof s->owned[0]);
+	s->owned[s->n_owned++] = memory;
+	return memory;
+}
+
+static void fill(void *out, size_t len, uint8_t seed)
+{
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)out)[i] = (uint8_t)(seed + i);
+}
+
+/* A text as long as its array holds, ending in a character of two bytes. */
+static void fill_text(char *out, size_t size, bool full)
+{
+	memset(out, 0, size);
+	if (!full) {
+		memcpy(out, "short", 6);
+		return;
+	}
+	memset(out, 'x', size - 1);
+	memcpy(out + size - 3, "\xc3\xb1", 2); /* n with tilde */
+}
+
+static char *own_text(struct sample *s, size_t len)
+{
+	char *text = own(s, len + 1, 1);
+
+	memset(text, 'y', len);
+	return text;
+}
+
+static void fill_refusals(struct refusal_counts *out, bool full)
+{
+	for (int reason = REFUSAL_NONE + 1; reason < REFUSAL_END; reason++)
+		out->by_reason[reason] = full ? UINT64_MAX : reason == REFUSAL_REPLAY;
+}
+
+static void make_work_unit(struct sample *s, bool full)
+{
+	struct msg_work_unit *m = &s->message.work_unit;
+
+	m->unit = full ? UINT64_MAX : 1;
+	m->assignment = full ? UINT64_MAX : 1;
+	fill(m->model.bytes, HASH_BYTES, 1);
+	m->layer_first = full ? LIMIT_LAYERS - 1 : 0;
+	m->layer_last = full ? LIMIT_LAYERS : 1;
+	m->n_spans = full ? LIMIT_UNIT_SPANS : 1;
+	m->spans = own(s, m->n_spans, sizeof *m->spans);
+	for (size_t i = 0; i < m->n_spans; i++) {
+		m->spans[i].session = full ? UINT64_MAX - i : 7;
+		m->spans[i].n_tokens = full ? LIMIT_UNIT_TOKENS / LIMIT_UNIT_SPANS : 1;
+		m->spans[i].position = full ? LIMIT_CONTEXT_TOKENS - m->spans[i].n_tokens : 0;
+		m->spans[i].n_logits = m->spans[i].n_tokens;
+		m->n_tokens += m->spans[i].n_tokens;
+		m->n_logits += m->spans[i].n_logits;
+	}
+	m->top = full ? LIMIT_VOCABULARY : 1;
+	m->n_closed = full ? 1024 : 1;
+	m->closed = own(s, m->n_closed, sizeof *m->closed);
+	for (size_t i = 0; i < m->n_closed; i++)
+		m->closed[i] = full ? UINT64_MAX : i;
+}
+
+static void make_generate(struct sample *s, bool full)
+{
+	struct msg_generate *m = &s->message.generate;
+
+	m->request = 5;
+	fill_text(m->model, sizeof m->model, full);
+	m->n_turns = full ? 256 : 1;
+	m->turns = own(s, m->n_turns, sizeof *m->turns);
+	for (size_t i = 0; i < m->n_turns; i++) {
+		if (i == 0) {
+			m->turns[i].role = own_text(s, full ? 32 : 4);
+			m->turns[i].content = own_text(s, full ? 3000 : 3);
+		} else {
+			m->turns[i] = m->turns[0];
+		}
+	}
+	m->sampling = (struct sampling){.temperature = 0.5f,
+	    .top_p = 1,
+	    .min_p = 0.25f,
+	    .repeat_penalty = 1.5f,
+	    .top_k = 40,
+	    .repeat_last_n = full ? LIMIT_CONTEXT_TOKENS : 64,
+	    .seed = UINT64_MAX};
+	m->max_tokens = full ? LIMIT_CONTEXT_TOKENS : 0;
+	m->top = full ? LIMIT_VOCABULARY : 0;
+	m->ignore_end = full;
+}
+
+static void make_piece(struct sample *s, bool full)
+{
+	struct msg_piece *m = &s->message.piece;
+
+	m->request = 5;
+	m->text.len = full ? 1000 : 2;
+	m->text.data = (uint8_t *)own_text(s, m->text.len);
+	m->n_tokens = full ? 4096 : 1;
+	m->tokens = own(s, m->n_tokens, sizeof *m->tokens);
+	for (size_t i = 0; i < m->n_tokens; i++)
+		m->tokens[i] = full ? LIMIT_VOCABULARY - 1 : 3;
+	m->rows = full ? LIMIT_CONTEXT_TOKENS : 0;
+	fill_text(m->notice, sizeof m->notice, full);
+}
+
+static void make_finished(struct sample *s, bool full)
+{
+	struct msg_finished *m = &s->message.finished;
+
+	m->request = 5;
+	m->reason = full ? FINISH_FAILED : FINISH_END;
+	fill_text(m->text, sizeof m->text, full);
+	m->prompt_tokens = full ? LIMIT_CONTEXT_TOKENS : 1;
+	m->answer_tokens = full ? LIMIT_CONTEXT_TOKENS : 1;
+	m->prefill_us = full ? INT64_MAX : 1;
+	m->decode_us = full ? INT64_MAX : 1;
+	m->n_shares = full ? 1024 : 1;
+	m->shares = own(s, m->n_shares, sizeof *m->shares);
+	for (size_t i = 0; i < m->n_shares; i++) {
+		fill(m->shares[i].donor.bytes, PUBLIC_KEY_BYTES, (uint8_t)i);
+		fill_text(m->shares[i].donor_name, sizeof m->shares[i].donor_name, full);
+		m->shares[i].layer_first = full ? LIMIT_LAYERS - 1 : 0;
+		m->shares[i].layer_last = full ? LIMIT_LAYERS : 1;
+		m->shares[i].units = full ? UINT64_MAX : 1;
+	}
+}
+
+static void make_status(struct sample *s, bool full)
+{
+	struct msg_status *m = &s->message.status;
+
+	fill_text(m->pool_name, sizeof m->pool_name, full);
+	m->uptime_ms = full ? UINT64_MAX : 1;
+	fill_refusals(&m->refusals, full);
+	m->n_models = full ? 64 : 1;
+	m->models = own(s, m->n_models, sizeof *m->models);
+	for (size_t i = 0; i < m->n_models; i++) {
+		fill_text(m->models[i].name, sizeof m->models[i].name, full);
+		m->models[i].n_layers = full ? LIMIT_LAYERS : 1;
+		m->models[i].n_missing = 1;
+		m->models[i].missing =
+		    i == 0 ? own(s, 1, sizeof *m->models[i].missing) : m->models[0].missing;
+		m->models[0].missing[0] = (struct layer_range){0, 1};
+	}
+	/* 4096 with all that they can say is more than a header holds: as many as commonly fit. */
+	m->n_donors = full ? 4096 : 1;
+	m->donors = own(s, m->n_donors, sizeof *m->donors);
+	for (size_t i = 0; i < m->n_donors; i++) {
+		fill(m->donors[i].donor.bytes, PUBLIC_KEY_BYTES, (uint8_t)i);
+		fill_text(m->donors[i].name, sizeof m->donors[i].name, full);
+		fill_text(m->donors[i].state, sizeof m->donors[i].state, false);
+		m->donors[i].layer_last = full ? LIMIT_LAYERS : 0;
+		m->donors[i].cost.count = full ? FLOP_MAX : 0;
+		m->donors[i].units = 12;
+		fill_refusals(&m->donors[i].refused_by_donor, false);
+	}
+}
+
+static void make_receipts(struct sample *s, bool full)
+{
+	struct msg_receipts *m = &s->message.receipts;
+
+	m->n_receipts = full ? 1024 : 1;
+	m->receipts = own(s, m->n_receipts, sizeof *m->receipts);
+	for (size_t i = 0; i < m->n_receipts; i++) {
+		m->receipts[i].receipt_len = full ? RECEIPT_BYTES_MAX : 1;
+		fill(m->receipts[i].receipt, m->receipts[i].receipt_len, (uint8_t)i);
+		m->receipts[i].countersigned = i % 2 == 0;
+		if (m->receipts[i].countersigned)
+			fill(m->receipts[i].donor_signature.bytes, SIGNATURE_BYTES, 9);
+	}
+	m->n_names = full ? 1024 : 1;
+	m->names = own(s, m->n_names, sizeof *m->names);
+	for (size_t i = 0; i < m->n_names; i++)
+		fill_text(m->names[i].name, sizeof m->names[i].name, full);
+}
+
+static void make_small_work(struct sample *s, bool full)
+{
+	struct message *m = &s->message;
+
+	if (m->type == MSG_ASSIGNMENT) {
+		m->assignment = (struct msg_assignment){.assignment = full ? UINT64_MAX : 1,
+		    .layer_first = full ? LIMIT_LAYERS - 1 : 0,
+		    .layer_last = full ? LIMIT_LAYERS : 1,
+		    .kv_tokens = full ? LIMIT_CONTEXT_TOKENS : 1,
+		    .max_sessions = full ? 1 << 16 : 1};
+		fill(m->assignment.model.bytes, HASH_BYTES, 3);
+	} else if (m->type == MSG_ASSIGNMENT_STATE) {
+		m->assignment_state.state = full ? PROGRESS_FAILED : PROGRESS_FETCHING;
+		m->assignment_state.done_bytes = full ? INT64_MAX : 1;
+		m->assignment_state.total_bytes = full ? INT64_MAX : 2;
+		fill_text(m->assignment_state.text, sizeof m->assignment_state.text, full);
+	} else if (m->type == MSG_BLOB_REQUEST) {
+		m->blob_request.n_hashes = full ? BLOB_REQUEST_MAX : 1;
+		fill(m->blob_request.hashes, m->blob_request.n_hashes * HASH_BYTES, 4);
+	} else if (m->type == MSG_RESULT) {
+		m->result.unit = full ? UINT64_MAX : 1;
+		m->result.cost.count = full ? FLOP_MAX : 0;
+		m->result.compute_us = full ? INT64_MAX : 0;
+	} else {
+		m->unit_failed.unit = full ? UINT64_MAX : 1;
+		m->unit_failed.reason = full ? REFUSAL_END - 1 : 1;
+		fill_text(m->unit_failed.text, sizeof m->unit_failed.text, full);
+	}
+}
+
+static void make_joining(struct sample *s, bool full)
+{
+	struct message *m = &s->message;
+
+	if (m->type == MSG_HELLO) {
+		m->hello.role = full ? ROLE_MEMBER : ROLE_DONOR;
+		m->hello.has_invite = full;
+		if (full)
+			fill(m->hello.invite, INVITE_TOKEN_MAX, 5);
+		fill_text(m->hello.name, sizeof m->hello.name, full);
+		fill_text(m->hello.software, sizeof m->hello.software, full);
+	} else if (m->type == MSG_WELCOME) {
+		fill_text(m->welcome.pool_name, sizeof m->welcome.pool_name, full);
+		m->welcome.pool_time_ms = full ? INT64_MAX : 0;
+		m->welcome.heartbeat_ms = full ? 60000 : 100;
+	} else if (m->type == MSG_REFUSAL) {
+		m->refusal.reason = full ? REFUSAL_END - 1 : 1;
+		fill_text(m->refusal.text, sizeof m->refusal.text, full);
+	} else if (m->type == MSG_HEARTBEAT) {
+		m->heartbeat.echo_us = full ? UINT64_MAX : 0;
+		m->heartbeat.units_done = full ? UINT64_MAX : 0;
+		fill_refusals(&m->heartbeat.refusals, full);
+	} else {
+		uint64_t amount = full ? UINT64_C(1) << 50 : 0;
+
+		m->offer = (struct msg_offer){.cores = full ? 4096 : 1,
+		    .memory_bytes = amount,
+		    .disk_bytes = amount,
+		    .flop_per_s = amount,
+		    .read_bytes_per_s = amount,
+		    .max_layers = full ? LIMIT_LAYERS : 0};
+		fill_text(m->offer.kernels, sizeof m->offer.kernels, full);
+	}
+}
+
+void sample_make(struct sample *s, enum message_type type, enum sample_size size)
+{
+	bool full = size == SAMPLE_FULL;
+	struct message *m = &s->message;
+
+	memset(s, 0, sizeof *s);
+	m->type = type;
+	switch (type) {
+	case MSG_HELLO:
+	case MSG_WELCOME:
+	case MSG_REFUSAL:
+	case MSG_HEARTBEAT:
+	case MSG_OFFER:
+		make_joining(s, full);
+		break;
+	case MSG_ASSIGNMENT:
+	case MSG_ASSIGNMENT_STATE:
+	case MSG_BLOB_REQUEST:
+	case MSG_RESULT:
+	case MSG_UNIT_FAILED:
+		make_small_work(s, full);
+		break;
+	case MSG_UNASSIGN:
+		m->unassign.assignment = full ? UINT64_MAX : 1;
+		break;
+	case MSG_BLOB:
+		fill(m->blob.hash.bytes, HASH_BYTES, 6);
+		m->blob.found = full;
+		break;
+	case MSG_WORK_UNIT:
+		make_work_unit(s, full);
+		break;
+	case MSG_LEAVE:
+		m->leave.units_left = full ? UINT32_MAX : 0;
+		break;
+	case MSG_RECEIPT:
+		m->receipt.receipt_len = full ? RECEIPT_BYTES_MAX : 1;
+		m->receipt.countersigned = full;
+		if (full)
+			fill(m->receipt.donor_signature.bytes, SIGNATURE_BYTES, 8);
+		break;
+	case MSG_RECEIPT_ACK:
+		m->receipt_ack.number = full ? INT64_MAX : 1;
+		break;
+	case MSG_GENERATE:
+		make_generate(s, full);
+		break;
+	case MSG_PIECE:
+		make_piece(s, full);
+		break;
+	case MSG_FINISHED:
+		make_finished(s, full);
+		break;
+	case MSG_CANCEL:
+		m->cancel.request = full ? UINT64_MAX : 1;
+		break;
+	case MSG_STATUS:
+		make_status(s, full);
+		break;
+	case MSG_RECEIPTS_QUERY:
+		m->receipts_query.after = full ? INT64_MAX : 0;
+		m->receipts_query.limit = full ? 1024 : 1;
+		break;
+	case MSG_RECEIPTS:
+		make_receipts(s, full);
+		break;
+	case MSG_STATUS_QUERY:
+	case MSG_TYPE_END:
+		break;
+	}
+}
+
+void sample_free(struct sample *s)
+{
+	while (s->n_owned > 0)
+		free(s->owned[--s->n_owned]);
+}
