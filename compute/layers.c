@@ -123,8 +123,13 @@ static int grow_scores(struct layers *l, size_t n, struct error *err)
 int layers_new(const struct model *m, const struct kernels *k, struct team *team,
     uint32_t max_tokens, struct layers **out, struct error *err)
 {
-	struct layers *l = calloc(1, sizeof *l);
+	struct layers *l;
 
+	if (max_tokens == 0 || max_tokens > LIMIT_CONTEXT_TOKENS)
+		return error_set(err, AYNI_ERR_LIMIT,
+		    "layers: batches of %u tokens are not between 1 and %d", max_tokens,
+		    LIMIT_CONTEXT_TOKENS);
+	l = calloc(1, sizeof *l);
 	if (l == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "layers: no memory");
 	l->model = m;

@@ -24,8 +24,8 @@ struct layers_span {
 };
 
 /*
- * Scratch memory for batches of up to max_tokens. `kernels` is kernels_best() or a test's choice.
- * Model, kernels and team are borrowed and must outlive it.
+ * Scratch memory for batches of up to max_tokens, 1 to LIMIT_CONTEXT_TOKENS. `kernels` is
+ * kernels_best() or a test's choice. Model, kernels and team are borrowed and must outlive it.
  */
 int layers_new(const struct model *m, const struct kernels *k, struct team *team,
     uint32_t max_tokens, struct layers **out, struct error *err);

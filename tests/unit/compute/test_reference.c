@@ -72,19 +72,19 @@ static bool read_reference(const char *path, double (*out)[V])
 	int at =
 	    snprintf(command, sizeof command, "/usr/bin/python3 tests/tools/reference.py %s", path);
 	FILE *pipe;
-	int status;
+	int status, n = 1;
 
 	for (uint32_t p = 0; p < N; p++)
 		at += snprintf(command + at, sizeof command - (size_t)at, " %u", token_at(p));
 	pipe = popen(command, "r"); /* allowed: a test's own command, of numbers and its own path */
 	assert_non_null(pipe);
-	for (size_t i = 0; i < (size_t)N * V; i++)
-		if (fscanf(pipe, "%lf", &out[0][i]) != 1)
-			break;
+	for (size_t i = 0; n == 1 && i < (size_t)N * V; i++)
+		n = fscanf(pipe, "%lf", &out[i / V][i % V]);
 	status = pclose(pipe);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
 		return false;
 	assert_int_equal(status, 0);
+	assert_int_equal(n, 1);
 	return true;
 }
 
