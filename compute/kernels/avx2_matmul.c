@@ -16,6 +16,18 @@ enum {
 	CACHE_LINE = 64
 };
 
+/*
+ * Ask for n_bytes to come nearer. Several rows at once are as many short streams, too many and too
+ * short for the processor to foresee; while one tile is computed the next, which lies behind it in
+ * one piece, is asked for in order. (One vector: Q8_0 24 GB/s instead of 10, F16 23 instead of 14.)
+ */
+INLINE void fetch_ahead(const uint8_t *at, size_t n_bytes)
+{
+	UNROLL
+	for (size_t i = 0; i < n_bytes; i += CACHE_LINE)
+		_mm_prefetch((const char *)at + i, _MM_HINT_T1);
+}
+
 /* ---- float products ------------------------------------------------------------------------ */
 
 /* Eight weights, widened. */
@@ -33,10 +45,12 @@ INLINE __m256 load_weights(enum tensor_type type, const uint8_t *at)
 
 /*
  * A tile of n_rows rows and n_vectors vectors; all three are constants where this is inlined.
- * rows[] and vectors[] point at the tile's rows and vectors, sums[v][r] is the result.
+ * rows[] and vectors[] point at the tile's rows and vectors, sums[v][r] is the result; `next` is
+ * the following tile's beginning, or NULL.
  */
 INLINE void float_tile(enum tensor_type type, int n_rows, int n_vectors,
-    const uint8_t *const rows[], const float *const vectors[], size_t n, float sums[][4])
+    const uint8_t *const rows[], const uint8_t *next, const float *const vectors[], size_t n,
+    float sums[][4])
 {
 	const size_t element = type == TENSOR_F32 ? 4 : 2;
 	__m256 low[4][4], high[4][4];
@@ -48,6 +62,10 @@ INLINE void float_tile(enum tensor_type type, int n_rows, int n_vectors,
 	for (int r = 0; r < n_rows; r++)
 		low[v][r] = high[v][r] = _mm256_setzero_ps();
 	for (; i + LANES <= n; i += LANES) {
+		const size_t step_bytes = (size_t)n_rows * LANES * element;
+
+		if (next != NULL)
+			fetch_ahead(next + i / LANES * step_bytes, step_bytes);
 		UNROLL
 		for (int r = 0; r < n_rows; r++) {
 			const uint8_t *at = rows[r] + i * element;
@@ -102,12 +120,15 @@ INLINE void float_strip(enum tensor_type type, int n_rows, int n_vectors, const 
 		vectors[k] = x->f32 + (v + (size_t)k) * x->n;
 	for (size_t r = row_first; r < row_end; r += (size_t)n_rows) {
 		const uint8_t *rows[4];
+		const uint8_t *next = NULL;
 		float sums[4][4];
 		size_t valid = at_most(row_end - r, (size_t)n_rows);
 
 		for (size_t k = 0; k < (size_t)n_rows; k++)
 			rows[k] = w->data + (r + at_most(k, valid - 1)) * w->row_bytes;
-		float_tile(type, n_rows, n_vectors, rows, vectors, x->n, sums);
+		if (v == 0 && r + 2 * (size_t)n_rows <= w->n_rows)
+			next = rows[0] + (size_t)n_rows * w->row_bytes;
+		float_tile(type, n_rows, n_vectors, rows, next, vectors, x->n, sums);
 		for (int k = 0; k < n_vectors; k++)
 			memcpy(
 			    out + (v + (size_t)k) * out_stride + r, sums[k], valid * sizeof(float));
@@ -159,7 +180,7 @@ float avx2_dot(const float *a, const float *b, size_t n)
 	const float *vectors[1] = {b};
 	float sums[1][4];
 
-	float_tile(TENSOR_F32, 1, 1, rows, vectors, n, sums);
+	float_tile(TENSOR_F32, 1, 1, rows, NULL, vectors, n, sums);
 	return sums[0][0];
 }
 
@@ -238,18 +259,6 @@ INLINE __m256 block_scales(const uint8_t *const blocks[ROWS])
 	for (int r = 0; r < ROWS; r++)
 		memcpy(&h[r], blocks[r], sizeof h[r]);
 	return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
-}
-
-/*
- * Ask for n_bytes to come nearer. Eight rows at once are eight short streams, too many and too
- * short for the processor to foresee; while one tile is computed the next, which lies behind it in
- * one piece, is asked for in order. (Q8_0 with one vector: 24 GB/s instead of 10.)
- */
-INLINE void fetch_ahead(const uint8_t *at, size_t n_bytes)
-{
-	UNROLL
-	for (size_t i = 0; i < n_bytes; i += CACHE_LINE)
-		_mm_prefetch((const char *)at + i, _MM_HINT_T1);
 }
 
 /* Eight rows times n_vectors vectors (a constant where inlined): sums[v] has one lane a row. `next`
