@@ -15,7 +15,20 @@ static int refuse(struct error *err, const char *key, const char *why)
 	return error_set(err, AYNI_ERR_UNSUPPORTED, "model: %s: %s is not supported", key, why);
 }
 
-/* Numbers that change the arithmetic unless they are missing or have their neutral value. */
+/* A key's number, whole or not; a missing key leaves `*out`. */
+static int read_any_number(const struct gguf *g, const char *key, double *out)
+{
+	int rc = gguf_get_f64(g, key, out);
+	uint64_t whole;
+
+	if (rc == AYNI_ERR_FORMAT && gguf_get_u64(g, key, &whole) == AYNI_OK) {
+		*out = (double)whole;
+		rc = AYNI_OK;
+	}
+	return rc == AYNI_ERR_NOT_FOUND ? AYNI_OK : rc;
+}
+
+/* Numbers that change the arithmetic unless they are missing or have a neutral value. */
 static int refuse_numbers(const struct gguf *g, struct error *err)
 {
 	static const struct {
@@ -35,17 +48,9 @@ static int refuse_numbers(const struct gguf *g, struct error *err)
 	};
 
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-		double value;
-		int rc = gguf_get_f64(g, numbers[i].key, &value);
-		uint64_t whole;
+		double value = numbers[i].neutral;
 
-		if (rc == AYNI_ERR_FORMAT && gguf_get_u64(g, numbers[i].key, &whole) == AYNI_OK) {
-			value = (double)whole;
-			rc = AYNI_OK;
-		}
-		if (rc == AYNI_ERR_NOT_FOUND)
-			continue;
-		if (rc != AYNI_OK ||
+		if (read_any_number(g, numbers[i].key, &value) != AYNI_OK ||
 		    (value != numbers[i].neutral && value != numbers[i].also_neutral))
 			return refuse(err, numbers[i].key, numbers[i].why);
 	}
@@ -54,31 +59,31 @@ static int refuse_numbers(const struct gguf *g, struct error *err)
 
 static int refuse_words(const struct gguf *g, struct error *err)
 {
-	static const char scaling[] = "llama.rope.scaling.type";
+	static const char type_key[] = "llama.rope.scaling.type";
+	static const char factor_key[] = "llama.rope.scaling.factor";
+	static const char causal_key[] = "llama.attention.causal";
 	char text[MODEL_WORD_BYTES];
 	struct span type;
-	double factor;
-	bool causal;
-	int rc = gguf_get_string(g, scaling, &type);
+	double factor = 1.0;
+	bool causal = true;
+	int rc = gguf_get_string(g, type_key, &type);
 
+	if (rc == AYNI_ERR_FORMAT)
+		return error_set(err, AYNI_ERR_FORMAT, "model: %s is not a string", type_key);
 	if (rc == AYNI_OK && !(type.len == 4 && memcmp(type.data, "none", 4) == 0))
 		return error_set(err, AYNI_ERR_UNSUPPORTED,
 		    "model: %s: scaling of positions by \"%s\" is not supported (supported: none)",
-		    scaling, model_word(type, text));
-	if (rc == AYNI_ERR_FORMAT)
-		return error_set(err, AYNI_ERR_FORMAT, "model: %s is not a string", scaling);
+		    type_key, model_word(type, text));
 	/* A factor without a type means linear scaling to those who wrote such files. */
-	if (rc == AYNI_ERR_NOT_FOUND &&
-	    gguf_get_f64(g, "llama.rope.scaling.factor", &factor) != AYNI_ERR_NOT_FOUND &&
-	    factor != 0.0 && factor != 1.0)
-		return refuse(err, "llama.rope.scaling.factor", "linear scaling of positions");
-	if (gguf_get_bool(g, "llama.attention.causal", &causal) == AYNI_OK && !causal)
-		return refuse(err, "llama.attention.causal", "attention to later positions");
+	if (rc == AYNI_ERR_NOT_FOUND && (read_any_number(g, factor_key, &factor) != AYNI_OK ||
+	                                    (factor != 0.0 && factor != 1.0)))
+		return refuse(err, factor_key, "linear scaling of positions");
+	if (gguf_get_bool(g, causal_key, &causal) == AYNI_ERR_FORMAT || !causal)
+		return refuse(err, causal_key, "attention to later positions");
 	return AYNI_OK;
 }
 
-/* A positive finite number in [min, max]; a missing key leaves `*out`, or is an error if required.
- */
+/* A number in [min, max]. If the key is missing: `*out` as it was when optional, else an error. */
 static int read_number(const struct gguf *g, const char *key, double min, double max, bool optional,
     double *out, struct error *err)
 {

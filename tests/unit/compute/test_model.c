@@ -390,11 +390,13 @@ static void refuses_by_name_what_would_change_the_numbers(void **state)
 	    {"llama.rope.scaling.type", GGUF_STRING, 0, "yarn"},
 	    {"llama.rope.scaling.type", GGUF_STRING, 0, "linear"},
 	    {"llama.rope.scaling.factor", GGUF_F32, 4, NULL},
+	    {"llama.rope.scaling.factor", GGUF_STRING, 0, "four"},
 	    {"llama.rope.scale_linear", GGUF_F32, 2, NULL},
 	    {"llama.attention.sliding_window", GGUF_U32, 4096, NULL},
 	    {"llama.attention.scale", GGUF_F32, 0.1, NULL},
 	    {"llama.attention.clamp_kqv", GGUF_F32, 8, NULL},
 	    {"llama.attention.causal", GGUF_BOOL, 0, NULL},
+	    {"llama.attention.causal", GGUF_STRING, 0, "no"},
 	    {"llama.final_logit_softcapping", GGUF_F32, 30, NULL},
 	    {"llama.attn_logit_softcapping", GGUF_F32, 50, NULL},
 	    {"llama.logit_scale", GGUF_F32, 0.5, NULL},
@@ -406,6 +408,8 @@ static void refuses_by_name_what_would_change_the_numbers(void **state)
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
 		assert_key_refused(keys[i].key, keys[i].type, keys[i].number, keys[i].text,
 		    AYNI_ERR_UNSUPPORTED, "not supported");
+	assert_key_refused(
+	    "llama.rope.scaling.type", GGUF_U32, 2, NULL, AYNI_ERR_FORMAT, "not a string");
 }
 
 static void accepts_the_same_keys_where_they_change_nothing(void **state)
