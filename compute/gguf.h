@@ -60,7 +60,8 @@ struct gguf;
 int gguf_parse(
     const uint8_t *data, size_t len, uint64_t file_bytes, struct gguf **out, struct error *err);
 
-/* Map a file read-only and parse it. The mapping lives as long as the gguf. */
+/* Map a file read-only and parse it. The mapping lives as long as the gguf; the file must not be
+ * cut shorter meanwhile. */
 int gguf_open(const char *path, struct gguf **out, struct error *err);
 /* The same from an open file descriptor (not kept). `name` is for messages. */
 int gguf_open_fd(int fd, const char *name, struct gguf **out, struct error *err);

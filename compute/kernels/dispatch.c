@@ -5,6 +5,7 @@
  */
 #include "compute/kernels/kernels.h"
 
+#include <float.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -167,8 +168,19 @@ bool kernels_equal_definition(const struct kernels *k)
 static const struct kernels *best = &kernels_scalar; /* written once, under best_once */
 static pthread_once_t best_once = PTHREAD_ONCE_INIT;
 
+/* Round to nearest even, subnormals kept: a library built with -ffast-math can switch that off for
+ * the whole process by being loaded. */
+static bool arithmetic_is_ieee(void)
+{
+	volatile float least = FLT_MIN;
+	volatile float one = 1.0f;
+
+	return least * 0.5f > 0.0f && one + 0x1p-24f == 1.0f && one + 0x1.8p-24f > 1.0f;
+}
+
 static void choose_best(void)
 {
+	assert(arithmetic_is_ieee());
 	for (size_t i = 0; i < N_TABLES; i++) {
 		if (tables[i]->supported() && kernels_equal_definition(tables[i])) {
 			best = tables[i];
