@@ -14,8 +14,11 @@ enum {
 	   back. */
 	QUEUE_SEND_MESSAGES = 256,
 	QUEUE_RECEIVE_MESSAGES = 32,
-	/* A frame may be as long as the longest payload; libzmq drops the connection beyond. */
-	FRAME_LIMIT_BYTES = LIMIT_PAYLOAD_BYTES,
+	/*
+	 * The longest payload, and what CURVE adds to a frame (33 bytes). libzmq ends a connection
+	 * on which more comes.
+	 */
+	FRAME_LIMIT_BYTES = LIMIT_PAYLOAD_BYTES + 64,
 	/* Longer than any version's envelope is likely to be: envelope.c tells versions apart. */
 	ENVELOPE_LIMIT_BYTES = 1024,
 	HANDSHAKE_MS = 10000,
