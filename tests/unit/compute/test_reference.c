@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* That layers give the logits of tests/tools/reference.py, the model from its definition. */
+/*
+ * That layers give the logits of tests/tools/reference.py, the model from its definition, and the
+ * same bits of them as on every other machine.
+ */
 #include "compute/layers.h"
 
 #include <math.h>
@@ -173,9 +176,58 @@ static void the_kinds_of_model_agree_with_the_reference(void **state)
 	}
 }
 
+/* FNV-1a of the logits' bytes, 64 bits. */
+static uint64_t digest_of_logits(void)
+{
+	const uint8_t *bytes = (const uint8_t *)logits;
+	uint64_t digest = 0xcbf29ce484222325U;
+
+	for (size_t i = 0; i < sizeof logits; i++)
+		digest = (digest ^ bytes[i]) * 0x100000001b3U;
+	return digest;
+}
+
+/*
+ * What all machines must agree on: if one of these changes, the arithmetic has changed, and donors
+ * of the old one and of the new one no longer verify each other. (Or the models of tests/support
+ * have: then they change all at once, and the other tests of sameness still hold.)
+ */
+static void the_bits_are_those_of_every_machine(void **state)
+{
+	const struct {
+		enum tensor_type type;
+		uint64_t digest;
+	} expected[] = {
+	    {TENSOR_F32, 0x8a4f18f993334603U},
+	    {TENSOR_F16, 0x1b65e25919eed896U},
+	    {TENSOR_BF16, 0xd3725961a1d9ccfaU},
+	    {TENSOR_Q8_0, 0x55dbfac28a005b58U},
+	    {TENSOR_Q4_0, 0xe77a8b248abf6713U},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+		struct tiny_model_options o = uneven;
+		struct gguf *g;
+		uint8_t *data;
+		size_t len;
+
+		o.type = expected[i].type;
+		data = tiny_model_bytes(&o, &len);
+		assert_int_equal(gguf_parse(data, len, len, &g, NULL), AYNI_OK);
+		run_model(g);
+		gguf_free(g);
+		free(data);
+		if (digest_of_logits() != expected[i].digest)
+			fail_msg("type %u: 0x%016llx", (unsigned)o.type,
+			    (unsigned long long)digest_of_logits());
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_bits_are_those_of_every_machine),
 	    cmocka_unit_test(all_types_of_weights_agree_with_the_reference),
 	    cmocka_unit_test(the_kinds_of_model_agree_with_the_reference),
 	};
