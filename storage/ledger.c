@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/ledger.h"
+
+#include <stdlib.h>
+
+#include "storage/query.h"
+
+enum statement {
+	LAST_NUMBER,
+	FIND,
+	APPEND,
+	WAITING_OF,
+	COUNTERSIGN,
+	EACH,
+	EACH_UNCOUNTERSIGNED,
+	TOTALS,
+	TOTALS_OF,
+	N_STATEMENTS
+};
+
+#define COLUMNS                                                                                    \
+	"number, pool, donor, model, layer_first, layer_last, units, tokens, cost, first_ms, "     \
+	"last_ms, receipt, pool_signature, donor_signature"
+
+/*
+ * Sums in two parts, so that no sum of 64-bit values overflows and none depends on the order of
+ * rows: cost in whole GFLOP and the rest, counts in high and low 32 bits.
+ */
+#define TOTAL_COLUMNS                                                                              \
+	"SELECT r.donor,"                                                                          \
+	" (SELECT name FROM names WHERE role = 1 AND key = r.donor),"                              \
+	" sum(r.cost / 1000000000) + sum(r.cost % 1000000000) / 1e9,"                              \
+	" count(*),"                                                                               \
+	" (SELECT count(*) FROM receipts AS w WHERE w.donor = r.donor"                             \
+	"  AND w.donor_signature IS NULL AND w.last_ms >= ?1),"                                    \
+	" sum(r.units >> 32), sum(r.units & 4294967295),"                                          \
+	" sum(r.tokens >> 32), sum(r.tokens & 4294967295),"                                        \
+	" min(r.first_ms), max(r.last_ms) FROM receipts AS r WHERE r.last_ms >= ?1"
+
+static const char *const texts[N_STATEMENTS] = {
+    [LAST_NUMBER] = "SELECT max(number) FROM receipts",
+    [FIND] = "SELECT receipt, donor_signature IS NOT NULL FROM receipts"
+             " WHERE number = ? AND pool = ?",
+    [APPEND] = "INSERT INTO receipts (" COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [WAITING_OF] = "SELECT pool, donor_signature FROM receipts WHERE number = ? AND donor = ?",
+    [COUNTERSIGN] = "UPDATE receipts SET donor_signature = ? WHERE number = ? AND pool = ?",
+    [EACH] = "SELECT " COLUMNS " FROM receipts WHERE number > ? ORDER BY number, pool",
+    [EACH_UNCOUNTERSIGNED] = "SELECT " COLUMNS " FROM receipts"
+                             " WHERE donor = ? AND donor_signature IS NULL"
+                             " ORDER BY number, pool LIMIT ?",
+    [TOTALS] = TOTAL_COLUMNS " GROUP BY r.donor ORDER BY 3 DESC, 1",
+    [TOTALS_OF] = TOTAL_COLUMNS " AND r.donor = ?2 GROUP BY r.donor",
+};
+
+struct ledger {
+	struct db *db;
+	sqlite3_stmt *statements[N_STATEMENTS];
+};
+
+int ledger_new(struct db *d, struct ledger **out, struct error *err)
+{
+	struct ledger *l = calloc(1, sizeof *l);
+	int rc;
+
+	*out = NULL;
+	if (l == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "ledger: out of memory");
+	l->db = d;
+	rc = statements_prepare(d, texts, N_STATEMENTS, l->statements, err);
+	if (rc != AYNI_OK) {
+		free(l);
+		return rc;
+	}
+	*out = l;
+	return AYNI_OK;
+}
+
+void ledger_free(struct ledger *l)
+{
+	if (l == NULL)
+		return;
+	statements_finalize(l->statements, N_STATEMENTS);
+	free(l);
+}
+
+uint64_t ledger_last_number(struct ledger *l)
+{
+	struct query q = query_begin(l->db, l->statements[LAST_NUMBER], "ledger: last number");
+	uint64_t number = 0;
+
+	if (query_step(&q, NULL) == QUERY_ROW)
+		number = query_get_u64(&q, 0);
+	(void)query_end(&q, NULL);
+	return number;
+}
+
+static int set_donor_signature(struct ledger *l, uint64_t number, const struct public_key *pool,
+    const struct signature *sig, struct error *err)
+{
+	struct query q = query_begin(l->db, l->statements[COUNTERSIGN], "ledger: countersigning");
+
+	query_blob(&q, sig->bytes, SIGNATURE_BYTES);
+	query_u64(&q, number);
+	query_blob(&q, pool->bytes, PUBLIC_KEY_BYTES);
+	return query_run(&q, err);
+}
+
+/* QUERY_ROW if the same receipt is there already, QUERY_DONE if its number is free. */
+static int find_same(
+    struct ledger *l, const struct ledger_entry *e, bool *countersigned, struct error *err)
+{
+	struct query q = query_begin(l->db, l->statements[FIND], "ledger: looking up a receipt");
+	bool same = true;
+	int rc, end;
+
+	query_u64(&q, e->number);
+	query_blob(&q, e->pool.bytes, PUBLIC_KEY_BYTES);
+	rc = query_step(&q, err);
+	if (rc == QUERY_ROW) {
+		struct span s = query_get_span(&q, 0);
+
+		same = s.len == e->receipt.len && memcmp(s.data, e->receipt.data, s.len) == 0;
+		*countersigned = query_get_u64(&q, 1) != 0;
+	}
+	end = query_end(&q, rc < 0 ? NULL : err);
+	if (rc >= 0 && end != AYNI_OK)
+		return end;
+	if (!same)
+		return error_set(err, AYNI_ERR_EXISTS,
+		    "ledger: this pool has another receipt of number %llu",
+		    (unsigned long long)e->number);
+	return rc;
+}
+
+static int insert(struct ledger *l, const struct ledger_entry *e, struct error *err)
+{
+	struct query q = query_begin(l->db, l->statements[APPEND], "ledger: appending");
+
+	query_u64(&q, e->number);
+	query_blob(&q, e->pool.bytes, PUBLIC_KEY_BYTES);
+	query_blob(&q, e->donor.bytes, PUBLIC_KEY_BYTES);
+	query_blob(&q, e->model.bytes, HASH_BYTES);
+	query_u64(&q, e->layer_first);
+	query_u64(&q, e->layer_last);
+	query_u64(&q, e->units);
+	query_u64(&q, e->tokens);
+	query_u64(&q, flop_count(e->cost));
+	query_u64(&q, e->first_ms);
+	query_u64(&q, e->last_ms);
+	query_blob(&q, e->receipt.data, e->receipt.len);
+	query_blob(&q, e->pool_signature.bytes, SIGNATURE_BYTES);
+	if (e->countersigned)
+		query_blob(&q, e->donor_signature.bytes, SIGNATURE_BYTES);
+	else
+		query_null(&q);
+	return query_run(&q, err);
+}
+
+/* At most one statement changes anything, so this is whole with or without a transaction. */
+int ledger_append(struct ledger *l, const struct ledger_entry *e, struct error *err)
+{
+	bool countersigned = false;
+	int rc;
+
+	if (e->number == 0 || e->receipt.len == 0 || e->layer_last < e->layer_first)
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "ledger: receipt %llu has no number, no bytes or no layers",
+		    (unsigned long long)e->number);
+	rc = find_same(l, e, &countersigned, err);
+	if (rc == QUERY_DONE)
+		return insert(l, e, err);
+	if (rc == QUERY_ROW && e->countersigned && !countersigned)
+		return set_donor_signature(l, e->number, &e->pool, &e->donor_signature, err);
+	return rc == QUERY_ROW ? AYNI_OK : rc;
+}
+
+struct waiting {
+	struct public_key pool;
+	struct signature signature;
+	bool countersigned;
+	int n_pools;
+};
+
+static int find_waiting(struct ledger *l, uint64_t number, const struct public_key *donor,
+    struct waiting *w, struct error *err)
+{
+	struct query q = query_begin(l->db, l->statements[WAITING_OF], "ledger: countersigning");
+	int rc, end;
+
+	memset(w, 0, sizeof *w);
+	query_u64(&q, number);
+	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
+	while ((rc = query_step(&q, err)) == QUERY_ROW && w->n_pools < 2) {
+		w->n_pools++;
+		query_get_bytes(&q, 0, w->pool.bytes, PUBLIC_KEY_BYTES);
+		w->countersigned = !query_is_null(&q, 1);
+		if (w->countersigned)
+			query_get_bytes(&q, 1, w->signature.bytes, SIGNATURE_BYTES);
+	}
+	end = query_end(&q, rc < 0 ? NULL : err);
+	return rc < 0 ? rc : end;
+}
+
+int ledger_countersign(struct ledger *l, uint64_t number, const struct public_key *donor,
+    const struct signature *sig, struct error *err)
+{
+	struct waiting w;
+	int rc = find_waiting(l, number, donor, &w, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	if (w.n_pools == 0)
+		return error_set(err, AYNI_ERR_NOT_FOUND, "ledger: that donor has no receipt %llu",
+		    (unsigned long long)number);
+	if (w.n_pools > 1)
+		return error_set(err, AYNI_ERR_STATE, "ledger: several pools have a receipt %llu",
+		    (unsigned long long)number);
+	if (!w.countersigned)
+		return set_donor_signature(l, number, &w.pool, sig, err);
+	if (memcmp(w.signature.bytes, sig->bytes, SIGNATURE_BYTES) != 0)
+		return error_set(err, AYNI_ERR_EXISTS,
+		    "ledger: receipt %llu is countersigned already", (unsigned long long)number);
+	return AYNI_OK;
+}
+
+static void read_entry(struct query *q, struct ledger_entry *e)
+{
+	memset(e, 0, sizeof *e);
+	e->number = query_get_u64(q, 0);
+	query_get_bytes(q, 1, e->pool.bytes, PUBLIC_KEY_BYTES);
+	query_get_bytes(q, 2, e->donor.bytes, PUBLIC_KEY_BYTES);
+	query_get_bytes(q, 3, e->model.bytes, HASH_BYTES);
+	e->layer_first = query_get_u32(q, 4);
+	e->layer_last = query_get_u32(q, 5);
+	e->units = query_get_u64(q, 6);
+	e->tokens = query_get_u64(q, 7);
+	(void)flop_from(query_get_u64(q, 8), &e->cost); /* SQLite's integers all fit */
+	e->first_ms = query_get_u64(q, 9);
+	e->last_ms = query_get_u64(q, 10);
+	e->receipt = query_get_span(q, 11);
+	query_get_bytes(q, 12, e->pool_signature.bytes, SIGNATURE_BYTES);
+	e->countersigned = !query_is_null(q, 13);
+	if (e->countersigned)
+		query_get_bytes(q, 13, e->donor_signature.bytes, SIGNATURE_BYTES);
+}
+
+/* Past the limit, on to the end of a number: the next page begins after a whole one. */
+static int walk(
+    struct query *q, uint32_t limit, ledger_entry_fn *fn, void *context, struct error *err)
+{
+	uint64_t number = 0;
+	uint32_t n = 0;
+	int rc = QUERY_DONE, end, stop = 0;
+
+	while (stop == 0 && limit > 0 && (rc = query_step(q, err)) == QUERY_ROW) {
+		struct ledger_entry e;
+
+		read_entry(q, &e);
+		if (q->failed != AYNI_OK || (n == limit && e.number != number))
+			break;
+		number = e.number;
+		n += n < limit ? 1 : 0;
+		stop = fn(context, &e);
+	}
+	end = query_end(q, rc < 0 ? NULL : err);
+	if (rc < 0)
+		return rc;
+	return stop != 0 ? stop : end;
+}
+
+int ledger_each(struct ledger *l, uint64_t after, uint32_t limit, ledger_entry_fn *fn,
+    void *context, struct error *err)
+{
+	struct query q = query_begin(l->db, l->statements[EACH], "ledger: reading");
+
+	if (after > INT64_MAX)
+		return AYNI_OK; /* no number is that high */
+	query_u64(&q, after);
+	return walk(&q, limit, fn, context, err);
+}
+
+int ledger_each_uncountersigned(struct ledger *l, const struct public_key *donor, uint32_t limit,
+    ledger_entry_fn *fn, void *context, struct error *err)
+{
+	struct query q = query_begin(
+	    l->db, l->statements[EACH_UNCOUNTERSIGNED], "ledger: reading uncountersigned receipts");
+
+	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
+	query_u64(&q, limit);
+	return walk(&q, limit, fn, context, err);
+}
+
+/* The sum of high and low 32-bit parts; what does not fit shows as the largest value. */
+static uint64_t join_parts(uint64_t high, uint64_t low)
+{
+	uint64_t sum;
+
+	if (high > UINT32_MAX || __builtin_add_overflow(high << 32, low, &sum))
+		return UINT64_MAX;
+	return sum;
+}
+
+static void read_total(struct query *q, struct ledger_total *t)
+{
+	uint64_t waiting = query_get_u64(q, 4);
+
+	memset(t, 0, sizeof *t);
+	query_get_bytes(q, 0, t->donor.bytes, PUBLIC_KEY_BYTES);
+	t->name = (const char *)sqlite3_column_text(q->statement, 1);
+	if (t->name == NULL)
+		t->name = "";
+	t->cost_gflop = sqlite3_column_double(q->statement, 2);
+	t->receipts = query_get_u64(q, 3);
+	t->countersigned = t->receipts - waiting;
+	t->units = join_parts(query_get_u64(q, 5), query_get_u64(q, 6));
+	t->tokens = join_parts(query_get_u64(q, 7), query_get_u64(q, 8));
+	t->first_ms = query_get_u64(q, 9);
+	t->last_ms = query_get_u64(q, 10);
+}
+
+int ledger_totals(struct ledger *l, const struct ledger_filter *filter, ledger_total_fn *fn,
+    void *context, struct error *err)
+{
+	bool one = filter->donor != NULL;
+	struct query q =
+	    query_begin(l->db, l->statements[one ? TOTALS_OF : TOTALS], "ledger: adding up");
+	int rc = QUERY_DONE, end, stop = 0;
+
+	query_u64(&q, filter->since_ms);
+	if (one)
+		query_blob(&q, filter->donor->bytes, PUBLIC_KEY_BYTES);
+	while (stop == 0 && (rc = query_step(&q, err)) == QUERY_ROW) {
+		struct ledger_total t;
+
+		read_total(&q, &t);
+		if (q.failed != AYNI_OK)
+			break;
+		stop = fn(context, &t);
+	}
+	end = query_end(&q, rc < 0 ? NULL : err);
+	if (rc < 0)
+		return rc;
+	return stop != 0 ? stop : end;
+}

@@ -1,0 +1,136 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The first tables of an ayni file. schema.sql explains them; this file never changes again.
+-- Times are milliseconds since 1970 UTC. Keys are Ed25519 public keys, hashes are BLAKE2b-256.
+
+PRAGMA application_id = 0x61796e69; -- "ayni"
+PRAGMA user_version = 1;            -- the number of the last migration
+
+-- Facts about this file.
+CREATE TABLE meta (
+	key TEXT NOT NULL PRIMARY KEY, -- created_ms: when this file was made
+	value ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Display names, apart from the keys, so that a name can be erased and the books still hold.
+CREATE TABLE names (
+	role INTEGER NOT NULL CHECK (role IN (1, 2)), -- 1 donor, 2 member
+	key BLOB NOT NULL CHECK (length(key) = 32),   -- the party's public key
+	name TEXT NOT NULL CHECK (name <> ''),        -- as the party gave it
+	PRIMARY KEY (role, key)
+) STRICT, WITHOUT ROWID;
+
+-- Who may join. The token itself is never stored.
+CREATE TABLE invites (
+	token_hash BLOB NOT NULL PRIMARY KEY CHECK (length(token_hash) = 32), -- hash of the token
+	created_ms INTEGER NOT NULL CHECK (created_ms >= 0),                  -- when it was made
+	expires_ms INTEGER NOT NULL CHECK (expires_ms >= 0),                  -- from then on refused; 0: never
+	uses_left INTEGER NOT NULL CHECK (uses_left >= 0),                    -- admissions it still gives
+	note TEXT NOT NULL                                                    -- for people
+) STRICT, WITHOUT ROWID;
+
+-- Admitted donors.
+CREATE TABLE donors (
+	key BLOB NOT NULL PRIMARY KEY CHECK (length(key) = 32),  -- public key
+	admitted_ms INTEGER NOT NULL CHECK (admitted_ms >= 0),   -- first admission
+	seen_ms INTEGER NOT NULL CHECK (seen_ms >= 0),           -- last sign of life
+	invite BLOB NOT NULL REFERENCES invites (token_hash)     -- the invite it used
+) STRICT, WITHOUT ROWID;
+
+-- Admitted members.
+CREATE TABLE members (
+	key BLOB NOT NULL PRIMARY KEY CHECK (length(key) = 32),  -- public key
+	admitted_ms INTEGER NOT NULL CHECK (admitted_ms >= 0),   -- first admission
+	seen_ms INTEGER NOT NULL CHECK (seen_ms >= 0),           -- last sign of life
+	invite BLOB NOT NULL REFERENCES invites (token_hash)     -- the invite it used
+) STRICT, WITHOUT ROWID;
+
+-- Parties shut out, with each transport key they were seen under.
+CREATE TABLE bans (
+	key BLOB NOT NULL CHECK (length(key) = 32),                   -- public key
+	curve_key BLOB NOT NULL CHECK (length(curve_key) IN (0, 32)), -- Curve25519 key; empty: not known
+	why TEXT NOT NULL,                                            -- for people
+	banned_ms INTEGER NOT NULL CHECK (banned_ms >= 0),            -- when
+	PRIMARY KEY (key, curve_key)
+) STRICT, WITHOUT ROWID;
+
+-- Asked at each connection.
+CREATE INDEX bans_curve_key ON bans (curve_key);
+
+-- Models this pool serves or served.
+CREATE TABLE models (
+	model BLOB NOT NULL PRIMARY KEY CHECK (length(model) = 32), -- its manifest's hash
+	name TEXT NOT NULL,                                         -- as members ask for it
+	file_bytes INTEGER NOT NULL CHECK (file_bytes > 0),         -- size of the whole file
+	n_layers INTEGER NOT NULL CHECK (n_layers > 0),             -- layers
+	added_ms INTEGER NOT NULL CHECK (added_ms >= 0)             -- first put here
+) STRICT, WITHOUT ROWID;
+
+-- Which donor held which layers, and when.
+CREATE TABLE assignments (
+	number INTEGER PRIMARY KEY AUTOINCREMENT,               -- never given twice
+	donor BLOB NOT NULL REFERENCES donors (key),            -- who
+	model BLOB NOT NULL REFERENCES models (model),          -- of which model
+	layer_first INTEGER NOT NULL CHECK (layer_first >= 0),  -- as in the Assignment message
+	layer_last INTEGER NOT NULL CHECK (layer_last >= layer_first),
+	begun_ms INTEGER NOT NULL CHECK (begun_ms >= 0),        -- when it was given
+	ended_ms INTEGER CHECK (ended_ms >= 0)                  -- when it ended; NULL: open
+) STRICT;
+
+CREATE INDEX assignments_open ON assignments (number) WHERE ended_ms IS NULL;
+
+-- Accounts of sessions. No text, no tokens: only counts.
+CREATE TABLE sessions (
+	number INTEGER PRIMARY KEY AUTOINCREMENT,         -- never given twice
+	member BLOB NOT NULL CHECK (length(member) = 32), -- for whom (zero: the pool's own machine)
+	model BLOB NOT NULL REFERENCES models (model),    -- with which model
+	begun_ms INTEGER NOT NULL CHECK (begun_ms >= 0),  -- when it was asked for
+	ended_ms INTEGER CHECK (ended_ms >= 0),           -- NULL: running, or cut off by a crash
+	prompt_tokens INTEGER CHECK (prompt_tokens >= 0), -- tokens read
+	answer_tokens INTEGER CHECK (answer_tokens >= 0), -- tokens written
+	finish_reason INTEGER                             -- as in the wire schema
+) STRICT;
+
+-- The ledger. A pool has its own receipts; a donor those that it got from any pool.
+CREATE TABLE receipts (
+	number INTEGER NOT NULL CHECK (number > 0),                          -- in the pool's books, from 1
+	pool BLOB NOT NULL CHECK (length(pool) = 32),                        -- whose books
+	donor BLOB NOT NULL CHECK (length(donor) = 32),                      -- who did the work
+	model BLOB NOT NULL CHECK (length(model) = 32),                      -- on which model
+	layer_first INTEGER NOT NULL CHECK (layer_first >= 0),               -- as in the receipt
+	layer_last INTEGER NOT NULL CHECK (layer_last >= layer_first),
+	units INTEGER NOT NULL CHECK (units >= 0),                           -- work units in the window
+	tokens INTEGER NOT NULL CHECK (tokens >= 0),                         -- tokens through the layers
+	cost INTEGER NOT NULL CHECK (cost >= 0),                             -- FLOP by published cost
+	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),                     -- the window begins
+	last_ms INTEGER NOT NULL CHECK (last_ms >= 0),                       -- the window ends
+	receipt BLOB NOT NULL CHECK (length(receipt) > 0),                   -- the bytes that were signed
+	pool_signature BLOB NOT NULL CHECK (length(pool_signature) = 64),    -- over receipt
+	donor_signature BLOB CHECK (length(donor_signature) = 64),           -- NULL: not yet countersigned
+	-- Numbers are a pool's own. Number first: the books are read in that order.
+	PRIMARY KEY (number, pool)
+) STRICT, WITHOUT ROWID;
+
+-- Holds all that totals need, donor by donor, so that they never read the receipts themselves.
+CREATE INDEX receipts_totals ON receipts (donor, last_ms, first_ms, cost, units, tokens);
+-- Receipts to be sent again.
+CREATE INDEX receipts_waiting ON receipts (donor, number, last_ms) WHERE donor_signature IS NULL;
+
+CREATE TRIGGER receipts_never_deleted BEFORE DELETE ON receipts
+BEGIN
+	SELECT RAISE(ABORT, 'receipts are never deleted');
+END;
+
+CREATE TRIGGER receipts_never_changed BEFORE UPDATE OF number, pool, donor, model, layer_first,
+	layer_last, units, tokens, cost, first_ms, last_ms, receipt, pool_signature ON receipts
+BEGIN
+	SELECT RAISE(ABORT, 'what was signed never changes');
+END;
+
+CREATE TRIGGER receipts_countersigned_once BEFORE UPDATE OF donor_signature ON receipts
+WHEN OLD.donor_signature IS NOT NULL OR NEW.donor_signature IS NULL
+BEGIN
+	SELECT RAISE(ABORT, 'a receipt is countersigned once');
+END;
+
+INSERT INTO meta (key, value)
+VALUES ('created_ms', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER));
