@@ -28,6 +28,7 @@ struct envelope_channel {
 	uint64_t last_received;
 };
 
+/* `first_sequence` is the number of the first message sent; 0 means 1, and no message has 0. */
 void envelope_channel_init(struct envelope_channel *c, const struct identity *self,
     const struct public_key *peer /* or NULL */, uint64_t first_sequence);
 
@@ -42,6 +43,8 @@ int envelope_seal(struct envelope_channel *c, struct message *m, uint64_t expire
 /*
  * Check and decode what a peer sent. `now_ms` is the pool's clock as known here. On success *out
  * owns its memory (message_free) and borrows payload. On failure *why says the reason to count.
+ * Only a right signature changes the channel: a forger cannot use up sequence numbers. Whether the
+ * key that CURVE proved belongs to the signer (identity_curve_public) is for the caller to compare.
  */
 int envelope_open(struct envelope_channel *c, struct span envelope, struct span header,
     struct span payload, uint64_t now_ms, struct message **out, enum refusal *why,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes to checked plain structs and back. messages.c and its parts are the only files that see the
- * code generated from ayni.proto; every bound stated there is checked here, both ways.
+ * Bytes to checked plain structs and back. messages.c, its parts and receipt.c are the only files
+ * that see the code generated from ayni.proto; every bound stated there is checked here, both ways.
  *
  * A struct message made by message_decode owns its arrays: message_free. One made by hand (on the
  * stack, say) may point to anything; message_encode only reads it.
@@ -70,7 +70,10 @@ struct message {
 	};
 };
 
-/* Encode the header. *out is malloc'd. AYNI_ERR_ARGUMENT names the field that is out of bounds. */
+/*
+ * Encode the header. *out is malloc'd. AYNI_ERR_ARGUMENT names the field that is out of bounds.
+ * A text for people (Refusal.text, Piece.notice ...) is made to fit instead: text.h.
+ */
 int message_encode(const struct message *m, uint8_t **out, size_t *len, struct error *err);
 /* AYNI_ERR_FORMAT, _LIMIT (a field past its bound) or _UNSUPPORTED (unknown type). */
 int message_decode(

@@ -38,7 +38,12 @@ typedef bool transport_admit_fn(void *context, const uint8_t curve_key[CURVE_KEY
 /* `endpoint` "tcp://host:port"; port 0 or * takes a free one, transport_endpoint tells which. */
 int transport_listen(const struct identity *self, const char *endpoint, transport_admit_fn *admit,
     void *context, struct transport **out, struct error *err);
-/* Connects in the background and again after failures, with backoff. */
+/*
+ * Connects in the background and again after failures, with backoff; what was not sent when a
+ * connection broke goes out over the next, which the server sees as another route. Once the server
+ * refuses this key (admit), libzmq does not try again: free this transport and make another.
+ * A name is looked up here, which may take the resolver's time.
+ */
 int transport_connect(const struct identity *self, const struct public_key *server,
     const char *endpoint, struct transport **out, struct error *err);
 /* Sends what is queued for at most linger_ms. */
@@ -50,7 +55,10 @@ int transport_fd(const struct transport *t);
 int transport_admission_fd(const struct transport *t);
 const char *transport_endpoint(const struct transport *t);
 
-/* Copies the frames. `to` is NULL at a client. AYNI_ERR_NOT_FOUND if the peer is gone. */
+/*
+ * Copies the frames; all of them are sent, or none. `to` is NULL at a client. AYNI_ERR_NOT_FOUND if
+ * the peer is gone.
+ */
 int transport_send(struct transport *t, const struct route *to, struct span envelope,
     struct span header, struct span payload, struct error *err);
 /*
