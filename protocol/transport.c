@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocol/transport.h"
 
+#include "protocol/zap.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <zmq.h>
-
-#define ZAP_ENDPOINT "inproc://zeromq.zap.01"
-#define ZAP_DOMAIN   "ayni"
 
 enum {
 	/* Messages. Memory a peer can make us hold is this many of theirs; TCP then holds them
@@ -40,8 +39,7 @@ enum {
 	ROUTE_BYTES = 5,
 	ENDPOINT_BYTES = 512,
 	HOST_BYTES = 256,
-	MESSAGE_FRAMES_MAX = 3,
-	ZAP_FRAMES = 7 /* version, request, domain, address, routing id, mechanism, key */
+	MESSAGE_FRAMES_MAX = 3
 };
 
 struct transport {
@@ -222,20 +220,6 @@ static int get_fd(void *socket)
 	return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0 ? fd : -1;
 }
 
-/* The handler that answers CURVE's question whether a key may connect (ZeroMQ RFC 27). */
-static int open_zap(struct transport *t)
-{
-	const int no_linger = 0;
-
-	t->zap = zmq_socket(t->context, ZMQ_REP);
-	if (t->zap == NULL ||
-	    zmq_setsockopt(t->zap, ZMQ_LINGER, &no_linger, sizeof no_linger) != 0 ||
-	    zmq_bind(t->zap, ZAP_ENDPOINT) != 0)
-		return -1;
-	t->zap_fd = get_fd(t->zap);
-	return t->zap_fd < 0 ? -1 : 0;
-}
-
 int transport_listen(const struct identity *self, const char *endpoint, transport_admit_fn *admit,
     void *context, struct transport **out, struct error *err)
 {
@@ -257,7 +241,7 @@ int transport_listen(const struct identity *self, const char *endpoint, transpor
 	t->admit = admit;
 	t->admit_context = context;
 	size = sizeof t->endpoint;
-	if (open_zap(t) != 0 ||
+	if ((t->zap = zap_open(t->context)) == NULL ||
 	    zmq_setsockopt(t->socket, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN)) != 0 ||
 	    set_options(t->socket, options, sizeof options / sizeof options[0]) != 0)
 		rc = system_error(err, endpoint, "cannot make a socket");
@@ -266,6 +250,7 @@ int transport_listen(const struct identity *self, const char *endpoint, transpor
 	else if (zmq_getsockopt(t->socket, ZMQ_LAST_ENDPOINT, t->endpoint, &size) != 0)
 		rc = system_error(err, endpoint, "cannot tell its port");
 	t->fd = get_fd(t->socket);
+	t->zap_fd = t->zap == NULL ? -1 : get_fd(t->zap);
 	if (rc != AYNI_OK) {
 		transport_free(t, 0);
 		return rc;
@@ -319,97 +304,6 @@ void transport_free(struct transport *t, int linger_ms)
 		while (zmq_ctx_term(t->context) != 0 && errno == EINTR)
 			;
 	free(t);
-}
-
-/* ---- admission ---------------------------------------------------------------------------- */
-
-struct zap_request {
-	uint8_t id[256];
-	size_t id_len;
-	uint8_t key[CURVE_KEY_BYTES];
-	bool well_formed; /* ZAP 1.0 about a CURVE key of our domain */
-};
-
-static bool frame_is(const zmq_msg_t *frame, const char *text)
-{
-	size_t len = strlen(text);
-
-	return zmq_msg_size(frame) == len &&
-	       memcmp(zmq_msg_data((zmq_msg_t *)(uintptr_t)frame), text, len) == 0;
-}
-
-static void zap_take_frame(struct zap_request *r, int at, zmq_msg_t *frame)
-{
-	size_t len = zmq_msg_size(frame);
-
-	switch (at) {
-	case 0:
-		r->well_formed = frame_is(frame, "1.0");
-		break;
-	case 1:
-		r->id_len = len <= sizeof r->id ? len : 0;
-		memcpy(r->id, zmq_msg_data(frame), r->id_len);
-		break;
-	case 2:
-		r->well_formed = r->well_formed && frame_is(frame, ZAP_DOMAIN);
-		break;
-	case 5:
-		r->well_formed = r->well_formed && frame_is(frame, "CURVE");
-		break;
-	case 6:
-		r->well_formed = r->well_formed && len == sizeof r->key;
-		if (r->well_formed)
-			memcpy(r->key, zmq_msg_data(frame), len);
-		break;
-	default:
-		break; /* address and routing id decide nothing */
-	}
-}
-
-/* One question, whole; false if there is none. */
-static bool zap_receive(void *zap, struct zap_request *r)
-{
-	zmq_msg_t frame;
-	int at = 0, more = 1;
-
-	memset(r, 0, sizeof *r);
-	while (more) {
-		(void)zmq_msg_init(&frame);
-		if (zmq_msg_recv(&frame, zap, ZMQ_DONTWAIT) < 0) {
-			(void)zmq_msg_close(&frame);
-			return false;
-		}
-		zap_take_frame(r, at++, &frame);
-		more = zmq_msg_more(&frame);
-		(void)zmq_msg_close(&frame);
-	}
-	r->well_formed = r->well_formed && at == ZAP_FRAMES;
-	return true;
-}
-
-static void zap_answer(void *zap, const struct zap_request *r, bool admitted)
-{
-	const char *status = admitted ? "200" : "400";
-	const char *text = admitted ? "OK" : "refused";
-	char user[HEX32_CHARS] = "";
-
-	if (admitted)
-		hex32(r->key, user); /* comes back with each message as its User-Id */
-	(void)zmq_send(zap, "1.0", 3, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-	(void)zmq_send(zap, r->id, r->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-	(void)zmq_send(zap, status, 3, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-	(void)zmq_send(zap, text, strlen(text), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-	(void)zmq_send(zap, user, strlen(user), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-	(void)zmq_send(zap, "", 0, ZMQ_DONTWAIT);
-}
-
-static void serve_admission(struct transport *t)
-{
-	struct zap_request r;
-
-	while (zap_receive(t->zap, &r))
-		zap_answer(t->zap, &r,
-		    r.well_formed && (t->admit == NULL || t->admit(t->admit_context, r.key)));
 }
 
 /* ---- sending ------------------------------------------------------------------------------ */
@@ -591,7 +485,7 @@ int transport_receive(struct transport *t, struct transport_parts *out, struct e
 
 	memset(out, 0, sizeof *out);
 	if (t->is_server)
-		serve_admission(t);
+		zap_serve(t->zap, t->admit, t->admit_context);
 	r = calloc(1, sizeof *r);
 	if (r == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "transport: no memory to receive");

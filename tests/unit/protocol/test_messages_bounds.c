@@ -309,7 +309,8 @@ static void refuses_to_encode_what_is_past_a_bound(void **state)
 		sample_make(&s, breaks[i].type, SAMPLE_SMALL);
 		breaks[i].apply(&s.message);
 		if (message_encode(&s.message, &bytes, &len, &err) != AYNI_ERR_ARGUMENT)
-			fail_msg("%s, break %zu was encoded", message_name(breaks[i].type), i);
+			fail_msg(
+			    "%s, break %zu was encoded", message_name((uint16_t)breaks[i].type), i);
 		assert_int_equal(err.code, AYNI_ERR_ARGUMENT);
 		assert_int_not_equal(err.text[0], 0);
 		sample_free(&s);
