@@ -428,7 +428,7 @@ int cache_put(struct cache_image *i, const struct cache_chunk *chunk, const uint
     size_t len, struct error *err)
 {
 	struct stat st;
-	uint64_t block;
+	uint64_t end;
 	off_t hole;
 	int rc;
 
@@ -441,11 +441,14 @@ int cache_put(struct cache_image *i, const struct cache_chunk *chunk, const uint
 		    "cache: the chunk at %llu has another hash", (unsigned long long)chunk->offset);
 	if (fstat(i->fd, &st) != 0)
 		return io_error("looking at an image", err);
-	/* Whole blocks are taken, at both ends; none where data is only replaced. */
-	block = (uint64_t)st.st_blksize;
+	end = chunk->offset + len;
 	hole = lseek(i->fd, (off_t)chunk->offset, SEEK_HOLE);
-	if (hole < 0 || (uint64_t)hole < chunk->offset + chunk->length) {
-		rc = make_room(i->cache, (len + 2 * block - 1) / block * block, err);
+	if (hole < 0 || (uint64_t)hole < end) {
+		/* Whole blocks are taken; none where data is only replaced. */
+		uint64_t block = (uint64_t)st.st_blksize;
+		uint64_t first = chunk->offset / block * block;
+
+		rc = make_room(i->cache, (end - first + block - 1) / block * block, err);
 		if (rc != AYNI_OK)
 			return rc;
 	}
