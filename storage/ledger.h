@@ -49,12 +49,14 @@ uint64_t ledger_last_number(struct ledger *l); /* of `pool`'s own books: 0 if em
 /* AYNI_ERR_EXISTS if this pool's receipt of that number is there already with other bytes; the same
  * receipt again is fine. Joins an open transaction or makes its own. */
 int ledger_append(struct ledger *l, const struct ledger_entry *e, struct error *err);
-/* The donor's signature arrived. AYNI_ERR_NOT_FOUND if there is no such receipt of that donor. */
+/* The donor's signature arrived. AYNI_ERR_NOT_FOUND if there is no such receipt of that donor,
+ * AYNI_ERR_EXISTS if it has another signature already, AYNI_ERR_STATE if several pools have one. */
 int ledger_countersign(struct ledger *l, uint64_t number, const struct public_key *donor,
     const struct signature *sig, struct error *err);
 
-/* In order of number, after `after`, at most `limit`. A callback's non-zero return ends the walk
- * and is returned. */
+/* In order of number, after `after`, at most `limit`, and past it only what shares the last number
+ * (receipts of several pools), so that the next page misses none. A callback's non-zero return ends
+ * the walk and is returned. In a callback the same walk cannot begin again (AYNI_ERR_STATE). */
 int ledger_each(struct ledger *l, uint64_t after, uint32_t limit, ledger_entry_fn *fn,
     void *context, struct error *err);
 /* Receipts of a donor that it has not countersigned, to send again. */
