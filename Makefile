@@ -9,8 +9,8 @@
 #   make SANITIZE=address,undefined test          (or SANITIZE=thread)
 
 PREFIX ?= /usr/local
-BUILD := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 comma := ,
+BUILD := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 
 CC ?= cc
 PKGS := libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas

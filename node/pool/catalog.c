@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "compute/kv.h"
+#include "node/prompt.h"
 #include "protocol/receipt.h"
 
 enum { MAX_MODELS = 64 };
@@ -171,15 +171,6 @@ static void name_from_path(const char *path, char name[LIMIT_NAME_BYTES])
 	name[len] = '\0';
 }
 
-static int read_template(struct catalog_model *m, struct error *err)
-{
-	struct span text;
-
-	if (gguf_get_string(m->gguf, "tokenizer.chat_template", &text) != AYNI_OK)
-		return AYNI_OK;
-	return template_parse((const char *)text.data, text.len, &m->chat_template, err);
-}
-
 /* What a range of layers weighs, in the parts that placement adds up. */
 static int weigh(struct catalog_model *m, struct error *err)
 {
@@ -242,8 +233,8 @@ int catalog_add(struct catalog *c, const char *path, const struct identity *publ
 	if ((rc = gguf_open(path, &m->gguf, err)) != AYNI_OK ||
 	    (rc = model_sizes_read(m->gguf, &m->sizes, err)) != AYNI_OK ||
 	    (rc = tokenizer_new(m->gguf, &m->tokenizer, err)) != AYNI_OK ||
-	    (rc = read_template(m, err)) != AYNI_OK || (rc = weigh(m, err)) != AYNI_OK ||
-	    (rc = publish(c, e, publisher, err)) != AYNI_OK) {
+	    (rc = prompt_template(m->gguf, &m->chat_template, err)) != AYNI_OK ||
+	    (rc = weigh(m, err)) != AYNI_OK || (rc = publish(c, e, publisher, err)) != AYNI_OK) {
 		entry_free(e);
 		c->n_blobs =
 		    0; /* some may point into the file just closed: the catalog is of no use */

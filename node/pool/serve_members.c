@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "node/prompt.h"
 #include "node/report.h"
 
 static void send_finished(struct pool *p, struct peer *peer, struct msg_finished *f)
@@ -23,54 +24,18 @@ static void refuse_request(struct pool *p, struct peer *peer, uint64_t request, 
 
 /* ---- prompts to tokens -------------------------------------------------------------------- */
 
-static char *spelling(const struct tokenizer *t, uint32_t id)
-{
-	struct span s = tokenizer_spelling(t, id);
-
-	return strndup(s.data != NULL ? (const char *)s.data : "", s.len);
-}
-
-static int render_turns(const struct catalog_model *m, const struct msg_generate *g, char **text,
-    size_t *len, struct error *err)
-{
-	struct chat_message *messages = calloc(g->n_turns, sizeof *messages);
-	char *bos = spelling(m->tokenizer, tokenizer_bos(m->tokenizer));
-	char *eos = spelling(m->tokenizer, tokenizer_eos(m->tokenizer));
-	int rc;
-
-	for (size_t i = 0; messages != NULL && i < g->n_turns; i++)
-		messages[i] = (struct chat_message){g->turns[i].role, g->turns[i].content};
-	if (messages == NULL || bos == NULL || eos == NULL)
-		rc = error_set(err, AYNI_ERR_MEMORY, "the pool is out of memory");
-	else if (m->chat_template == NULL)
-		rc = error_set(err, AYNI_ERR_UNSUPPORTED,
-		    "%.60s has no chat template: send a prompt instead of messages", m->name);
-	else
-		rc = template_render_chat(
-		    m->chat_template, messages, g->n_turns, true, bos, eos, text, len, err);
-	free(messages);
-	free(bos);
-	free(eos);
-	return rc;
-}
-
-/* A template writes BOS itself, if it wants it. */
 static int encode_turns(const struct catalog_model *m, const struct msg_generate *g, uint32_t **ids,
     size_t *n, struct error *err)
 {
-	struct span bos = tokenizer_spelling(m->tokenizer, tokenizer_bos(m->tokenizer));
-	unsigned flags = TOKENIZER_SPECIAL;
-	char *text = NULL;
-	size_t len = 0;
-	int rc = render_turns(m, g, &text, &len, err);
+	struct chat_message *messages = calloc(g->n_turns, sizeof *messages);
+	int rc;
 
-	if (rc != AYNI_OK)
-		return rc;
-	if (tokenizer_adds_bos(m->tokenizer) &&
-	    !(bos.len > 0 && len >= bos.len && memcmp(text, bos.data, bos.len) == 0))
-		flags |= TOKENIZER_BOS;
-	rc = tokenizer_encode(m->tokenizer, text, len, flags, ids, n, err);
-	free(text);
+	if (messages == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "the pool is out of memory");
+	for (size_t i = 0; i < g->n_turns; i++)
+		messages[i] = (struct chat_message){g->turns[i].role, g->turns[i].content};
+	rc = prompt_encode_chat(m->chat_template, m->tokenizer, messages, g->n_turns, ids, n, err);
+	free(messages);
 	return rc;
 }
 
@@ -97,8 +62,7 @@ static int prompt_tokens(const struct catalog_model *m, const struct msg_generat
 		return encode_turns(m, g, ids, n, err);
 	if (g->n_tokens > 0)
 		return copy_tokens(m, g, ids, n, err);
-	return tokenizer_encode(m->tokenizer, g->prompt, strlen(g->prompt),
-	    tokenizer_adds_bos(m->tokenizer) ? TOKENIZER_BOS : 0, ids, n, err);
+	return prompt_encode_text(m->tokenizer, g->prompt, ids, n, err);
 }
 
 /* ---- requests ----------------------------------------------------------------------------- */

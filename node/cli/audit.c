@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/cli/audit.h"
+
+#include <stdlib.h>
+
+#include "protocol/receipt.h"
+#include "storage/ledger.h"
+
+enum { PAGE = 256 };
+
+void audit_free(struct audit *a)
+{
+	free(a->totals);
+	*a = (struct audit){0};
+}
+
+static struct audit_total *total_of(struct audit *a, const struct public_key *donor)
+{
+	struct audit_total *totals;
+
+	for (size_t i = 0; i < a->n_totals; i++) {
+		if (public_key_equal(&a->totals[i].donor, donor))
+			return &a->totals[i];
+	}
+	totals = reallocarray(a->totals, a->n_totals + 1, sizeof *totals);
+	if (totals == NULL)
+		return NULL;
+	a->totals = totals;
+	totals[a->n_totals] = (struct audit_total){.donor = *donor};
+	return &totals[a->n_totals++];
+}
+
+static int count(struct audit *a, const struct receipt *r, bool countersigned, struct error *err)
+{
+	struct audit_total *t = total_of(a, &r->donor);
+
+	if (t == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
+	if (!countersigned) {
+		t->unsigned_receipts++;
+		return AYNI_OK;
+	}
+	t->first_ms = t->receipts == 0 || r->first_ms < t->first_ms ? r->first_ms : t->first_ms;
+	t->last_ms = r->last_ms > t->last_ms ? r->last_ms : t->last_ms;
+	t->receipts++;
+	t->units += r->units;
+	t->tokens += r->tokens;
+	if (flop_add(t->cost, r->cost, &t->cost) != AYNI_OK)
+		return error_set(
+		    err, AYNI_ERR_LIMIT, "a donor's total does not fit 63 bits of FLOP");
+	return AYNI_OK;
+}
+
+int audit_add(struct audit *a, const struct signed_receipt *s, struct error *err)
+{
+	struct receipt r;
+
+	if (receipt_check(s, &r, NULL) != AYNI_OK) {
+		a->bad++;
+		return AYNI_OK;
+	}
+	if (!a->pool_known) {
+		a->pool = r.pool;
+		a->pool_known = true;
+	}
+	if (!public_key_equal(&r.pool, &a->pool)) {
+		a->bad++;
+		return AYNI_OK;
+	}
+	if (r.number > a->last_number + 1)
+		a->missing += r.number - a->last_number - 1;
+	a->last_number = r.number;
+	if (r.last_ms < a->since_ms)
+		return AYNI_OK;
+	return count(a, &r, s->countersigned, err);
+}
+
+void audit_name(struct audit *a, const struct public_key *donor, const char *name)
+{
+	for (size_t i = 0; i < a->n_totals; i++) {
+		if (public_key_equal(&a->totals[i].donor, donor))
+			(void)snprintf(a->totals[i].name, sizeof a->totals[i].name, "%s", name);
+	}
+}
+
+static int by_cost(const void *a, const void *b)
+{
+	uint64_t x = flop_count(((const struct audit_total *)a)->cost);
+	uint64_t y = flop_count(((const struct audit_total *)b)->cost);
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+void audit_sort(struct audit *a)
+{
+	if (a->n_totals > 0)
+		qsort(a->totals, a->n_totals, sizeof *a->totals, by_cost);
+}
+
+int audit_pool(struct audit *a, struct client *c, struct error *err)
+{
+	struct message q = {.type = MSG_RECEIPTS_QUERY};
+	const struct message *m;
+	uint64_t after = 0;
+	int rc;
+
+	a->pool = *client_pool_key(c);
+	a->pool_known = true;
+	do {
+		q.receipts_query = (struct msg_receipts_query){after, PAGE};
+		rc = client_ask(c, &q, MSG_RECEIPTS, &m, err);
+		for (size_t i = 0; rc == AYNI_OK && i < m->receipts.n_receipts; i++)
+			rc = audit_add(a, &m->receipts.receipts[i], err);
+		for (size_t i = 0; rc == AYNI_OK && i < m->receipts.n_names; i++)
+			audit_name(a, &m->receipts.names[i].donor, m->receipts.names[i].name);
+		after += PAGE;
+		if (a->last_number > after)
+			after = a->last_number;
+	} while (rc == AYNI_OK && m->receipts.n_receipts == PAGE);
+	return rc;
+}
+
+struct walk {
+	struct audit *audit;
+	struct error *err;
+};
+
+static int add_entry(void *context, const struct ledger_entry *e)
+{
+	struct walk *w = context;
+	struct signed_receipt s = {.pool_signature = e->pool_signature,
+	    .countersigned = e->countersigned,
+	    .donor_signature = e->donor_signature};
+
+	if (e->receipt.len > sizeof s.receipt) {
+		w->audit->bad++;
+		return AYNI_OK;
+	}
+	memcpy(s.receipt, e->receipt.data, e->receipt.len);
+	s.receipt_len = e->receipt.len;
+	return audit_add(w->audit, &s, w->err);
+}
+
+static int add_name(void *context, const struct ledger_total *t)
+{
+	audit_name(context, &t->donor, t->name);
+	return 0;
+}
+
+int audit_file(struct audit *a, const char *path, struct error *err)
+{
+	struct walk w = {a, err};
+	struct ledger_filter all = {0};
+	struct db *db = NULL;
+	struct ledger *ledger = NULL;
+	int rc = db_open(path, DB_READ_ONLY, &db, err);
+
+	if (rc == AYNI_OK)
+		rc = ledger_new(db, &ledger, err);
+	if (rc == AYNI_OK)
+		rc = ledger_each(ledger, 0, UINT32_MAX, add_entry, &w, err);
+	if (rc == AYNI_OK)
+		rc = ledger_totals(ledger, &all, add_name, a, err);
+	ledger_free(ledger);
+	db_free(db);
+	return rc;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <argp.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "node/cli/audit.h"
+#include "node/cli/cli.h"
+#include "node/config.h"
+#include "protocol/identity.h"
+
+enum { JOIN_MS = 15000 };
+
+struct options {
+	const char *pool, *db;
+	bool json, csv;
+	uint64_t since_ms;
+};
+
+static uint64_t parse_day(struct argp_state *state, const char *text)
+{
+	struct tm day = {0};
+	const char *end = strptime(text, "%Y-%m-%d", &day);
+
+	if (end == NULL || *end != '\0')
+		argp_error(state, "--since %s: a day such as 2026-01-31 is wanted (UTC)", text);
+	return (uint64_t)timegm(&day) * 1000;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'p':
+		o->pool = arg;
+		return 0;
+	case 'd':
+		o->db = arg;
+		return 0;
+	case 'j':
+		o->json = true;
+		return 0;
+	case 'c':
+		o->csv = true;
+		return 0;
+	case 's':
+		o->since_ms = parse_day(state, arg);
+		return 0;
+	case ARGP_KEY_END:
+		if (o->pool != NULL && o->db != NULL)
+			argp_error(state, "--pool and --db exclude each other");
+		if (o->json && o->csv)
+			argp_error(state, "--json and --csv exclude each other");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void format_time(uint64_t ms, char text[32])
+{
+	time_t seconds = (time_t)(ms / 1000);
+	struct tm tm;
+
+	if (ms == 0 || gmtime_r(&seconds, &tm) == NULL || strftime(text, 32, "%FT%TZ", &tm) == 0)
+		(void)snprintf(text, 32, "-");
+}
+
+static int print_json(const struct audit *a)
+{
+	json_t *donors = json_array();
+	json_t *root;
+	int rc = -1;
+
+	for (size_t i = 0; i < a->n_totals; i++) {
+		const struct audit_total *t = &a->totals[i];
+		char hex[HEX32_CHARS], first[32], last[32];
+
+		hex32(t->donor.bytes, hex);
+		format_time(t->first_ms, first);
+		format_time(t->last_ms, last);
+		json_array_append_new(donors,
+		    json_pack("{ss ss sI sf sI sI sI ss ss sI}", "donor", hex, "name", t->name,
+		        "flop", (json_int_t)flop_count(t->cost), "gflop", flop_giga(t->cost),
+		        "receipts", (json_int_t)t->receipts, "units", (json_int_t)t->units,
+		        "tokens", (json_int_t)t->tokens, "first", first, "last", last,
+		        "not_countersigned", (json_int_t)t->unsigned_receipts));
+	}
+	root =
+	    json_pack("{so sI sI sI}", "donors", donors, "last_receipt", (json_int_t)a->last_number,
+	        "bad", (json_int_t)a->bad, "missing", (json_int_t)a->missing);
+	if (root != NULL) {
+		rc = json_dumpf(root, stdout, JSON_COMPACT);
+		(void)printf("\n");
+	}
+	json_decref(root);
+	return rc;
+}
+
+/* RFC 4180: quotes doubled; a name that a spreadsheet could take for a formula gets a quote mark.
+ */
+static void print_csv_name(const char *name)
+{
+	(void)printf("\"%s", name[0] != '\0' && strchr("=+-@", name[0]) != NULL ? "'" : "");
+	for (; *name != '\0'; name++)
+		(void)printf(*name == '"' ? "\"\"" : "%c", *name);
+	(void)printf("\"");
+}
+
+static void print_rows(const struct audit *a, bool csv)
+{
+	if (csv)
+		(void)printf(
+		    "donor,name,gflop,receipts,units,tokens,first,last,not_countersigned\n");
+	else
+		(void)printf(
+		    "donor     name             verified GFLOP receipts    units   tokens  "
+		    "first seen            last seen\n");
+	for (size_t i = 0; i < a->n_totals; i++) {
+		const struct audit_total *t = &a->totals[i];
+		char hex[HEX32_CHARS], first[32], last[32];
+
+		hex32(t->donor.bytes, hex);
+		format_time(t->first_ms, first);
+		format_time(t->last_ms, last);
+		if (csv) {
+			(void)printf("%s,", hex);
+			print_csv_name(t->name);
+			(void)printf(",%.9f,%llu,%llu,%llu,%s,%s,%llu\n", flop_giga(t->cost),
+			    (unsigned long long)t->receipts, (unsigned long long)t->units,
+			    (unsigned long long)t->tokens, first, last,
+			    (unsigned long long)t->unsigned_receipts);
+			continue;
+		}
+		(void)printf("%.8s  %-16.16s %14.3f %8llu %8llu %8llu  %-20s  %s\n", hex, t->name,
+		    flop_giga(t->cost), (unsigned long long)t->receipts,
+		    (unsigned long long)t->units, (unsigned long long)t->tokens, first, last);
+		if (t->unsigned_receipts > 0)
+			(void)printf("          and %llu receipts that it has not countersigned\n",
+			    (unsigned long long)t->unsigned_receipts);
+	}
+}
+
+static int read_books(struct audit *a, const struct options *o, struct error *err)
+{
+	char folder[CONFIG_PATH_BYTES], path[CONFIG_PATH_BYTES + 16];
+	struct client *c = NULL;
+	int rc;
+
+	if (o->pool != NULL) {
+		rc = client_open(o->pool, JOIN_MS, &c, err);
+		if (rc == AYNI_OK)
+			rc = audit_pool(a, c, err);
+		client_free(c);
+		return rc;
+	}
+	if (o->db != NULL)
+		return audit_file(a, o->db, err);
+	rc = config_folder("donor", folder, sizeof folder, err);
+	if (rc != AYNI_OK)
+		return rc;
+	(void)snprintf(path, sizeof path, "%s/donor.db", folder);
+	return audit_file(a, path, err);
+}
+
+int cli_ledger(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+	    {"pool", 'p', "INVITE", 0, "a pool's books, over the network", 0},
+	    {"db", 'd', "FILE", 0, "books in a file: a pool's pool.db or a donor's donor.db", 0},
+	    {"since", 's', "DAY", 0, "work that ended on this day or later (2026-01-31, UTC)", 0},
+	    {"json", 'j', NULL, 0, "for programs", 0},
+	    {"csv", 'c', NULL, 0, "for spreadsheets", 0},
+	    {0},
+	};
+	static const struct argp argp = {.options = options,
+	    .parser = parse,
+	    .doc =
+	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
+	        "donor's, are checked here, and totals are made from the receipts alone. Without "
+	        "--pool and --db: this machine's own receipts as a donor. Exit status 1 if "
+	        "anything is wrong with the books."};
+	struct audit a = {0};
+	struct options o = {0};
+	struct error err = {0};
+	bool wrong;
+	int rc;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+		return CLI_USAGE;
+	a.since_ms = o.since_ms;
+	rc = read_books(&a, &o, &err);
+	audit_sort(&a);
+	if (rc == AYNI_OK && o.json && print_json(&a) != 0)
+		rc = error_set(&err, AYNI_ERR_IO, "cannot write the answer");
+	if (rc == AYNI_OK && !o.json)
+		print_rows(&a, o.csv);
+	wrong = a.bad > 0 || (a.missing > 0 && o.pool != NULL);
+	if (rc == AYNI_OK && wrong)
+		rc = error_set(&err, AYNI_ERR_SIGNATURE,
+		    "%llu receipts are not rightly signed, %llu are missing from the books",
+		    (unsigned long long)a.bad, (unsigned long long)a.missing);
+	audit_free(&a);
+	return rc == AYNI_OK ? CLI_OK : cli_fail("ledger", &err);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <argp.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "node/cli/cli.h"
+#include "node/cli/client.h"
+#include "protocol/identity.h"
+
+enum { JOIN_MS = 15000 };
+
+struct options {
+	const char *pool;
+	bool json;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'p':
+		o->pool = arg;
+		return 0;
+	case 'j':
+		o->json = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (o->pool == NULL)
+			argp_error(state, "--pool INVITE is needed");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* ---- for programs ------------------------------------------------------------------------- */
+
+static json_t *json_refusals(const struct refusal_counts *r)
+{
+	json_t *object = json_object();
+
+	for (int i = 1; i < REFUSAL_END; i++) {
+		if (r->by_reason[i] > 0)
+			json_object_set_new(object, refusal_name((enum refusal)i),
+			    json_integer((json_int_t)r->by_reason[i]));
+	}
+	return object;
+}
+
+static json_t *json_model(const struct status_model *m)
+{
+	json_t *missing = json_array();
+	char hex[HEX32_CHARS];
+
+	hex32(m->model.bytes, hex);
+	for (size_t i = 0; i < m->n_missing; i++)
+		json_array_append_new(
+		    missing, json_pack("[ii]", (int)m->missing[i].first, (int)m->missing[i].last));
+	return json_pack("{ss ss si so si si}", "name", m->name, "id", hex, "layers",
+	    (int)m->n_layers, "missing", missing, "sessions", (int)m->sessions, "waiting",
+	    (int)m->waiting);
+}
+
+static json_t *json_donor(const struct status_donor *d)
+{
+	char hex[HEX32_CHARS];
+
+	hex32(d->donor.bytes, hex);
+	return json_pack("{ss ss ss s[ii] sI sI sI sI so so}", "key", hex, "name", d->name, "state",
+	    d->state, "layers", (int)d->layer_first, (int)d->layer_last, "units",
+	    (json_int_t)d->units, "cost_flop", (json_int_t)flop_count(d->cost), "round_trip_us",
+	    (json_int_t)d->round_trip_us, "flop_per_s", (json_int_t)d->flop_per_s,
+	    "refused_by_donor", json_refusals(&d->refused_by_donor), "refused_by_pool",
+	    json_refusals(&d->refused_by_pool));
+}
+
+static int print_json(const struct msg_status *s)
+{
+	json_t *models = json_array(), *donors = json_array();
+	json_t *root;
+	int rc = -1;
+
+	for (size_t i = 0; i < s->n_models; i++)
+		json_array_append_new(models, json_model(&s->models[i]));
+	for (size_t i = 0; i < s->n_donors; i++)
+		json_array_append_new(donors, json_donor(&s->donors[i]));
+	root = json_pack("{ss sI so so so sI sI}", "pool", s->pool_name, "uptime_ms",
+	    (json_int_t)s->uptime_ms, "models", models, "donors", donors, "refusals",
+	    json_refusals(&s->refusals), "receipts", (json_int_t)s->receipts, "requests_done",
+	    (json_int_t)s->requests_done);
+	if (root != NULL) {
+		rc = json_dumpf(root, stdout, JSON_COMPACT);
+		(void)printf("\n");
+	}
+	json_decref(root);
+	return rc;
+}
+
+/* ---- for people --------------------------------------------------------------------------- */
+
+static void print_refusals(const char *who, const struct refusal_counts *r)
+{
+	bool any = false;
+
+	for (int i = 1; i < REFUSAL_END; i++) {
+		if (r->by_reason[i] == 0)
+			continue;
+		(void)printf("%s %s %llu", any ? "," : who, refusal_name((enum refusal)i),
+		    (unsigned long long)r->by_reason[i]);
+		any = true;
+	}
+	if (any)
+		(void)printf("\n");
+}
+
+static void print_model(const struct status_model *m)
+{
+	(void)printf("model %s: %u layers, %u sessions, %u waiting\n", m->name, m->n_layers,
+	    m->sessions, m->waiting);
+	for (size_t i = 0; i < m->n_missing; i++)
+		(void)printf("  nobody holds layers %u to %u\n", m->missing[i].first,
+		    m->missing[i].last - 1);
+}
+
+static void print_donor(const struct status_donor *d)
+{
+	char hex[HEX32_CHARS], layers[32] = "-";
+
+	hex32(d->donor.bytes, hex);
+	if (d->layer_last > 0)
+		(void)snprintf(layers, sizeof layers, "%u-%u", d->layer_first, d->layer_last - 1);
+	(void)printf("%.8s  %-16.16s %-9s %9s %9llu %10.3f %9.1f %9.1f\n", hex, d->name, d->state,
+	    layers, (unsigned long long)d->units, flop_giga(d->cost),
+	    (double)d->round_trip_us / 1000, (double)d->flop_per_s / 1e9);
+	print_refusals("          it refused:", &d->refused_by_donor);
+	print_refusals("          the pool refused of it:", &d->refused_by_pool);
+}
+
+static void print_text(const struct msg_status *s)
+{
+	(void)printf("%s: up %.0f s, %llu requests done, %llu receipts\n", s->pool_name,
+	    (double)s->uptime_ms / 1000, (unsigned long long)s->requests_done,
+	    (unsigned long long)s->receipts);
+	for (size_t i = 0; i < s->n_models; i++)
+		print_model(&s->models[i]);
+	if (s->n_donors > 0)
+		(void)printf("donor     name             state        layers     units      GFLOP "
+		             "   rtt ms   GFLOP/s\n");
+	for (size_t i = 0; i < s->n_donors; i++)
+		print_donor(&s->donors[i]);
+	print_refusals("the pool refused:", &s->refusals);
+}
+
+int cli_status(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+	    {"pool", 'p', "INVITE", 0, "the pool to ask", 0},
+	    {"json", 'j', NULL, 0, "for programs", 0},
+	    {0},
+	};
+	static const struct argp argp = {.options = options,
+	    .parser = parse,
+	    .doc =
+	        "Show a pool's models, its donors and the layers they hold, and what was refused."};
+	struct message question = {.type = MSG_STATUS_QUERY};
+	const struct message *m = NULL;
+	struct options o = {0};
+	struct client *c = NULL;
+	struct error err = {0};
+	int rc;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+		return CLI_USAGE;
+	rc = client_open(o.pool, JOIN_MS, &c, &err);
+	if (rc == AYNI_OK)
+		rc = client_ask(c, &question, MSG_STATUS, &m, &err);
+	if (rc == AYNI_OK && o.json && print_json(&m->status) != 0)
+		rc = error_set(&err, AYNI_ERR_IO, "cannot write the answer");
+	if (rc == AYNI_OK && !o.json)
+		print_text(&m->status);
+	client_free(c);
+	return rc == AYNI_OK ? CLI_OK : cli_fail("status", &err);
+}
