@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/network.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <setjmp.h> /* cmocka.h wants it first */
+
+#include <cmocka.h>
+
+enum { MAX_ARGS = 64, PATIENCE_MS = 120000, STEP_MS = 10 };
+
+const char *network_program(void)
+{
+	static char path[NETWORK_PATH];
+	const char *build = getenv("AYNI_BUILD");
+
+	(void)snprintf(path, sizeof path, "%s/ayni", build != NULL ? build : "build");
+	if (access(path, X_OK) != 0)
+		fail_msg("%s is not there: run this test by `make test`", path);
+	return path;
+}
+
+/* Waiting for another process: look again after a moment, for as long as a hung test may take. */
+static void wait_a_moment(int *waited_ms, const char *what)
+{
+	struct timespec t = {0, STEP_MS * 1000000};
+
+	if (*waited_ms >= PATIENCE_MS)
+		fail_msg("waited in vain for %s", what);
+	(void)nanosleep(&t, NULL);
+	*waited_ms += STEP_MS;
+}
+
+/* ---- processes ---------------------------------------------------------------------------- */
+
+static int open_output(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+static pid_t start(const struct network *n, const char *const *args, int in, int out, int err)
+{
+	const char *program = network_program();
+	char *argv[MAX_ARGS] = {(char *)"ayni"};
+	pid_t pid;
+
+	for (size_t i = 0; args[i] != NULL; i++) {
+		assert_true(i + 2 < MAX_ARGS);
+		argv[i + 1] = (char *)args[i];
+	}
+	pid = fork();
+	if (pid != 0)
+		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)setenv("AYNI_HOME", n->folder, 1);
+	(void)dup2(in, STDIN_FILENO);
+	(void)dup2(out, STDOUT_FILENO);
+	(void)dup2(err, STDERR_FILENO);
+	(void)execv(program, argv);
+	_exit(127);
+}
+
+static int status_of(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int network_wait_end(pid_t pid)
+{
+	int waited = 0, status;
+
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		wait_a_moment(&waited, "a process to end");
+	return status_of(status);
+}
+
+static int null_input(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return fd;
+}
+
+pid_t network_spawn(const struct network *n, const char *name, const char *const *args)
+{
+	char out[NETWORK_PATH * 2], err[NETWORK_PATH * 2];
+	int out_fd, err_fd;
+	pid_t pid;
+
+	(void)snprintf(out, sizeof out, "%s/%s.out", n->folder, name);
+	(void)snprintf(err, sizeof err, "%s/%s.err", n->folder, name);
+	out_fd = open_output(out);
+	err_fd = open_output(err);
+	pid = start(n, args, null_input(), out_fd, err_fd);
+	(void)close(out_fd);
+	(void)close(err_fd);
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void read_some(struct pollfd *end, char *text, size_t *len)
+{
+	char thrown_away[4096];
+	char *to = text != NULL && *len < NETWORK_OUTPUT - 1 ? text + *len : thrown_away;
+	size_t room = to == thrown_away ? sizeof thrown_away : NETWORK_OUTPUT - 1 - *len;
+	ssize_t got = read(end->fd, to, room);
+
+	if (got <= 0)
+		end->fd = -1;
+	else if (to != thrown_away)
+		*len += (size_t)got;
+}
+
+/* Both ends are read at once, so that the process never waits for a full pipe. */
+static void collect(int out_fd, int err_fd, char *out, char *err)
+{
+	struct pollfd ends[2] = {
+	    {.fd = out_fd, .events = POLLIN}, {.fd = err_fd, .events = POLLIN}};
+	char *texts[2] = {out, err};
+	size_t lens[2] = {0, 0};
+
+	while ((ends[0].fd >= 0 || ends[1].fd >= 0) && poll(ends, 2, PATIENCE_MS) > 0) {
+		for (int i = 0; i < 2; i++) {
+			if (ends[i].fd >= 0 && ends[i].revents != 0)
+				read_some(&ends[i], texts[i], &lens[i]);
+		}
+	}
+	for (int i = 0; i < 2; i++) {
+		if (texts[i] != NULL)
+			texts[i][lens[i]] = '\0';
+	}
+}
+
+/* A temporary file that holds the input, at its beginning. */
+static int input_file(const char *input)
+{
+	FILE *f = tmpfile();
+	int fd;
+
+	assert_non_null(f);
+	assert_true(fputs(input, f) >= 0 && fflush(f) == 0);
+	fd = fcntl(fileno(f), F_DUPFD_CLOEXEC, 0);
+	(void)fclose(f);
+	(void)lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+int network_run(
+    const struct network *n, const char *const *args, const char *input, char *out, char *err)
+{
+	int in = input != NULL ? input_file(input) : null_input();
+	int out_ends[2], err_ends[2];
+	int status;
+	pid_t pid;
+
+	assert_true(pipe2(out_ends, O_CLOEXEC) == 0 && pipe2(err_ends, O_CLOEXEC) == 0);
+	pid = start(n, args, in, out_ends[1], err_ends[1]);
+	assert_true(pid > 0);
+	(void)close(out_ends[1]);
+	(void)close(err_ends[1]);
+	if (input != NULL)
+		(void)close(in);
+	collect(out_ends[0], err_ends[0], out, err);
+	(void)close(out_ends[0]);
+	(void)close(err_ends[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status_of(status);
+}
+
+char *network_read(const struct network *n, const char *name)
+{
+	char path[NETWORK_PATH * 2];
+	char *text = calloc(1, NETWORK_OUTPUT);
+	FILE *f;
+
+	(void)snprintf(path, sizeof path, "%s/%s", n->folder, name);
+	f = fopen(path, "re");
+	if (f == NULL)
+		fail_msg("%s: %s", path, strerror(errno));
+	assert_non_null(text);
+	(void)fread(text, 1, NETWORK_OUTPUT - 1, f);
+	(void)fclose(f);
+	return text;
+}
+
+/* ---- networks ----------------------------------------------------------------------------- */
+
+static size_t add_settings(const char **args, size_t n, const char *const *settings)
+{
+	for (size_t i = 0; settings != NULL && settings[i] != NULL; i++) {
+		args[n++] = "--set";
+		args[n++] = settings[i];
+	}
+	args[n] = NULL;
+	return n;
+}
+
+static void print_log(const struct network *n, const char *name)
+{
+	char *text = network_read(n, name);
+
+	print_message("---- %s\n%s", name, text);
+	free(text);
+}
+
+void network_start_pool(struct network *n, const char *model, const char *const *settings)
+{
+	char folder[NETWORK_PATH * 2], endpoint[NETWORK_PATH * 3];
+	const char *args[MAX_ARGS] = {"pool", "--folder", folder, "--model", model, "--listen",
+	    "127.0.0.1:0", "--set", "heartbeat_ms=200"};
+	int waited = 0;
+
+	(void)snprintf(folder, sizeof folder, "%s/pool", n->folder);
+	(void)snprintf(endpoint, sizeof endpoint, "%s/endpoint", folder);
+	(void)unlink(endpoint);
+	(void)add_settings(args, 9, settings);
+	n->pool = network_spawn(n, "pool", args);
+	while (access(endpoint, R_OK) != 0) {
+		if (waitpid(n->pool, NULL, WNOHANG) != 0) {
+			print_log(n, "pool.err");
+			fail_msg("the pool did not start");
+		}
+		wait_a_moment(&waited, "the pool");
+	}
+}
+
+void network_start(struct network *n, const char *model, const char *const *settings)
+{
+	static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
+	char folder[NETWORK_PATH * 2];
+	const char *args[] = {"invite", "--folder", folder, "--uses", "1000", NULL};
+
+	memset(n, 0, sizeof *n);
+	(void)snprintf(n->folder, sizeof n->folder, "%s/ayni-e2e-XXXXXX",
+	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(n->folder));
+	(void)snprintf(folder, sizeof folder, "%s/pool", n->folder);
+	network_start_pool(n, model, settings);
+	if (network_run(n, args, NULL, out, err) != 0)
+		fail_msg("no invite: %s", err);
+	out[strcspn(out, "\n")] = '\0';
+	assert_true(strlen(out) < sizeof n->invite);
+	memcpy(n->invite, out, strlen(out) + 1);
+}
+
+void network_donor(struct network *n, int i, const char *invite, const char *const *settings)
+{
+	char folder[NETWORK_PATH * 2], name[32];
+	const char *args[MAX_ARGS] = {"donate", "--folder", folder, "--name", name, "--pool",
+	    invite != NULL ? invite : n->invite};
+
+	assert_true(i >= 0 && i < NETWORK_MAX_DONORS && n->donors[i] == 0);
+	(void)snprintf(name, sizeof name, "donor%d", i);
+	(void)snprintf(folder, sizeof folder, "%s/%s", n->folder, name);
+	(void)add_settings(args, 7, settings);
+	n->donors[i] = network_spawn(n, name, args);
+}
+
+static void wait_status(struct network *n, const char *substring, bool wanted)
+{
+	static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
+	const char *args[] = {"status", "--pool", n->invite, "--json", NULL};
+	int waited = 0;
+
+	for (;;) {
+		if (network_run(n, args, NULL, out, err) != 0)
+			fail_msg("status: %s", err);
+		if ((strstr(out, substring) != NULL) == wanted)
+			return;
+		if (waited >= PATIENCE_MS - STEP_MS)
+			print_message("status: %s\n", out);
+		wait_a_moment(&waited, substring);
+	}
+}
+
+void network_wait_status(struct network *n, const char *substring)
+{
+	wait_status(n, substring, true);
+}
+
+void network_wait_ready(struct network *n)
+{
+	wait_status(n, "\"missing\":[[", false);
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	(void)remove(path);
+	return 0;
+}
+
+static int stop(pid_t *pid)
+{
+	int status = 0;
+
+	if (*pid > 0 && kill(*pid, SIGTERM) == 0)
+		status = network_wait_end(*pid);
+	*pid = 0;
+	return status;
+}
+
+void network_stop(struct network *n)
+{
+	int wrong = 0;
+	char name[32];
+
+	for (int i = 0; i < NETWORK_MAX_DONORS; i++) {
+		bool was_there = n->donors[i] > 0;
+
+		(void)snprintf(name, sizeof name, "donor%d.err", i);
+		if (stop(&n->donors[i]) != 0 && was_there) {
+			print_log(n, name);
+			wrong++;
+		}
+	}
+	if (stop(&n->pool) != 0) {
+		print_log(n, "pool.err");
+		wrong++;
+	}
+	(void)nftw(n->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	assert_int_equal(wrong, 0);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Real networks for end-to-end tests: a pool, donors and members as processes of the program under
+ * test, on loopback, with free ports, in a temporary folder that is removed at the end.
+ * Every failure of the set-up itself fails the test that asked for it (cmocka).
+ */
+#ifndef AYNI_TESTS_SUPPORT_NETWORK_H
+#define AYNI_TESTS_SUPPORT_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { NETWORK_MAX_DONORS = 8, NETWORK_PATH = 512, NETWORK_OUTPUT = 1 << 20 };
+
+struct network {
+	char folder[NETWORK_PATH]; /* temporary; AYNI_HOME of every process */
+	char invite[NETWORK_PATH];
+	pid_t pool;
+	pid_t donors[NETWORK_MAX_DONORS];
+};
+
+/* The program under test: $AYNI_BUILD/ayni, or build/ayni. */
+const char *network_program(void);
+
+/*
+ * Start a pool that serves `model`. `settings`: "key=value" strings, NULL-terminated, or NULL.
+ * Makes an invite with many uses. network_stop undoes all.
+ */
+void network_start(struct network *n, const char *model, const char *const *settings);
+void network_start_pool(
+    struct network *n, const char *model, const char *const *settings); /* again */
+/* Donor number i, folder <folder>/donor<i>; invite NULL: the network's own. */
+void network_donor(struct network *n, int i, const char *invite, const char *const *settings);
+/* Wait until `ayni status` of the pool says that no layer is missing. */
+void network_wait_ready(struct network *n);
+/* Wait until a jq-like plain substring is in `ayni status --json`. */
+void network_wait_status(struct network *n, const char *substring);
+/* Wait until a process has ended by itself; its exit status, or 128 + signal. */
+int network_wait_end(pid_t pid);
+/* SIGTERM all, wait for them, remove the folder. Fails the test if one did not end with status 0.
+ */
+void network_stop(struct network *n);
+
+/*
+ * Run `ayni ARGS...` (NULL-terminated, without the program's name) to its end. stdout and stderr
+ * are put into out and err (NETWORK_OUTPUT bytes each, NUL-terminated; NULL: not wanted); `input`
+ * is its standard input or NULL. The exit status, or 128 + signal.
+ */
+int network_run(
+    const struct network *n, const char *const *args, const char *input, char *out, char *err);
+/* Start it in the background, output to files <folder>/<name>.out and .err. */
+pid_t network_spawn(const struct network *n, const char *name, const char *const *args);
+/* A file of the folder as text (malloc'd). */
+char *network_read(const struct network *n, const char *name);
+
+#endif
