@@ -117,7 +117,8 @@ fuzz-build:
 fuzz-link: $(patsubst %.c,$(BUILD)/%,$(FUZZ_C))
 $(patsubst %.c,$(BUILD)/%,$(FUZZ_C)): $(BUILD)/%: $(BUILD)/%.o $(LIBS)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $^ $(PKG_LIBS) -lm
-fuzz: fuzz-build
+fuzz: lint-packages
+	@$(MAKE) --no-print-directory fuzz-build
 	@sh tests/fuzz/run.sh build-fuzz/tests/fuzz $(FUZZ_SECONDS)
 
 # ---- packages, demo, install ------------------------------------------------------------------
@@ -138,10 +139,15 @@ clean:
 	rm -rf build build-*
 
 # ---- checks -----------------------------------------------------------------------------------
-.PHONY: check lint
+.PHONY: check lint lint-run lint-packages
 check:
 	@sh tests/tools/check.sh
-lint: $(GEN_C)
+	@sh tests/tools/check_selftest.sh
+lint-packages: packages
+	@sh configs/install-packages.sh configs/lint-packages.txt
+lint: lint-packages
+	@$(MAKE) --no-print-directory lint-run
+lint-run: $(GEN_C)
 	@sh tests/tools/lint.sh "$(CPPFLAGS)"
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
