@@ -2,8 +2,9 @@
 /* `ayni pool`, `ayni donate` and its `ayni worker`: settings from file and command line, then run.
  */
 #include <argp.h>
-#include <stdlib.h>
+#include <limits.h>
 
+#include "compute/team.h"
 #include "node/cli/cli.h"
 #include "node/cli/sampling.h"
 #include "node/config.h"
@@ -139,13 +140,52 @@ int cli_donate(int argc, char **argv)
 	return rc == AYNI_OK ? CLI_OK : cli_fail("donate", &err);
 }
 
+struct worker_arguments {
+	int fd;
+	unsigned threads;
+	const char *kernels;
+};
+
+/* Only our own donor calls this, with all three options. */
+static error_t parse_worker(int key, char *arg, struct argp_state *state)
+{
+	struct worker_arguments *a = state->input;
+
+	switch (key) {
+	case 'f':
+		a->fd = (int)option_u64(state, "--fd", arg, 0, INT_MAX);
+		return 0;
+	case 't':
+		a->threads = (unsigned)option_u64(state, "--threads", arg, 1, TEAM_MAX_THREADS);
+		return 0;
+	case 'k':
+		a->kernels = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (a->fd < 0)
+			argp_error(state, "a donor starts this itself");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 int cli_worker(int argc, char **argv)
 {
-	if (argc != 3 || strcmp(argv[1], "--fd") != 0) {
-		(void)fprintf(stderr, "ayni worker: a donor starts this itself\n");
+	static const struct argp_option options[] = {
+	    {"fd", 'f', "N", 0, "the socket to the donor", 0},
+	    {"threads", 't', "N", 0, "threads to compute with", 0},
+	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2", 0},
+	    {0},
+	};
+	static const struct argp argp = {.options = options,
+	    .parser = parse_worker,
+	    .doc = "The computing process of a donor, which starts it."};
+	struct worker_arguments a = {-1, 1, "auto"};
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &a) != 0)
 		return CLI_USAGE;
-	}
-	return worker_main(atoi(argv[2])); /* allowed: given by our own parent */
+	return worker_main(a.fd, a.threads, a.kernels);
 }
 
 /* ---- pool --------------------------------------------------------------------------------- */

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/donor/donor_internal.h"
+
+#include <stdlib.h>
+
+#include "compute/kv.h"
+#include "node/report.h"
+#include "protocol/messages.h"
+#include "storage/cache.h"
+
+enum {
+	CHECK_BYTES_A_STEP = 32 << 20, /* hashed before the loop looks at other things */
+	ASK_AGAIN_US = 10000000,
+	REPORT_EVERY_US = 1000000
+};
+
+static void send_state(struct donor *d, enum assignment_progress state, const char *text)
+{
+	struct message m = {.type = MSG_ASSIGNMENT_STATE};
+	struct msg_assignment_state *s = &m.assignment_state;
+
+	s->assignment = d->holding.a.assignment;
+	s->state = state;
+	if (d->holding.shards != NULL)
+		shards_progress(d->holding.shards, &s->done_bytes, &s->total_bytes);
+	(void)snprintf(s->text, sizeof s->text, "%s", text);
+	donor_send(d, &m, (struct span){0});
+	d->holding.reported_us = loop_now_us();
+}
+
+static void stop_worker(struct donor *d)
+{
+	if (d->worker == NULL)
+		return;
+	loop_unwatch(d->loop, worker_link_fd(d->worker));
+	worker_link_free(d->worker);
+	d->worker = NULL;
+}
+
+void holding_drop(struct donor *d)
+{
+	struct holding *h = &d->holding;
+
+	units_drop_all(d);
+	intake_unassign(d->intake);
+	stop_worker(d);
+	(void)loop_timer(d->loop, 0, holding_step, d, NULL);
+	shards_free(h->shards);
+	cache_image_free(h->image);
+	free(h->sizes);
+	memset(h, 0, sizeof *h);
+}
+
+void holding_failed(struct donor *d, const char *why)
+{
+	report(REPORT_ERROR, "the layers cannot be held: %s", why);
+	units_fail_all(d, REFUSAL_ASSIGNMENT, why);
+	send_state(d, PROGRESS_FAILED, why);
+	holding_drop(d);
+}
+
+static void wake(struct donor *d, uint64_t after_us)
+{
+	(void)loop_timer(d->loop, loop_now_us() + after_us, holding_step, d, NULL);
+}
+
+static void ask(struct donor *d, const struct hash *hashes, size_t n)
+{
+	struct message m = {.type = MSG_BLOB_REQUEST};
+
+	m.blob_request.n_hashes = n;
+	memcpy(m.blob_request.hashes, hashes, n * sizeof *hashes);
+	donor_send(d, &m, (struct span){0});
+}
+
+/* ---- manifest ----------------------------------------------------------------------------- */
+
+static void on_manifest(struct donor *d, struct span blob)
+{
+	struct holding *h = &d->holding;
+	struct manifest m = {0};
+	struct error err = {0};
+	int rc = manifest_open(blob.data, blob.len, &m, &err);
+
+	if (rc == AYNI_OK && !public_key_equal(&m.publisher, &d->invite.pool))
+		rc = error_set(&err, AYNI_ERR_SIGNATURE, "the model's publisher is not the pool");
+	if (rc == AYNI_OK)
+		rc = cache_image_open(d->cache, &h->a.model, m.file_bytes, &h->image, &err);
+	if (rc == AYNI_OK) {
+		h->head_bytes = m.head_bytes;
+		report(REPORT_INFO, "fetching layers %u to %u of %s", h->a.layer_first,
+		    h->a.layer_last - 1, m.name);
+		rc = shards_new(&m, &h->shards, &err);
+	}
+	manifest_free(&m);
+	if (rc != AYNI_OK) {
+		holding_failed(d, err.text);
+		return;
+	}
+	h->state = HOLDING_HEAD;
+	shards_want(h->shards, 0, h->head_bytes);
+	wake(d, 0);
+}
+
+void holding_assign(struct donor *d, const struct msg_assignment *a)
+{
+	struct hash model = a->model;
+	uint8_t *data = NULL;
+	size_t len = 0;
+
+	holding_drop(d);
+	d->holding.a = *a;
+	d->holding.state = HOLDING_MANIFEST;
+	if (cache_blob_get(d->cache, &model, &data, &len) == AYNI_OK) {
+		on_manifest(d, (struct span){data, len});
+		free(data);
+		return;
+	}
+	ask(d, &model, 1);
+	wake(d, ASK_AGAIN_US);
+}
+
+/* ---- chunks ------------------------------------------------------------------------------- */
+
+static struct cache_chunk cached(const struct manifest_chunk *c)
+{
+	return (struct cache_chunk){c->offset, c->length, c->hash};
+}
+
+static void store_chunk(struct donor *d, const struct hash *content, struct span data)
+{
+	struct holding *h = &d->holding;
+	struct error err = {0};
+
+	for (size_t i = 0; shards_find(h->shards, content, &i); i++) {
+		struct cache_chunk c = cached(shards_chunk(h->shards, i));
+
+		if (cache_put(h->image, &c, data.data, data.len, &err) != AYNI_OK) {
+			holding_failed(d, err.text);
+			return;
+		}
+		shards_here(h->shards, i);
+	}
+	wake(d, 0);
+}
+
+void holding_blob(struct donor *d, const struct msg_blob *b, struct span content)
+{
+	struct holding *h = &d->holding;
+	struct error err = {0};
+
+	if (!b->found) {
+		if (h->state != HOLDING_NOTHING)
+			holding_failed(d, "the pool does not have what its manifest lists");
+		return;
+	}
+	if (h->state == HOLDING_MANIFEST && hash_equal(&b->hash, &h->a.model)) {
+		if (cache_blob_put(d->cache, &b->hash, content.data, content.len, &err) != AYNI_OK)
+			report(REPORT_WARNING, "%s", err.text); /* it can be fetched again */
+		on_manifest(d, content);
+	} else if (h->shards != NULL && h->state < HOLDING_LOADING) {
+		store_chunk(d, &b->hash, content);
+	}
+}
+
+/* What of it is in the cache already? A bounded part of the answer; true when all is known. */
+static bool check_cache(struct holding *h)
+{
+	uint64_t hashed = 0;
+	size_t i;
+
+	while (hashed < CHECK_BYTES_A_STEP && shards_unknown(h->shards, &i)) {
+		struct cache_chunk c = cached(shards_chunk(h->shards, i));
+
+		hashed += c.length;
+		if (cache_has(h->image, &c))
+			shards_here(h->shards, i);
+		else
+			shards_missing(h->shards, i);
+	}
+	return !shards_unknown(h->shards, &i);
+}
+
+/* ---- head and layers ---------------------------------------------------------------------- */
+
+static uint64_t memory_needed(const struct holding *h, uint64_t weights)
+{
+	const struct msg_assignment *a = &h->a;
+	uint64_t session =
+	    kv_bytes_per_token(h->sizes, a->layer_last - a->layer_first) * a->kv_tokens;
+
+	return weights + session * a->max_sessions;
+}
+
+/* The head is here: which tensors do these layers need? */
+static int want_layers(struct donor *d, struct error *err)
+{
+	struct holding *h = &d->holding;
+	const struct msg_assignment *a = &h->a;
+	struct gguf *g = NULL;
+	uint64_t weights = 0, needed;
+	int rc = gguf_open_fd(cache_image_fd(h->image), "the model", &g, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	h->sizes = calloc(1, sizeof *h->sizes);
+	if (h->sizes == NULL)
+		rc = error_set(err, AYNI_ERR_MEMORY, "out of memory");
+	else
+		rc = model_sizes_read(g, h->sizes, err);
+	if (rc == AYNI_OK &&
+	    (a->layer_first >= a->layer_last || a->layer_last > h->sizes->n_layers ||
+	        a->kv_tokens > h->sizes->context_tokens))
+		rc = error_set(err, AYNI_ERR_ARGUMENT, "layers %u to %u of a model of %u",
+		    a->layer_first, a->layer_last, h->sizes->n_layers);
+	for (size_t i = 0; rc == AYNI_OK && i < gguf_n_tensors(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+
+		if (!model_range_needs(g, h->sizes, a->layer_first, a->layer_last, t))
+			continue;
+		shards_want(h->shards, t->offset, t->size_bytes);
+		weights += t->size_bytes;
+	}
+	gguf_free(g);
+	if (rc != AYNI_OK)
+		return rc;
+	needed = memory_needed(h, weights);
+	if (needed > d->offer.memory_bytes)
+		return error_set(err, AYNI_ERR_LIMIT,
+		    "they need %llu MiB with their sessions; %llu MiB were offered",
+		    (unsigned long long)(needed >> 20),
+		    (unsigned long long)(d->offer.memory_bytes >> 20));
+	return AYNI_OK;
+}
+
+static int start_worker(struct donor *d, struct error *err)
+{
+	const struct holding *h = &d->holding;
+	struct worker_options o = {.threads = d->offer.cores, .kernels = d->config->kernels};
+	struct worker_range range = {.image_fd = cache_image_fd(h->image),
+	    .layer_first = h->a.layer_first,
+	    .layer_last = h->a.layer_last,
+	    .kv_tokens = h->a.kv_tokens,
+	    .max_sessions = h->a.max_sessions};
+	int rc = worker_link_start(&o, &d->worker, err);
+
+	if (rc == AYNI_OK)
+		rc = loop_watch(d->loop, worker_link_fd(d->worker), units_on_worker, d, err);
+	if (rc == AYNI_OK)
+		rc = worker_link_load(d->worker, &range, err);
+	return rc;
+}
+
+static void load(struct donor *d)
+{
+	struct error err = {0};
+
+	d->holding.state = HOLDING_LOADING;
+	send_state(d, PROGRESS_LOADING, "");
+	if (start_worker(d, &err) != AYNI_OK)
+		holding_failed(d, err.text);
+}
+
+void holding_loaded(struct donor *d)
+{
+	struct holding *h = &d->holding;
+	struct intake_assignment a = {.number = h->a.assignment,
+	    .model = h->a.model,
+	    .layers = {h->a.layer_first, h->a.layer_last},
+	    .n_layers = h->sizes->n_layers,
+	    .d_model = h->sizes->d_model,
+	    .n_vocabulary = h->sizes->n_vocabulary,
+	    .kv_tokens = h->a.kv_tokens,
+	    .max_sessions = h->a.max_sessions};
+
+	if (h->state != HOLDING_LOADING)
+		return;
+	h->state = HOLDING_READY;
+	intake_assign(d->intake, &a);
+	report(REPORT_INFO, "layers %u to %u are ready", h->a.layer_first, h->a.layer_last - 1);
+	send_state(d, PROGRESS_READY, "");
+}
+
+/* A crash costs the units at hand, not the daemon. */
+void holding_worker_died(struct donor *d)
+{
+	struct holding *h = &d->holding;
+
+	report(REPORT_ERROR, "the worker process died");
+	stop_worker(d);
+	intake_unassign(d->intake);
+	units_fail_all(d, REFUSAL_INTERNAL, "the worker process died");
+	if (h->state < HOLDING_LOADING)
+		return;
+	if (++h->worker_deaths > MAX_WORKER_DEATHS)
+		holding_failed(d, "the worker process dies again and again");
+	else
+		load(d);
+}
+
+/* ---- one step ----------------------------------------------------------------------------- */
+
+static void next_state(struct donor *d)
+{
+	struct error err = {0};
+
+	if (d->holding.state == HOLDING_LAYERS) {
+		load(d);
+		return;
+	}
+	if (want_layers(d, &err) != AYNI_OK) {
+		holding_failed(d, err.text);
+		return;
+	}
+	d->holding.state = HOLDING_LAYERS;
+	wake(d, 0);
+}
+
+static void report_progress(struct donor *d)
+{
+	uint64_t here, needed;
+
+	if (loop_now_us() - d->holding.reported_us < REPORT_EVERY_US)
+		return;
+	shards_progress(d->holding.shards, &here, &needed);
+	report(REPORT_INFO, "fetched %.1f of %.1f MiB", (double)here / (1 << 20),
+	    (double)needed / (1 << 20));
+	send_state(d, PROGRESS_FETCHING, "");
+}
+
+void holding_step(void *donor)
+{
+	struct donor *d = donor;
+	struct holding *h = &d->holding;
+	struct hash hashes[BLOB_REQUEST_MAX];
+	size_t n;
+
+	if (h->state == HOLDING_MANIFEST) {
+		ask(d, &h->a.model, 1);
+		wake(d, ASK_AGAIN_US);
+	}
+	if (h->state != HOLDING_HEAD && h->state != HOLDING_LAYERS)
+		return;
+	if (!check_cache(h)) {
+		wake(d, 0);
+		return;
+	}
+	if (shards_complete(h->shards)) {
+		next_state(d);
+		return;
+	}
+	report_progress(d);
+	while (
+	    (n = shards_ask(h->shards, hashes, BLOB_REQUEST_MAX, loop_now_us(), ASK_AGAIN_US)) > 0)
+		ask(d, hashes, n);
+	wake(d, ASK_AGAIN_US / 10);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/donor/shards.h"
+
+#include <stdlib.h>
+
+enum chunk_state { UNWANTED, UNKNOWN, WANTED, ASKED, HERE };
+
+struct shards {
+	size_t n;
+	struct manifest_chunk *chunks;
+	enum chunk_state *states;
+	uint64_t *asked_us;
+	size_t *by_hash;                    /* indices, sorted by content and then by index */
+	size_t first_unknown, first_wanted; /* none is below */
+	size_t n_asked;
+	uint64_t here_bytes, needed_bytes;
+};
+
+/* qsort has no context argument in C: an array of these is sorted, then the indices are kept. */
+struct entry {
+	struct hash hash;
+	size_t index;
+};
+
+static int compare_entries(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+	int order = memcmp(x->hash.bytes, y->hash.bytes, HASH_BYTES);
+
+	return order != 0 ? order : x->index < y->index ? -1 : x->index > y->index;
+}
+
+static bool sort_by_hash(struct shards *s)
+{
+	struct entry *entries = calloc(s->n + 1, sizeof *entries);
+
+	if (entries == NULL)
+		return false;
+	for (size_t i = 0; i < s->n; i++)
+		entries[i] = (struct entry){s->chunks[i].hash, i};
+	qsort(entries, s->n, sizeof *entries, compare_entries);
+	for (size_t i = 0; i < s->n; i++)
+		s->by_hash[i] = entries[i].index;
+	free(entries);
+	return true;
+}
+
+int shards_new(struct manifest *m, struct shards **out, struct error *err)
+{
+	struct shards *s = calloc(1, sizeof *s);
+
+	if (s == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "shards: out of memory");
+	s->n = m->n_chunks;
+	s->chunks = m->chunks;
+	m->chunks = NULL;
+	s->states = calloc(s->n + 1, sizeof *s->states);
+	s->asked_us = calloc(s->n + 1, sizeof *s->asked_us);
+	s->by_hash = calloc(s->n + 1, sizeof *s->by_hash);
+	if (s->states == NULL || s->asked_us == NULL || s->by_hash == NULL || !sort_by_hash(s)) {
+		shards_free(s);
+		return error_set(err, AYNI_ERR_MEMORY, "shards: out of memory");
+	}
+	*out = s;
+	return AYNI_OK;
+}
+
+void shards_free(struct shards *s)
+{
+	if (s == NULL)
+		return;
+	free(s->chunks);
+	free(s->states);
+	free(s->asked_us);
+	free(s->by_hash);
+	free(s);
+}
+
+/* The first chunk that ends past an offset. */
+static size_t first_after(const struct shards *s, uint64_t offset)
+{
+	size_t low = 0, high = s->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (s->chunks[middle].offset + s->chunks[middle].length <= offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+void shards_want(struct shards *s, uint64_t offset, uint64_t len)
+{
+	for (size_t i = first_after(s, offset); i < s->n && s->chunks[i].offset < offset + len;
+	     i++) {
+		if (s->states[i] != UNWANTED)
+			continue;
+		s->states[i] = UNKNOWN;
+		s->needed_bytes += s->chunks[i].length;
+		s->first_unknown = i < s->first_unknown ? i : s->first_unknown;
+	}
+}
+
+bool shards_unknown(struct shards *s, size_t *index)
+{
+	while (s->first_unknown < s->n && s->states[s->first_unknown] != UNKNOWN)
+		s->first_unknown++;
+	*index = s->first_unknown;
+	return s->first_unknown < s->n;
+}
+
+const struct manifest_chunk *shards_chunk(const struct shards *s, size_t index)
+{
+	assert(index < s->n);
+	return &s->chunks[index];
+}
+
+void shards_here(struct shards *s, size_t index)
+{
+	if (s->states[index] == HERE || s->states[index] == UNWANTED)
+		return;
+	s->n_asked -= s->states[index] == ASKED;
+	s->states[index] = HERE;
+	s->here_bytes += s->chunks[index].length;
+}
+
+void shards_missing(struct shards *s, size_t index)
+{
+	assert(s->states[index] == UNKNOWN);
+	s->states[index] = WANTED;
+	s->first_wanted = index < s->first_wanted ? index : s->first_wanted;
+}
+
+static void take_back_late(struct shards *s, uint64_t now_us, uint64_t again_us)
+{
+	for (size_t i = 0; i < s->n && s->n_asked > 0; i++) {
+		if (s->states[i] != ASKED || s->asked_us[i] + again_us > now_us)
+			continue;
+		s->states[i] = WANTED;
+		s->n_asked--;
+		s->first_wanted = i < s->first_wanted ? i : s->first_wanted;
+	}
+}
+
+size_t shards_ask(
+    struct shards *s, struct hash *out, size_t max, uint64_t now_us, uint64_t again_us)
+{
+	size_t n = 0;
+
+	if (s->n_asked >= SHARDS_MAX_ASKED)
+		take_back_late(s, now_us, again_us);
+	for (; s->first_wanted < s->n && n < max && s->n_asked < SHARDS_MAX_ASKED;
+	     s->first_wanted++) {
+		size_t i = s->first_wanted;
+
+		if (s->states[i] != WANTED)
+			continue;
+		s->states[i] = ASKED;
+		s->asked_us[i] = now_us;
+		s->n_asked++;
+		out[n++] = s->chunks[i].hash;
+	}
+	if (n == 0 && s->first_wanted == s->n)
+		take_back_late(s, now_us, again_us);
+	return n;
+}
+
+bool shards_find(const struct shards *s, const struct hash *content, size_t *index)
+{
+	size_t low = 0, high = s->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		size_t i = s->by_hash[middle];
+		int order = memcmp(s->chunks[i].hash.bytes, content->bytes, HASH_BYTES);
+
+		if (order < 0 || (order == 0 && i < *index))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < s->n; low++) {
+		size_t i = s->by_hash[low];
+
+		if (!hash_equal(&s->chunks[i].hash, content))
+			return false;
+		if (s->states[i] != UNWANTED && s->states[i] != HERE) {
+			*index = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool shards_complete(const struct shards *s)
+{
+	return s->here_bytes == s->needed_bytes;
+}
+
+void shards_progress(const struct shards *s, uint64_t *here_bytes, uint64_t *needed_bytes)
+{
+	*here_bytes = s->here_bytes;
+	*needed_bytes = s->needed_bytes;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/donor/donor_internal.h"
+
+#include <stdlib.h>
+
+#include "compute/cost.h"
+#include "node/report.h"
+#include "protocol/messages.h"
+#include "protocol/receipt.h"
+
+static struct queued_unit *at(struct donor *d, size_t i)
+{
+	return &d->queue[(d->queue_first + i) % INTAKE_MAX_QUEUE];
+}
+
+static void pop(struct donor *d)
+{
+	struct queued_unit *q = at(d, 0);
+
+	message_free(q->message);
+	transport_parts_free(&q->parts);
+	memset(q, 0, sizeof *q);
+	d->queue_first = (d->queue_first + 1) % INTAKE_MAX_QUEUE;
+	d->queue_n--;
+	d->running = false;
+}
+
+static void send_failed(struct donor *d, uint64_t unit, enum refusal reason, const char *text)
+{
+	struct message m = {.type = MSG_UNIT_FAILED};
+
+	d->refused.by_reason[reason]++;
+	m.unit_failed.unit = unit;
+	m.unit_failed.reason = reason;
+	(void)snprintf(m.unit_failed.text, sizeof m.unit_failed.text, "%s", text);
+	donor_send(d, &m, (struct span){0});
+}
+
+bool units_take(struct donor *d, struct message *m, struct transport_parts *parts)
+{
+	struct error why = {0};
+	enum refusal r = intake_admit(d->intake, &m->work_unit, m->payload, &why);
+
+	if (r != REFUSAL_NONE) {
+		report(REPORT_DEBUG, "unit refused: %s: %s", refusal_name(r), why.text);
+		send_failed(d, m->work_unit.unit, r, why.text);
+		return false;
+	}
+	assert(d->queue_n < INTAKE_MAX_QUEUE);
+	*at(d, d->queue_n) = (struct queued_unit){m, *parts};
+	d->queue_n++;
+	units_pump(d);
+	return true;
+}
+
+void units_pump(struct donor *d)
+{
+	while (!d->running && d->queue_n > 0 && d->holding.state == HOLDING_READY) {
+		struct queued_unit *q = at(d, 0);
+		struct error err = {0};
+
+		if (worker_link_run(d->worker, &q->message->work_unit, q->message->payload, &err) ==
+		    AYNI_OK) {
+			d->running = true;
+			return;
+		}
+		send_failed(d, q->message->work_unit.unit, REFUSAL_INTERNAL, err.text);
+		intake_done(d->intake, &q->message->work_unit, true);
+		pop(d);
+	}
+}
+
+void units_fail_all(struct donor *d, enum refusal reason, const char *why)
+{
+	while (d->queue_n > 0) {
+		const struct msg_work_unit *u = &at(d, 0)->message->work_unit;
+
+		send_failed(d, u->unit, reason, why);
+		intake_done(d->intake, u, true);
+		pop(d);
+	}
+}
+
+void units_drop_all(struct donor *d)
+{
+	while (d->queue_n > 0) {
+		intake_done(d->intake, &at(d, 0)->message->work_unit, true);
+		pop(d);
+	}
+}
+
+/* ---- results ------------------------------------------------------------------------------ */
+
+static int cost_of(const struct model_sizes *s, const struct msg_work_unit *u, struct flop *out)
+{
+	struct flop sum = {0};
+
+	for (size_t i = 0; i < u->n_spans; i++) {
+		const struct unit_span *span = &u->spans[i];
+		struct flop cost;
+		int rc = cost_span(s, u->layer_first, u->layer_last, span->position, span->n_tokens,
+		    span->n_logits, &cost);
+
+		if (rc == AYNI_OK)
+			rc = flop_add(sum, cost, &sum);
+		if (rc != AYNI_OK)
+			return rc;
+	}
+	*out = sum;
+	return AYNI_OK;
+}
+
+static void on_result(struct donor *d, const struct worker_event *e)
+{
+	const struct msg_work_unit *u = &at(d, 0)->message->work_unit;
+	struct message m = {.type = MSG_RESULT};
+
+	m.result.unit = u->unit;
+	m.result.compute_us = e->compute_us;
+	if (cost_of(d->holding.sizes, u, &m.result.cost) != AYNI_OK) {
+		send_failed(d, u->unit, REFUSAL_BOUNDS, "the cost does not fit");
+	} else {
+		d->units_done++;
+		d->open_units++;
+		donor_send(d, &m, e->payload);
+	}
+	intake_done(d->intake, u, false);
+	pop(d);
+}
+
+static enum refusal reason_of(enum ayni_error code)
+{
+	switch (code) {
+	case AYNI_ERR_NUMERIC:
+		return REFUSAL_NUMERIC;
+	case AYNI_ERR_STATE:
+		return REFUSAL_SESSION;
+	case AYNI_ERR_MEMORY:
+		return REFUSAL_MEMORY;
+	case AYNI_ERR_ARGUMENT:
+		return REFUSAL_BOUNDS;
+	default:
+		return REFUSAL_INTERNAL;
+	}
+}
+
+static void on_unit_failed(struct donor *d, const struct worker_event *e)
+{
+	const struct msg_work_unit *u = &at(d, 0)->message->work_unit;
+
+	report(REPORT_WARNING, "a unit failed: %s", e->text);
+	send_failed(d, u->unit, reason_of(e->code), e->text);
+	intake_done(d->intake, u, true);
+	pop(d);
+}
+
+void units_on_worker(void *donor)
+{
+	struct donor *d = donor;
+	struct worker_event e;
+
+	while (d->worker != NULL && worker_link_receive(d->worker, &e) == AYNI_OK) {
+		switch (e.kind) {
+		case WORKER_LOADED:
+			holding_loaded(d);
+			break;
+		case WORKER_LOAD_FAILED:
+			holding_failed(d, e.text);
+			break;
+		case WORKER_RESULT:
+			if (d->running)
+				on_result(d, &e);
+			break;
+		case WORKER_UNIT_FAILED:
+			if (d->running)
+				on_unit_failed(d, &e);
+			break;
+		case WORKER_DIED:
+			holding_worker_died(d);
+			break;
+		}
+		units_pump(d);
+	}
+}
+
+/* ---- receipts ----------------------------------------------------------------------------- */
+
+/* Is it about us, and no more than what we did? */
+static int check_receipt(
+    struct donor *d, const struct signed_receipt *s, struct receipt *r, struct error *err)
+{
+	int rc = receipt_check(s, r, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	if (!public_key_equal(&r->donor, identity_public(d->identity)) ||
+	    !public_key_equal(&r->pool, &d->invite.pool))
+		return error_set(err, AYNI_ERR_SIGNATURE, "a receipt between others");
+	if (r->first_ms >= d->began_ms && r->units > d->open_units)
+		return error_set(
+		    err, AYNI_ERR_ARGUMENT, "a receipt for more units than were returned");
+	return AYNI_OK;
+}
+
+/* Ours to keep first, then countersigned to the pool. */
+static int keep_receipt(
+    struct donor *d, const struct receipt *r, const struct signed_receipt *s, struct error *err)
+{
+	struct ledger_entry e = {.number = r->number,
+	    .pool = r->pool,
+	    .donor = r->donor,
+	    .model = r->model,
+	    .layer_first = r->layer_first,
+	    .layer_last = r->layer_last,
+	    .units = r->units,
+	    .tokens = r->tokens,
+	    .cost = r->cost,
+	    .first_ms = r->first_ms,
+	    .last_ms = r->last_ms,
+	    .receipt = {s->receipt, s->receipt_len},
+	    .pool_signature = s->pool_signature,
+	    .countersigned = true,
+	    .donor_signature = s->donor_signature};
+
+	return ledger_append(d->ledger, &e, err);
+}
+
+void units_receipt(struct donor *d, const struct signed_receipt *receipt)
+{
+	struct message m = {.type = MSG_RECEIPT_ACK};
+	struct signed_receipt s = *receipt;
+	struct error err = {0};
+	struct receipt r;
+	int rc;
+
+	s.countersigned = false; /* what the pool says of our signature does not count */
+	rc = check_receipt(d, &s, &r, &err);
+	if (rc != AYNI_OK) {
+		report(REPORT_WARNING, "receipt refused: %s", err.text);
+		donor_refuse(d, rc == AYNI_ERR_SIGNATURE ? REFUSAL_SIGNATURE : REFUSAL_BOUNDS,
+		    err.text, true);
+		return;
+	}
+	receipt_countersign(&s, d->identity);
+	rc = keep_receipt(d, &r, &s, &err);
+	if (rc != AYNI_OK) {
+		report(REPORT_ERROR, "a receipt could not be kept: %s", err.text);
+		return;
+	}
+	d->open_units -= r.units < d->open_units ? r.units : d->open_units;
+	m.receipt_ack.number = r.number;
+	m.receipt_ack.donor_signature = s.donor_signature;
+	donor_send(d, &m, (struct span){0});
+}
