@@ -354,7 +354,8 @@ int identity_open(const char *path, struct identity **out, bool *created, struct
 	struct identity *id = NULL;
 	int rc;
 
-	*created = false;
+	if (created != NULL)
+		*created = false;
 	if (path[0] == '\0')
 		return error_set(err, AYNI_ERR_ARGUMENT, "identity: the path of the key is empty");
 	rc = identity_read(path, out, err);
@@ -370,7 +371,8 @@ int identity_open(const char *path, struct identity **out, bool *created, struct
 		/* Another process made one between the two: then that is the key. */
 		return rc == AYNI_ERR_EXISTS ? identity_read(path, out, err) : rc;
 	}
-	*created = true;
+	if (created != NULL)
+		*created = true;
 	*out = id;
 	return AYNI_OK;
 }

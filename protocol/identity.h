@@ -23,7 +23,8 @@ int identity_generate(struct identity **out, struct error *err);
 int identity_read(const char *path, struct identity **out, struct error *err);
 /* Write a new file with mode 0600, atomically; AYNI_ERR_EXISTS if there is one. */
 int identity_write(const struct identity *id, const char *path, struct error *err);
-/* identity_read, or generate and write (missing folders with mode 0700 are made). */
+/* identity_read, or generate and write (missing folders with mode 0700 are made). `created` may be
+ * NULL. */
 int identity_open(const char *path, struct identity **out, bool *created, struct error *err);
 void identity_free(struct identity *id);
 

@@ -108,6 +108,9 @@ static void opens_makes_folders_and_a_key_once(void **state)
 	assert_true(public_key_equal(identity_public(id), identity_public(again)));
 	identity_free(id);
 	identity_free(again);
+	assert_int_equal(unlink(deep), 0);
+	assert_int_equal(identity_open(deep, &id, NULL, &err), AYNI_OK); /* nobody asks */
+	identity_free(id);
 	assert_int_equal(unlink(deep) | rmdir(middle) | rmdir(top), 0);
 }
 
