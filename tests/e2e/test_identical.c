@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The spine: what a network of donors computes equals what one machine computes, bit for bit, for
+ * each tensor type, any split, thread count and instruction set.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "compute/kernels/kernels.h"
+#include "tests/support/network.h"
+#include "tests/support/tiny_model.h"
+
+#define TOKENS "257,117,115,101,114,10,72,101,108,108,111,258,10,257"
+
+static char reference[NETWORK_OUTPUT], other[NETWORK_OUTPUT], errors[NETWORK_OUTPUT];
+
+struct setup {
+	const char *kernels, *cores;
+};
+
+static const struct setup setups[] = {
+    {"scalar", "1"}, {"scalar", "2"}, {"avx2", "1"}, {"avx2", "2"}};
+
+enum { N_SETUPS = sizeof setups / sizeof *setups, N_GREEDY = 6 };
+
+static bool usable(const struct setup *s)
+{
+	return kernels_by_name(s->kernels) != NULL;
+}
+
+static void evaluate_here(const char *model, const struct setup *s, char *out)
+{
+	const struct network nowhere = {.folder = "/tmp"};
+	const char *args[] = {"model", "eval", model, "--tokens", TOKENS, "--greedy", "6", "--top",
+	    "259", "--threads", s->cores, "--kernels", s->kernels, NULL};
+
+	if (network_run(&nowhere, args, NULL, out, errors) != 0)
+		fail_msg("%s", errors);
+}
+
+static void evaluate_in_pool(const struct network *n, char *out)
+{
+	const char *args[] = {"model", "eval", "--pool", n->invite, "--tokens", TOKENS, "--greedy",
+	    "6", "--top", "259", NULL};
+
+	if (network_run(n, args, NULL, out, errors) != 0)
+		fail_msg("%s", errors);
+}
+
+/* `stages` donors; the setups go round among them, beginning with number `first`. */
+static void compare_split(const char *model, int stages, size_t first)
+{
+	struct network n;
+	char stages_text[32];
+	const char *pool_settings[] = {stages_text, NULL};
+
+	(void)snprintf(stages_text, sizeof stages_text, "stages=%d", stages);
+	network_start(&n, model, pool_settings);
+	for (int i = 0; i < stages; i++) {
+		const struct setup *s = &setups[(first + (size_t)i) % N_SETUPS];
+		char kernels[32], cores[32];
+		const char *settings[] = {kernels, cores, NULL};
+
+		(void)snprintf(
+		    kernels, sizeof kernels, "kernels=%s", usable(s) ? s->kernels : "scalar");
+		(void)snprintf(cores, sizeof cores, "cores=%s", s->cores);
+		network_donor(&n, i, NULL, settings);
+	}
+	network_wait_ready(&n);
+	evaluate_in_pool(&n, other);
+	assert_string_equal(other, reference);
+	network_stop(&n);
+}
+
+static void compare_type(enum tensor_type type)
+{
+	const struct tiny_model_options options = {.type = type, .n_layers = 4, .seed = 7};
+	char *model = tiny_model_temporary(&options);
+
+	evaluate_here(model, &setups[0], reference);
+	assert_non_null(strstr(reference, "\"greedy\":["));
+	for (size_t i = 1; i < N_SETUPS; i++) {
+		if (!usable(&setups[i]))
+			continue;
+		evaluate_here(model, &setups[i], other);
+		assert_string_equal(other, reference);
+	}
+	for (size_t i = 0; i < N_SETUPS; i++)
+		compare_split(model, 1, i);
+	compare_split(model, 2, 0);
+	compare_split(model, 2, 2);
+	compare_split(model, 4, 0);
+	tiny_model_remove(model);
+}
+
+static void f32_is_the_same_through_1_2_and_4_donors(void **state)
+{
+	(void)state;
+	compare_type(TENSOR_F32);
+}
+
+static void f16_is_the_same_through_1_2_and_4_donors(void **state)
+{
+	(void)state;
+	compare_type(TENSOR_F16);
+}
+
+static void bf16_is_the_same_through_1_2_and_4_donors(void **state)
+{
+	(void)state;
+	compare_type(TENSOR_BF16);
+}
+
+static void q8_0_is_the_same_through_1_2_and_4_donors(void **state)
+{
+	(void)state;
+	compare_type(TENSOR_Q8_0);
+}
+
+static void q4_0_is_the_same_through_1_2_and_4_donors(void **state)
+{
+	(void)state;
+	compare_type(TENSOR_Q4_0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(f32_is_the_same_through_1_2_and_4_donors),
+	    cmocka_unit_test(f16_is_the_same_through_1_2_and_4_donors),
+	    cmocka_unit_test(bf16_is_the_same_through_1_2_and_4_donors),
+	    cmocka_unit_test(q8_0_is_the_same_through_1_2_and_4_donors),
+	    cmocka_unit_test(q4_0_is_the_same_through_1_2_and_4_donors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

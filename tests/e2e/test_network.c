@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A pool under use: many members at once, donors that come, leave and die, books that add up. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/network.h"
+
+#define DEMO_MODEL "configs/models/ayni-demo.gguf"
+
+enum { MANY = 100 };
+
+static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
+
+static void start_two_donors(struct network *n, const char *const *settings)
+{
+	static const char *const donor[] = {"cores=1", NULL};
+
+	network_start(n, DEMO_MODEL, settings);
+	network_donor(n, 0, NULL, donor);
+	network_donor(n, 1, NULL, donor);
+	network_wait_ready(n);
+}
+
+static const char *chat(struct network *n, const char *question)
+{
+	const char *args[] = {"chat", "--quiet", "--pool", n->invite, question, NULL};
+
+	if (network_run(n, args, NULL, out, err) != 0)
+		fail_msg("%s", err);
+	return out;
+}
+
+static void two_donors_answer_sums(void **state)
+{
+	static const char *const settings[] = {"stages=2", NULL};
+	struct network n;
+
+	(void)state;
+	start_two_donors(&n, settings);
+	assert_string_equal(chat(&n, "What is 27 + 48?"), "27 + 48 = 75\n");
+	assert_string_equal(chat(&n, "91 - 36"), "91 - 36 = 55\n");
+	network_stop(&n);
+}
+
+static void a_hundred_chats_at_once_are_all_answered_rightly(void **state)
+{
+	static const char *const settings[] = {"stages=2", NULL};
+	struct network n;
+	pid_t members[MANY];
+
+	(void)state;
+	start_two_donors(&n, settings);
+	for (int i = 0; i < MANY; i++) {
+		char question[32], name[32];
+		const char *args[] = {"chat", "--quiet", "--pool", n.invite, question, NULL};
+
+		(void)snprintf(question, sizeof question, "%d + %d", i, 99 - i);
+		(void)snprintf(name, sizeof name, "member%d", i);
+		members[i] = network_spawn(&n, name, args);
+	}
+	for (int i = 0; i < MANY; i++) {
+		char name[32], want[64];
+		char *text;
+
+		assert_int_equal(network_wait_end(members[i]), 0);
+		(void)snprintf(name, sizeof name, "member%d.out", i);
+		(void)snprintf(want, sizeof want, "%d + %d = 99\n", i, 99 - i);
+		text = network_read(&n, name);
+		assert_string_equal(text, want);
+		free(text);
+	}
+	network_stop(&n);
+}
+
+static void a_conversation_remembers_its_turns(void **state)
+{
+	static const char *const settings[] = {"stages=2", NULL};
+	struct network n;
+	const char *args[] = {"chat", "--quiet", "--pool", n.invite, NULL};
+
+	(void)state;
+	start_two_donors(&n, settings);
+	assert_int_equal(network_run(&n, args, "12 + 7\n40 - 13\n", out, err), 0);
+	assert_string_equal(out, "12 + 7 = 19\n40 - 13 = 27\n");
+	network_stop(&n);
+}
+
+static void a_request_ends_with_a_clear_error_when_nobody_holds_the_layers(void **state)
+{
+	static const char *const settings[] = {"stages=2", "wait_s=1", NULL};
+	struct network n;
+	const char *args[] = {"chat", "--quiet", "--pool", n.invite, "1 + 1", NULL};
+
+	(void)state;
+	network_start(&n, DEMO_MODEL, settings);
+	network_donor(&n, 0, NULL, NULL);
+	network_wait_status(&n, "\"missing\":[[4,8]]");
+	assert_int_equal(network_run(&n, args, NULL, out, err), 1);
+	assert_string_equal(out, "");
+	assert_non_null(strstr(err, "no donor holds layers 4 to 7 of ayni-demo now"));
+	assert_non_null(strstr(err, "no donor held layers 4 to 7 of ayni-demo for 1 s"));
+	network_stop(&n);
+}
+
+static void a_request_waits_for_the_donor_that_is_missing(void **state)
+{
+	static const char *const settings[] = {"stages=2", "wait_s=100", NULL};
+	struct network n;
+	const char *args[] = {"chat", "--quiet", "--pool", n.invite, "1 + 1", NULL};
+	char *text;
+	pid_t member;
+
+	(void)state;
+	network_start(&n, DEMO_MODEL, settings);
+	network_donor(&n, 0, NULL, NULL);
+	network_wait_status(&n, "\"missing\":[[4,8]]");
+	member = network_spawn(&n, "member", args);
+	network_wait_status(&n, "\"waiting\":1");
+	network_donor(&n, 1, NULL, NULL);
+	assert_int_equal(network_wait_end(member), 0);
+	text = network_read(&n, "member.out");
+	assert_string_equal(text, "1 + 1 = 2\n");
+	free(text);
+	network_stop(&n);
+}
+
+static void end_donor(struct network *n, int i, int signal_number, int want)
+{
+	assert_int_equal(kill(n->donors[i], signal_number), 0);
+	assert_int_equal(network_wait_end(n->donors[i]), want);
+	n->donors[i] = 0;
+}
+
+static void sessions_go_on_when_a_donor_leaves_or_dies(void **state)
+{
+	static const char *const settings[] = {"stages=2", "wait_s=100", NULL};
+	static char undisturbed[NETWORK_OUTPUT];
+	struct network n;
+	const char *args[] = {"model", "eval", "--pool", n.invite, "--tokens", "40,41,42",
+	    "--greedy", "300", "--top", "3", NULL};
+	static const int signals[] = {SIGTERM, SIGKILL};
+	static const int ends[] = {0, 128 + SIGKILL};
+
+	(void)state;
+	start_two_donors(&n, settings);
+	network_donor(&n, 2, NULL, NULL);
+	network_donor(&n, 3, NULL, NULL);
+	assert_int_equal(network_run(&n, args, NULL, undisturbed, err), 0);
+	for (int i = 0; i < 2; i++) {
+		pid_t member = network_spawn(&n, i == 0 ? "left" : "died", args);
+		char *text;
+
+		network_wait_status(&n, "\"sessions\":1");
+		end_donor(&n, i, signals[i], ends[i]);
+		assert_int_equal(network_wait_end(member), 0);
+		text = network_read(&n, i == 0 ? "left.out" : "died.out");
+		assert_string_equal(text, undisturbed);
+		free(text);
+	}
+	network_stop(&n);
+}
+
+static void the_ledger_adds_up_and_donors_keep_the_same_receipts(void **state)
+{
+	static const char *const settings[] = {"stages=2", "receipt_units=4", NULL};
+	struct network n;
+	char db[NETWORK_PATH * 2];
+	const char *pool_books[] = {"ledger", "--pool", n.invite, "--csv", NULL};
+	const char *pool_file[] = {"ledger", "--db", db, "--csv", NULL};
+	static char over_network[NETWORK_OUTPUT];
+
+	(void)state;
+	start_two_donors(&n, settings);
+	(void)chat(&n, "What is a work unit?");
+	end_donor(&n, 0, SIGTERM, 0); /* leaving, it gets the receipts of its last units */
+	end_donor(&n, 1, SIGTERM, 0);
+	assert_int_equal(network_run(&n, pool_books, NULL, over_network, err), 0);
+	assert_non_null(strstr(over_network, "donor0"));
+	assert_non_null(strstr(over_network, "donor1"));
+	(void)snprintf(db, sizeof db, "%s/pool/pool.db", n.folder);
+	assert_int_equal(network_run(&n, pool_file, NULL, out, err), 0);
+	assert_string_equal(out, over_network);
+	for (int i = 0; i < 2; i++) {
+		char *line, *in_pool;
+
+		(void)snprintf(db, sizeof db, "%s/donor%d/donor.db", n.folder, i);
+		assert_int_equal(network_run(&n, pool_file, NULL, out, err), 0);
+		line = strchr(out, '\n') +
+		       1; /* "<key>,<name>,<figures>": a donor has no name for itself */
+		in_pool = strstr(over_network, strtok(line, ","));
+		assert_non_null(in_pool);
+		assert_memory_equal(strchr(strchr(in_pool, ',') + 1, ','), strchr(line + 65, ','),
+		    strcspn(strchr(line + 65, ','), "\n"));
+	}
+	network_stop(&n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(two_donors_answer_sums),
+	    cmocka_unit_test(a_hundred_chats_at_once_are_all_answered_rightly),
+	    cmocka_unit_test(a_conversation_remembers_its_turns),
+	    cmocka_unit_test(a_request_ends_with_a_clear_error_when_nobody_holds_the_layers),
+	    cmocka_unit_test(a_request_waits_for_the_donor_that_is_missing),
+	    cmocka_unit_test(sessions_go_on_when_a_donor_leaves_or_dies),
+	    cmocka_unit_test(the_ledger_adds_up_and_donors_keep_the_same_receipts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
