@@ -134,7 +134,7 @@ int roster_progress(
 	enum donor_state to = DONOR_FREE;
 	int rc;
 
-	if (d == NULL || d->assignment.number != assignment)
+	if (d == NULL || assignment == 0 || d->assignment.number != assignment)
 		return AYNI_ERR_STATE;
 	switch (progress) {
 	case PROGRESS_FETCHING:
@@ -162,8 +162,10 @@ int roster_progress(
 int roster_unassign(struct roster *r, int slot)
 {
 	struct roster_donor *d = roster_get(r, slot);
-	int rc = move(r, slot, DONOR_IDLE);
+	int rc = AYNI_ERR_STATE;
 
+	if (d != NULL && d->assignment.number != 0)
+		rc = move(r, slot, DONOR_IDLE);
 	if (rc == AYNI_OK)
 		forget_assignment(d);
 	roster_check(r);
