@@ -61,7 +61,7 @@ $(BUILD)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
 
 # One file an instruction set: only these are compiled for more than the baseline.
-$(BUILD)/compute/kernels/avx2%.o: CFLAGS_FILE := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma -mf16c)
+$(BUILD)/compute/kernels/avx2.o $(BUILD)/compute/kernels/avx2_matmul.o: CFLAGS_FILE := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma -mf16c)
 # scalar.c calls fma() by its definition; without -mfma the C library gives the same bits, slower.
 
 # Generated code: the wire schema, and the SQL schema and migrations as C strings.
@@ -148,7 +148,7 @@ lint-packages: packages
 lint: lint-packages
 	@$(MAKE) --no-print-directory lint-run
 lint-run: $(GEN_C)
-	@sh tests/tools/lint.sh "$(CPPFLAGS)"
+	@sh tests/tools/lint.sh "$(CPPFLAGS)" $(FILES)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:

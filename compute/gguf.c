@@ -521,6 +521,11 @@ uint64_t gguf_file_bytes(const struct gguf *g)
 	return g->file_bytes;
 }
 
+const uint8_t *gguf_data(const struct gguf *g)
+{
+	return g->data;
+}
+
 uint64_t gguf_head_bytes(const struct gguf *g)
 {
 	return g->head_bytes;

@@ -84,7 +84,7 @@ static int find_endpoint(
 	(void)snprintf(path, sizeof path, "%s/endpoint", folder);
 	f = fopen(path, "re");
 	if (f == NULL) {
-		(void)snprintf(endpoint, bytes, "tcp://%s", o->config.listen);
+		(void)snprintf(endpoint, bytes, "%s", o->config.listen);
 		return AYNI_OK;
 	}
 	if (fgets(endpoint, (int)bytes, f) == NULL)
