@@ -223,16 +223,17 @@ static int open_machines(struct pool *p, struct error *err)
 	    donor_send_receipt, p, &p->books, err);
 }
 
-/* For `ayni invite`, which runs beside the pool. */
+/* For `ayni invite`, which runs beside the pool and shall not see half of it. */
 static int write_endpoint(const struct pool *p, struct error *err)
 {
-	char path[CONFIG_PATH_BYTES + 16];
-	const char *endpoint = transport_endpoint(p->transport);
+	char path[CONFIG_PATH_BYTES + 16], unfinished[CONFIG_PATH_BYTES + 16];
 	FILE *f;
 
 	(void)in_folder(p, "endpoint", path);
-	f = fopen(path, "we");
-	if (f == NULL || fprintf(f, "%s\n", endpoint) < 0 || fclose(f) != 0)
+	(void)in_folder(p, "endpoint.new", unfinished);
+	f = fopen(unfinished, "we");
+	if (f == NULL || fprintf(f, "%s\n", transport_endpoint(p->transport)) < 0 ||
+	    fclose(f) != 0 || rename(unfinished, path) != 0)
 		return error_set(err, AYNI_ERR_IO, "%.150s: %s", path, strerror(errno));
 	return AYNI_OK;
 }
