@@ -3,10 +3,10 @@
 # Install those packages of a list that are missing. Does nothing, and asks for no rights and no
 # network, if all are there. Usage: install-packages.sh LIST
 set -eu
-[ $# -eq 1 ] && [ -r "$1" ] || {
+if [ $# -ne 1 ] || [ ! -r "$1" ]; then
 	echo "usage: $0 LIST" >&2
 	exit 2
-}
+fi
 command -v dpkg-query >/dev/null || {
 	echo "not Debian: install what $1 lists" >&2
 	exit 0
