@@ -120,7 +120,6 @@ static void on_signal(void *context, int signal_number)
 {
 	struct pool *p = context;
 	struct error err = {0};
-	struct peer *peer, *next;
 
 	if (p->stop_at_us != 0) {
 		loop_stop(p->loop);
@@ -128,8 +127,7 @@ static void on_signal(void *context, int signal_number)
 	}
 	report(REPORT_INFO, "stopping (%s)", strsignal(signal_number));
 	p->stop_at_us = loop_now_us() + STOP_WAIT_US;
-	HASH_ITER(by_number, p->peers_by_number, peer, next)
-	scheduler_cancel(p->scheduler, peer->number, NULL, &p->actions);
+	scheduler_fail_all(p->scheduler, "the pool is stopping", &p->actions);
 	pool_advance(p);
 	if (books_close_idle(p->books, UINT64_MAX, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);

@@ -60,18 +60,29 @@ int scheduler_submit(
 	return rc;
 }
 
+static void end_session(struct scheduler *s, struct session *session, enum finish_reason reason,
+    const char *text, struct actions *q)
+{
+	if (session_is_bound(session))
+		binding_release(s, session);
+	binding_finish(s, session, reason, text, q);
+}
+
 void scheduler_cancel(
     struct scheduler *s, uint32_t peer, const uint64_t *request, struct actions *q)
 {
 	for (size_t i = s->n_sessions; i-- > 0;) {
 		struct session *session = s->sessions[i];
 
-		if (session->r.peer != peer || (request != NULL && session->r.request != *request))
-			continue;
-		if (session_is_bound(session))
-			binding_release(s, session);
-		binding_finish(s, session, FINISH_CANCELLED, "", q);
+		if (session->r.peer == peer && (request == NULL || session->r.request == *request))
+			end_session(s, session, FINISH_CANCELLED, "", q);
 	}
+}
+
+void scheduler_fail_all(struct scheduler *s, const char *text, struct actions *q)
+{
+	while (s->n_sessions > 0)
+		end_session(s, s->sessions[s->n_sessions - 1], FINISH_FAILED, text, q);
 }
 
 /* The stage's donor did not do its part: no more work over this path. */
