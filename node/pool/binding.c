@@ -20,7 +20,7 @@ void binding_release(struct scheduler *s, struct session *session)
 			continue;
 		d->sessions--;
 		if (s->n_closed < MAX_CLOSED)
-			s->closed[s->n_closed++] = (struct closed){p->stages[i], session->r.id};
+			s->closed[s->n_closed++] = (struct closed){p->stages[i], session->r.id, 0};
 	}
 	p->sessions--;
 	s->bound--;
@@ -61,30 +61,13 @@ void binding_finish(struct scheduler *s, struct session *session, enum finish_re
 	(void)snprintf(a->finish.text, sizeof a->finish.text, "%s", text);
 }
 
-/* Is the session aboard a flight that will yet come to this stage, or is there? */
-static bool still_coming(const struct scheduler *s, const struct closed *c)
+/*
+ * Every unit names them until one of these has come back, so that none is missed if a unit is lost
+ * or refused. The donor takes its units in order: a span that was sent before is computed before.
+ */
+void binding_attach_closed(
+    struct scheduler *s, const struct path_stage *at, struct msg_work_unit *u)
 {
-	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
-		const struct flight *f = &s->flights[i];
-		const struct path *p = &s->paths[f->path];
-
-		if (f->unit == 0)
-			continue;
-		for (uint32_t k = f->stage; k < p->n_stages; k++) {
-			if (p->stages[k].assignment != c->at.assignment)
-				continue;
-			for (size_t n = 0; n < f->work.n_spans; n++) {
-				if (f->work.spans[n].session == c->session)
-					return true;
-			}
-		}
-	}
-	return false;
-}
-
-void binding_attach_closed(struct scheduler *s, const struct path_stage *at, struct action_unit *a)
-{
-	struct msg_work_unit *u = &a->unit;
 	size_t kept = 0;
 
 	u->closed = s->n_closed > 0 ? calloc(MAX_CLOSED_A_UNIT, sizeof *u->closed) : NULL;
@@ -94,9 +77,23 @@ void binding_attach_closed(struct scheduler *s, const struct path_stage *at, str
 		if (path_donor(s->roster, &c->at) == NULL)
 			continue;
 		if (u->closed != NULL && u->n_closed < MAX_CLOSED_A_UNIT &&
-		    c->at.assignment == at->assignment && !still_coming(s, c))
+		    c->at.assignment == at->assignment) {
 			u->closed[u->n_closed++] = c->session;
-		else
+			c->told_in = c->told_in != 0 ? c->told_in : u->unit;
+		}
+		s->closed[kept++] = *c;
+	}
+	s->n_closed = kept;
+}
+
+void binding_closed_heard(struct scheduler *s, const struct path_stage *at, uint64_t unit)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n_closed; i++) {
+		const struct closed *c = &s->closed[i];
+
+		if (c->at.assignment != at->assignment || c->told_in == 0 || c->told_in > unit)
 			s->closed[kept++] = *c;
 	}
 	s->n_closed = kept;
@@ -223,14 +220,18 @@ void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 {
 	uint32_t full = UINT32_MAX; /* a model whose donors have no room */
 
-	for (size_t i = 0; i < s->n_sessions && s->bound < s->limits.max_sessions; i++) {
+	for (size_t i = 0; i < s->n_sessions; i++) {
 		struct session *session = s->sessions[i];
 		const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
 		size_t before = s->n_sessions;
 		struct path path;
 
-		if (session->state != SESSION_WAITING || session->r.model == full)
+		if (session->state != SESSION_WAITING)
 			continue;
+		if (s->bound == s->limits.max_sessions || session->r.model == full) {
+			session->wait_until_us = 0; /* it waits for room, not for layers */
+			continue;
+		}
 		if (session->replays > MAX_REPLAYS) {
 			binding_finish(s, session, FINISH_FAILED, "its donors failed too often", q);
 			i--;

@@ -40,7 +40,9 @@ static struct msg_work_unit as_sent(
 	return u;
 }
 
-/* Send the flight's next unit; payload is taken over. False: memory is out, the flight is dropped.
+/*
+ * Send the flight's next unit; payload is taken over. False: the path takes no more work, or memory
+ * is out; then the flight is dropped.
  */
 static bool send_unit(struct scheduler *s, struct flight *f, uint8_t *payload, size_t payload_len,
     uint64_t now_us, struct actions *q)
@@ -50,7 +52,8 @@ static bool send_unit(struct scheduler *s, struct flight *f, uint8_t *payload, s
 	const struct catalog_model *m = catalog_at(s->catalog, p->model);
 	struct roster_donor *d = path_donor(s->roster, stage);
 	struct unit_span *spans = calloc(f->work.n_spans, sizeof *spans);
-	struct action *a = spans != NULL && d != NULL ? actions_add(q, ACTION_UNIT) : NULL;
+	bool open = !p->broken && d != NULL && d->state == DONOR_READY;
+	struct action *a = spans != NULL && open ? actions_add(q, ACTION_UNIT) : NULL;
 
 	if (a == NULL) {
 		free(spans);
@@ -67,7 +70,7 @@ static bool send_unit(struct scheduler *s, struct flight *f, uint8_t *payload, s
 	d->last_unit = f->unit;
 	a->unit.donor = stage->donor;
 	a->unit.unit = as_sent(&f->work, spans, f->stage + 1 == p->n_stages);
-	binding_attach_closed(s, stage, &a->unit);
+	binding_attach_closed(s, stage, &a->unit.unit);
 	a->unit.payload = payload;
 	a->unit.payload_len = payload_len;
 	return true;
@@ -280,6 +283,54 @@ static void land(
 	flight_clear(s, f);
 }
 
+/* Take out the sessions that ended meanwhile, with their rows; returns the bytes left. */
+static size_t disembark(struct flight *f, uint8_t *rows, size_t row_bytes)
+{
+	struct msg_work_unit *u = &f->work;
+	size_t n = 0, from = 0, to = 0;
+
+	for (size_t i = 0; i < u->n_spans; i++) {
+		struct unit_span span = u->spans[i];
+		size_t bytes = span.n_tokens * row_bytes;
+
+		if (f->sessions[i] != NULL) {
+			memmove(rows + to, rows + from, bytes);
+			to += bytes;
+			u->spans[n] = span;
+			f->sessions[n++] = f->sessions[i];
+		} else {
+			u->n_tokens -= span.n_tokens;
+			u->n_logits -= span.n_logits;
+		}
+		from += bytes;
+	}
+	u->n_spans = n;
+	return to;
+}
+
+/* On to the next stage with what this one gave. */
+static void fly_on(
+    struct scheduler *s, struct flight *f, struct span payload, uint64_t now_us, struct actions *q)
+{
+	const struct catalog_model *m = catalog_at(s->catalog, s->paths[f->path].model);
+	uint8_t *copy = malloc(payload.len);
+	size_t len;
+
+	if (copy == NULL) {
+		flight_drop(s, f);
+		return;
+	}
+	memcpy(copy, payload.data, payload.len);
+	len = disembark(f, copy, (size_t)m->sizes.d_model * 4);
+	if (f->work.n_spans == 0) {
+		free(copy);
+		flight_clear(s, f);
+		return;
+	}
+	f->stage++;
+	(void)send_unit(s, f, copy, len, now_us, q);
+}
+
 enum refusal flight_result(struct scheduler *s, struct flight *f, const struct msg_result *r,
     struct span payload, uint64_t now_us, struct actions *q, struct error *why)
 {
@@ -289,25 +340,15 @@ enum refusal flight_result(struct scheduler *s, struct flight *f, const struct m
 	struct unit_span spans[LIMIT_UNIT_SPANS];
 	struct msg_work_unit asked = as_sent(&f->work, spans, last);
 	enum refusal wrong = verifier_check(sizes, &asked, r, payload, why);
-	uint8_t *copy;
 
 	if (wrong != REFUSAL_NONE)
 		return wrong;
-	if (!book(s, f, r, q)) {
+	binding_closed_heard(s, &p->stages[f->stage], f->unit);
+	if (!book(s, f, r, q))
 		flight_drop(s, f);
-		return REFUSAL_NONE;
-	}
-	if (last) {
+	else if (last)
 		land(s, f, payload, now_us, q);
-		return REFUSAL_NONE;
-	}
-	f->stage++;
-	copy = malloc(payload.len);
-	if (copy == NULL) {
-		flight_drop(s, f);
-		return REFUSAL_NONE;
-	}
-	memcpy(copy, payload.data, payload.len);
-	(void)send_unit(s, f, copy, payload.len, now_us, q);
+	else
+		fly_on(s, f, payload, now_us, q);
 	return REFUSAL_NONE;
 }

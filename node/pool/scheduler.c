@@ -153,8 +153,24 @@ void scheduler_unit_failed(
 	}
 }
 
+/* A donor that is gone, or loads again, has lost the KV caches of the path's sessions. */
+static void break_paths(struct scheduler *s)
+{
+	for (size_t i = 0; i < MAX_PATHS; i++) {
+		struct path *p = &s->paths[i];
+
+		for (uint32_t k = 0; k < p->n_stages && !p->broken; k++) {
+			const struct roster_donor *d = path_donor(s->roster, &p->stages[k]);
+
+			p->broken =
+			    d == NULL || (d->state != DONOR_READY && d->state != DONOR_LEAVING);
+		}
+	}
+}
+
 static void reap(struct scheduler *s, uint64_t now_us)
 {
+	break_paths(s);
 	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
 		struct flight *f = &s->flights[i];
 

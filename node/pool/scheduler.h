@@ -40,6 +40,8 @@ int scheduler_submit(
 /* The member cancelled, or is gone (request NULL: all of its requests). FINISH actions follow. */
 void scheduler_cancel(
     struct scheduler *s, uint32_t peer, const uint64_t *request, struct actions *q);
+/* The pool stops: all requests end with this text. */
+void scheduler_fail_all(struct scheduler *s, const char *text, struct actions *q);
 
 /*
  * A donor's result. REFUSAL_NONE: taken. REFUSAL_REPLAY: no such unit is out (late, or twice).

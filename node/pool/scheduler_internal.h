@@ -24,9 +24,11 @@ struct flight {
 	struct session **sessions; /* [work.n_spans]; an entry is NULL once its session ended */
 };
 
+/* A session that its donor may forget. */
 struct closed {
 	struct path_stage at;
 	uint64_t session;
+	uint64_t told_in; /* first unit that says so; 0: none yet */
 };
 
 struct scheduler {
@@ -40,7 +42,7 @@ struct scheduler {
 	struct path paths[MAX_PATHS];
 	struct flight flights[MAX_FLIGHTS];
 	size_t n_closed;
-	struct closed closed[MAX_CLOSED]; /* not yet told to their donors */
+	struct closed closed[MAX_CLOSED]; /* not yet heard by their donors */
 };
 
 /* binding.c: sessions and the paths they are bound to */
@@ -50,8 +52,11 @@ void binding_rewind(struct scheduler *s, struct session *session);
 void binding_finish(struct scheduler *s, struct session *session, enum finish_reason reason,
     const char *text, struct actions *q);
 void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q);
-/* Move the sessions that are closed at a stage into the unit that goes there. */
-void binding_attach_closed(struct scheduler *s, const struct path_stage *at, struct action_unit *a);
+/* Name the sessions that are closed at a stage in the unit that goes there. */
+void binding_attach_closed(
+    struct scheduler *s, const struct path_stage *at, struct msg_work_unit *u);
+/* The unit's result came: what it said of closed sessions was heard. */
+void binding_closed_heard(struct scheduler *s, const struct path_stage *at, uint64_t unit);
 
 /* flights.c: batches on their way */
 void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/fake_donor.h"
+
+#include <stdlib.h>
+
+#include "compute/cost.h"
+#include "protocol/messages.h"
+
+/* The finaliser of MurmurHash3 (public domain) over both words. */
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	uint64_t x = a * 0x9e3779b97f4a7c15ULL + b;
+
+	x = (x ^ (x >> 33)) * 0xff51afd7ed558ccdULL;
+	x = (x ^ (x >> 33)) * 0xc4ceb9fe1a85ec53ULL;
+	return x ^ (x >> 33);
+}
+
+void fake_donor_forget(struct fake_donor *d)
+{
+	while (d->n_sessions > 0)
+		free(d->sessions[--d->n_sessions]);
+}
+
+static struct fake_session *find(struct fake_donor *d, uint64_t id)
+{
+	for (uint32_t i = 0; i < d->n_sessions; i++) {
+		if (d->sessions[i]->id == id)
+			return d->sessions[i];
+	}
+	return NULL;
+}
+
+static void close_sessions(struct fake_donor *d, const struct msg_work_unit *u)
+{
+	for (size_t c = 0; c < u->n_closed; c++) {
+		for (uint32_t i = 0; i < d->n_sessions; i++) {
+			if (d->sessions[i]->id != u->closed[c])
+				continue;
+			free(d->sessions[i]);
+			d->sessions[i] = d->sessions[--d->n_sessions];
+			break;
+		}
+	}
+}
+
+static enum refusal open_span(
+    struct fake_donor *d, const struct unit_span *span, struct fake_session **out)
+{
+	struct fake_session *s = find(d, span->session);
+
+	if (s == NULL && span->position == 0) {
+		if (d->n_sessions == d->max_sessions || d->n_sessions == FAKE_MAX_SESSIONS)
+			return REFUSAL_MEMORY;
+		s = calloc(1, sizeof *s);
+		assert(s != NULL);
+		s->id = span->session;
+		d->sessions[d->n_sessions++] = s;
+	}
+	if (s == NULL || (span->position != 0 && s->length != span->position) ||
+	    span->position + span->n_tokens > FAKE_MAX_TOKENS)
+		return REFUSAL_SESSION;
+	s->length = span->position;
+	*out = s;
+	return REFUSAL_NONE;
+}
+
+static uint64_t through_layers(
+    struct fake_session *s, struct layer_range layers, uint32_t position, uint64_t x)
+{
+	for (uint32_t l = layers.first; l < layers.last; l++) {
+		uint64_t before = position > 0 ? s->keys[l][position - 1] : 0;
+
+		s->keys[l][position] = mix(before, x);
+		x = mix(x, s->keys[l][position] + l);
+	}
+	return x;
+}
+
+static void put_activation(uint8_t *row, uint32_t width, uint64_t x)
+{
+	for (uint32_t i = 0; i < width; i++) {
+		float value = i < 4 ? (float)((x >> (16 * i)) & 0xffff) : 0.5f;
+
+		payload_put_f32(row + (size_t)i * 4, &value, 1);
+	}
+}
+
+static uint64_t get_activation(const uint8_t *row)
+{
+	uint64_t x = 0;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		float value;
+
+		payload_get_f32(row + (size_t)i * 4, &value, 1);
+		x |= (uint64_t)value << (16 * i);
+	}
+	return x;
+}
+
+static struct logit candidate(uint64_t x, uint32_t rank, uint32_t n_vocabulary)
+{
+	/* the ids go once around the vocabulary */
+	return (struct logit){
+	    (uint32_t)((x % n_vocabulary + rank) % n_vocabulary), 9.0f - 0.0625f * (float)rank};
+}
+
+static void put_logits(uint8_t *row, uint32_t top, uint32_t n_vocabulary, uint64_t x)
+{
+	float lse = 12.0f;
+
+	payload_put_f32(row, &lse, 1);
+	for (uint32_t i = 0; i < top; i++) {
+		struct logit c = candidate(x, i, n_vocabulary);
+
+		payload_put_u32(row + 4 + (size_t)i * 8, &c.id, 1);
+		payload_put_f32(row + 8 + (size_t)i * 8, &c.value, 1);
+	}
+}
+
+static uint64_t input(
+    const struct model_sizes *m, const struct msg_work_unit *u, const uint8_t *payload, size_t row)
+{
+	uint32_t token;
+
+	if (u->layer_first > 0)
+		return get_activation(payload + row * m->d_model * 4);
+	payload_get_u32(payload + row * 4, &token, 1);
+	return mix(token, 1);
+}
+
+enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *m,
+    const struct msg_work_unit *u, const uint8_t *payload, struct msg_result *r, uint8_t **out,
+    size_t *out_len)
+{
+	bool last = u->layer_last == m->n_layers;
+	size_t row_bytes = last ? 4 + (size_t)u->top * 8 : (size_t)m->d_model * 4;
+	size_t row = 0, at = 0;
+
+	close_sessions(d, u);
+	*out_len = row_bytes * (last ? u->n_logits : u->n_tokens);
+	*out = malloc(*out_len > 0 ? *out_len : 1);
+	*r = (struct msg_result){.unit = u->unit};
+	assert(*out != NULL);
+	for (size_t i = 0; i < u->n_spans; i++) {
+		const struct unit_span *span = &u->spans[i];
+		struct fake_session *s;
+		enum refusal why = open_span(d, span, &s);
+		struct flop cost;
+
+		if (why != REFUSAL_NONE) {
+			free(*out);
+			return why;
+		}
+		for (uint32_t t = 0; t < span->n_tokens; t++, row++) {
+			uint64_t x = through_layers(
+			    s, d->layers, span->position + t, input(m, u, payload, row));
+
+			if (!last)
+				put_activation(*out + row_bytes * row, m->d_model, x);
+			else if (t + span->n_logits >= span->n_tokens)
+				put_logits(*out + row_bytes * at++, u->top, m->n_vocabulary, x);
+		}
+		s->length = span->position + span->n_tokens;
+		assert(cost_span(m, u->layer_first, u->layer_last, span->position, span->n_tokens,
+		           span->n_logits, &cost) == AYNI_OK);
+		assert(flop_add(r->cost, cost, &r->cost) == AYNI_OK);
+	}
+	return REFUSAL_NONE;
+}
+
+uint32_t fake_answer(const struct model_sizes *m, const struct fake_question *q, uint32_t *tokens,
+    uint32_t n, uint32_t *best, enum finish_reason *reason)
+{
+	struct fake_session *s = calloc(1, sizeof *s);
+	struct layer_range all = {0, m->n_layers};
+	uint32_t n_prompt = n;
+	bool greedy = q->sampling->temperature <= 0 && q->sampling->repeat_penalty == 1;
+	uint32_t view = SAMPLER_CANDIDATES < m->n_vocabulary ? SAMPLER_CANDIDATES : m->n_vocabulary;
+
+	assert(s != NULL);
+	for (uint32_t p = 0;; p++) {
+		struct logit row[SAMPLER_CANDIDATES];
+		uint64_t x = through_layers(s, all, p, mix(tokens[p], 1));
+		uint32_t token;
+
+		for (uint32_t i = 0; i < view; i++)
+			row[i] = candidate(x, i, m->n_vocabulary);
+		if (best != NULL)
+			best[p] = row[0].id;
+		if (p + 1 < n)
+			continue;
+		token = sampler_draw(q->sampling, row, greedy ? 1 : view, 12.0f, tokens, n);
+		*reason = FINISH_END;
+		if (q->is_end(q->context, token) && !q->ignore_end)
+			break;
+		tokens[n++] = token;
+		*reason = FINISH_LENGTH;
+		if (q->max_tokens > 0 && n - n_prompt == q->max_tokens)
+			break;
+		*reason = FINISH_CONTEXT;
+		if (n == q->kv_tokens)
+			break;
+	}
+	free(s);
+	return n;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A donor for tests of the pool: it computes a made-up model whose every number depends on all
+ * tokens before it, layer by layer, so that any cut into ranges and any replay gives the same
+ * logits. It keeps a KV cache as a real donor does and refuses what does not continue it: units in
+ * the order they were sent; `closed` sessions go first; a span at position 0 begins a session anew.
+ */
+#ifndef AYNI_TESTS_SUPPORT_FAKE_DONOR_H
+#define AYNI_TESTS_SUPPORT_FAKE_DONOR_H
+
+#include "compute/model.h"
+#include "compute/sampler.h"
+#include "protocol/message_types.h"
+
+enum { FAKE_MAX_LAYERS = 8, FAKE_MAX_TOKENS = 128, FAKE_MAX_SESSIONS = 64 };
+
+struct fake_session {
+	uint64_t id;
+	uint32_t length;
+	uint64_t keys[FAKE_MAX_LAYERS][FAKE_MAX_TOKENS];
+};
+
+struct fake_donor {
+	struct layer_range layers;
+	uint32_t max_sessions; /* more at once are refused */
+	uint32_t n_sessions;
+	struct fake_session *sessions[FAKE_MAX_SESSIONS];
+};
+
+/* Forget all sessions, as when its worker dies. */
+void fake_donor_forget(struct fake_donor *d);
+
+/*
+ * The unit's result with its published cost; *out is malloc'd. REFUSAL_SESSION for a span that does
+ * not continue where the session stands, REFUSAL_MEMORY for a session too many.
+ */
+enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *m,
+    const struct msg_work_unit *u, const uint8_t *payload, struct msg_result *r, uint8_t **out,
+    size_t *out_len);
+
+/*
+ * What an undisturbed pool answers: tokens (room for kv_tokens, beginning with the n prompt tokens)
+ * are continued. best (or NULL) gets the best id of each position fed. Returns the number of tokens
+ * in the end.
+ */
+struct fake_question {
+	const struct sampler_settings *sampling;
+	uint32_t kv_tokens, max_tokens;
+	bool ignore_end;
+	bool (*is_end)(const void *context, uint32_t token);
+	const void *context;
+};
+uint32_t fake_answer(const struct model_sizes *m, const struct fake_question *q, uint32_t *tokens,
+    uint32_t n, uint32_t *best, enum finish_reason *reason);
+
+#endif
