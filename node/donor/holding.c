@@ -111,6 +111,7 @@ void holding_assign(struct donor *d, const struct msg_assignment *a)
 	holding_drop(d);
 	d->holding.a = *a;
 	d->holding.state = HOLDING_MANIFEST;
+	d->holding.reported_us = loop_now_us();
 	if (cache_blob_get(d->cache, &model, &data, &len) == AYNI_OK) {
 		on_manifest(d, (struct span){data, len});
 		free(data);

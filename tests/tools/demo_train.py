@@ -3,9 +3,11 @@
 """Trains configs/models/ayni-demo.gguf from nothing: vocabulary, weights, file.
 
 Usage: demo_train.py --out FILE [--minutes M] [--seed S] [--type Q8_0|F16]
+                     [--resume FILE] [--peak RATE] [--sums SHARE]
 
 Needs Debian's python3-torch. Every few minutes, and at the end, the model as it stands is written
 to --out. The learning rate follows the time that is left, so any --minutes gives a finished model.
+With --resume training goes on from a model written before, with the same corpus.
 """
 import argparse
 import collections
@@ -23,6 +25,7 @@ import torch.nn.functional as F
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import demo_corpus as corpus
 import gguf_write as gguf
+import reference
 
 LAYERS, WIDTH, HEADS, KV_HEADS, HEAD, FF = 8, 128, 4, 2, 32, 352
 CONTEXT, EPSILON, ROPE_BASE = 512, 1e-5, 10000.0
@@ -197,7 +200,7 @@ def loss_of(model, ids, learn):
     return (each * want).sum() / want.sum()
 
 
-def learning_rate(done, peak=3e-3):
+def learning_rate(done, peak):
     """Warm up over the first 2 %, then a cosine down to a fiftieth."""
     if done < 0.02:
         return peak * (done / 0.02 + 0.01)
@@ -235,11 +238,21 @@ def save(model, vocabulary, path, kind):
     os.replace(path + ".part", path)
 
 
+def resume(model, path):
+    weights = reference.Gguf(path)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(torch.from_numpy(weights.tensor(name)).view_as(p))
+
+
 def train(options):
     torch.manual_seed(options.seed)
     rng = random.Random(options.seed)
     vocabulary = Vocabulary()
     model = Model(len(vocabulary.tokens))
+    if options.resume:
+        resume(model, options.resume)
+    shares = [options.sums, 0.6 * (1 - options.sums), 0.4 * (1 - options.sums)]
     pairs = corpus.all_pairs(False)
     matrices = [p for p in model.parameters() if p.dim() == 2]
     vectors = [p for p in model.parameters() if p.dim() == 1]
@@ -252,10 +265,10 @@ def train(options):
     step = 0
     while time.monotonic() - began < options.minutes * 60:
         done = (time.monotonic() - began) / (options.minutes * 60)
-        kind = rng.choices(["sum", "text", "long"], [0.5, 0.3, 0.2])[0]
+        kind = rng.choices(["sum", "text", "long"], shares)[0]
         loss = loss_of(model, *make_batch(vocabulary, rng, pairs, kind))
         for group in adam.param_groups:
-            group["lr"] = learning_rate(done)
+            group["lr"] = learning_rate(done, options.peak)
         adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -277,6 +290,9 @@ def main():
     parser.add_argument("--minutes", type=float, default=50)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--resume", help="go on from this file")
+    parser.add_argument("--peak", type=float, default=3e-3, help="highest learning rate")
+    parser.add_argument("--sums", type=float, default=0.5, help="share of sums in training")
     parser.add_argument("--type", choices=["Q8_0", "F16"], default="Q8_0")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

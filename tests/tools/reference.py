@@ -162,4 +162,5 @@ def main():
         print(" ".join(repr(float(value)) for value in row))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/donor/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <uthash.h>
+
+#include "compute/layers.h"
+#include "compute/logits.h"
+#include "node/donor/spare.h"
+#include "node/donor/worker_wire.h"
+#include "protocol/messages.h"
+
+struct held {
+	uint64_t session;
+	struct kv *kv;
+	UT_hash_handle hh;
+};
+
+struct worker {
+	int fd;
+	struct worker_shared *shared;
+	struct team *team;
+	const struct kernels *kernels;
+	struct gguf *gguf;
+	struct model *model;
+	struct layers *layers;
+	uint32_t kv_tokens, max_sessions;
+	struct held *sessions;
+	/* scratch */
+	struct layers_span spans[LIMIT_UNIT_SPANS];
+	uint32_t *tokens;   /* LIMIT_UNIT_TOKENS */
+	float *activations; /* LIMIT_UNIT_TOKENS x d_model */
+	float *logits;      /* n_rows x vocabulary, grown as needed */
+	size_t logits_rows;
+	float *sort_scratch; /* vocabulary */
+	struct logit *top;   /* vocabulary */
+};
+
+/* No key, no file and no way to more rights, whatever a model file does to this process. */
+static int confine(void)
+{
+	const struct rlimit none = {0, 0};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||
+	    prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+		return -1;
+	(void)signal(SIGINT, SIG_IGN); /* the daemon decides when it is over */
+	(void)signal(SIGTERM, SIG_IGN);
+	return 0;
+}
+
+/* ---- sessions ----------------------------------------------------------------------------- */
+
+static struct held *find(const struct worker *w, uint64_t session)
+{
+	struct held *h = NULL;
+
+	HASH_FIND(hh, w->sessions, &session, sizeof session, h);
+	return h;
+}
+
+static void forget(struct worker *w, struct held *h)
+{
+	HASH_DEL(w->sessions, h);
+	kv_free(h->kv);
+	free(h);
+}
+
+static int hold(struct worker *w, uint64_t session, struct held **out, struct error *err)
+{
+	struct held *h;
+	int rc;
+
+	if (HASH_COUNT(w->sessions) >= w->max_sessions)
+		return error_set(err, AYNI_ERR_MEMORY, "no room for another session");
+	h = calloc(1, sizeof *h);
+	if (h == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
+	h->session = session;
+	rc = kv_new(w->model, w->kv_tokens, &h->kv, err);
+	if (rc != AYNI_OK) {
+		free(h);
+		return rc;
+	}
+	HASH_ADD(hh, w->sessions, session, sizeof h->session, h);
+	*out = h;
+	return AYNI_OK;
+}
+
+static int open_span(
+    struct worker *w, const struct unit_span *s, struct layers_span *out, struct error *err)
+{
+	struct held *h = find(w, s->session);
+	int rc = AYNI_OK;
+
+	if (s->position > 0 && (h == NULL || s->position > kv_length(h->kv)))
+		return error_set(err, AYNI_ERR_STATE, "the session does not reach position %u here",
+		    s->position);
+	if (h == NULL)
+		rc = hold(w, s->session, &h, err);
+	if (rc == AYNI_OK)
+		*out = (struct layers_span){h->kv, s->position, s->n_tokens, s->n_logits};
+	return rc;
+}
+
+/* ---- load --------------------------------------------------------------------------------- */
+
+static void unload(struct worker *w)
+{
+	struct held *h, *next;
+
+	HASH_ITER(hh, w->sessions, h, next)
+	forget(w, h);
+	free(w->tokens);
+	free(w->activations);
+	free(w->logits);
+	free(w->sort_scratch);
+	free(w->top);
+	layers_free(w->layers);
+	model_free(w->model);
+	gguf_free(w->gguf);
+}
+
+static int load(struct worker *w, const struct worker_command *c, int image_fd,
+    struct worker_answer *a, struct error *err)
+{
+	struct model_sizes sizes;
+	int rc;
+
+	if (w->gguf != NULL)
+		return error_set(err, AYNI_ERR_STATE, "a worker loads once");
+	if ((rc = gguf_open_fd(image_fd, "the model", &w->gguf, err)) != AYNI_OK ||
+	    (rc = model_sizes_read(w->gguf, &sizes, err)) != AYNI_OK ||
+	    (rc = model_load(w->gguf, c->layer_first, c->layer_last, &w->model, err)) != AYNI_OK ||
+	    (rc = layers_new(w->model, w->kernels, w->team, LIMIT_UNIT_TOKENS, &w->layers, err)) !=
+	        AYNI_OK)
+		return rc;
+	w->kv_tokens = c->kv_tokens;
+	w->max_sessions = c->max_sessions;
+	w->tokens = calloc(LIMIT_UNIT_TOKENS, sizeof *w->tokens);
+	w->activations = calloc(LIMIT_UNIT_TOKENS, (size_t)sizes.d_model * sizeof *w->activations);
+	w->sort_scratch = calloc(sizes.n_vocabulary, sizeof *w->sort_scratch);
+	w->top = calloc(sizes.n_vocabulary, sizeof *w->top);
+	if (w->tokens == NULL || w->activations == NULL || w->sort_scratch == NULL ||
+	    w->top == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
+	a->d_model = sizes.d_model;
+	a->n_vocabulary = sizes.n_vocabulary;
+	a->n_layers = sizes.n_layers;
+	return AYNI_OK;
+}
+
+/* ---- run ---------------------------------------------------------------------------------- */
+
+static int room_for_logits(struct worker *w, uint32_t n_rows, struct error *err)
+{
+	float *logits;
+
+	if (n_rows <= w->logits_rows)
+		return AYNI_OK;
+	logits = reallocarray(
+	    w->logits, n_rows, (size_t)w->model->sizes.n_vocabulary * sizeof *w->logits);
+	if (logits == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
+	w->logits = logits;
+	w->logits_rows = n_rows;
+	return AYNI_OK;
+}
+
+static int prepare(struct worker *w, const struct worker_command *c, struct error *err)
+{
+	const struct worker_shared *s = w->shared;
+	size_t width = w->model->sizes.d_model;
+	int rc = room_for_logits(w, c->n_logits, err);
+
+	for (uint32_t i = 0; i < c->n_closed; i++) {
+		struct held *h = find(w, s->closed[i]);
+
+		if (h != NULL)
+			forget(w, h);
+	}
+	for (uint32_t i = 0; i < c->n_spans && rc == AYNI_OK; i++)
+		rc = open_span(w, &s->spans[i], &w->spans[i], err);
+	if (rc != AYNI_OK)
+		return rc;
+	if (w->model->layer_first == 0)
+		payload_get_u32(s->in, w->tokens, c->n_tokens);
+	else
+		payload_get_f32(s->in, w->activations, c->n_tokens * width);
+	return AYNI_OK;
+}
+
+static size_t put_rows(struct worker *w, const struct worker_command *c)
+{
+	uint8_t *at = w->shared->out;
+	uint32_t n_vocabulary = w->model->sizes.n_vocabulary;
+
+	for (uint32_t i = 0; i < c->n_logits; i++) {
+		float lse;
+
+		logits_top(w->kernels, w->logits + (size_t)i * n_vocabulary, n_vocabulary, c->top,
+		    w->sort_scratch, w->top, &lse);
+		payload_put_f32(at, &lse, 1);
+		at += 4;
+		for (uint32_t k = 0; k < c->top; k++, at += 8) {
+			payload_put_u32(at, &w->top[k].id, 1);
+			payload_put_f32(at + 4, &w->top[k].value, 1);
+		}
+	}
+	return (size_t)(at - w->shared->out);
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int run(
+    struct worker *w, const struct worker_command *c, struct worker_answer *a, struct error *err)
+{
+	bool last = w->model != NULL && w->model->layer_last == w->model->sizes.n_layers;
+	uint64_t began = now_us();
+	int rc;
+
+	if (w->layers == NULL)
+		return error_set(err, AYNI_ERR_STATE, "nothing is loaded");
+	rc = prepare(w, c, err);
+	if (rc == AYNI_OK)
+		rc = layers_run(w->layers, w->spans, c->n_spans,
+		    w->model->layer_first == 0 ? w->tokens : NULL, w->activations,
+		    last ? w->logits : NULL, err);
+	if (rc != AYNI_OK)
+		return rc;
+	if (last) {
+		a->result_bytes = put_rows(w, c);
+	} else {
+		size_t n = (size_t)c->n_tokens * w->model->sizes.d_model;
+
+		payload_put_f32(w->shared->out, w->activations, n);
+		a->result_bytes = n * 4;
+	}
+	a->compute_us = now_us() - began;
+	return AYNI_OK;
+}
+
+/* ---- commands ----------------------------------------------------------------------------- */
+
+static int map(struct worker *w, int fd, struct error *err)
+{
+	void *at = mmap(NULL, sizeof *w->shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (at == MAP_FAILED)
+		return error_set(err, AYNI_ERR_IO, "mmap: %s", strerror(errno));
+	w->shared = at;
+	return AYNI_OK;
+}
+
+/* One command, with the descriptor that came along or -1. False: the daemon is gone. */
+static bool next_command(struct worker *w, struct worker_command *c, int *fd)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec data = {c, sizeof *c};
+	struct msghdr m = {.msg_iov = &data,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof control};
+	ssize_t n;
+
+	do {
+		n = recvmsg(w->fd, &m, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	*fd = -1;
+	if (n != (ssize_t)sizeof *c)
+		return false;
+	if (CMSG_FIRSTHDR(&m) != NULL && CMSG_FIRSTHDR(&m)->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof *fd);
+	return true;
+}
+
+static void answer(
+    struct worker *w, const struct worker_command *c, int fd, struct worker_answer *a)
+{
+	struct error err = {0};
+	int rc;
+
+	a->kind = c->kind;
+	a->unit = c->unit;
+	if (c->kind == WORKER_MAP)
+		rc = map(w, fd, &err);
+	else if (c->kind == WORKER_LOAD)
+		rc = load(w, c, fd, a, &err);
+	else
+		rc = run(w, c, a, &err);
+	a->code = rc;
+	memcpy(a->text, err.text, sizeof a->text);
+}
+
+int worker_main(int socket_fd, unsigned threads, const char *kernels)
+{
+	struct worker *w = calloc(1, sizeof *w);
+	struct worker_command c;
+	int fd;
+
+	if (w == NULL || confine() != 0 || team_new(threads, &w->team, NULL) != AYNI_OK ||
+	    (w->kernels = spare_kernels(kernels)) == NULL) {
+		free(w);
+		return 1;
+	}
+	w->fd = socket_fd;
+	while (next_command(w, &c, &fd)) {
+		struct worker_answer a = {0};
+
+		answer(w, &c, fd, &a);
+		if (fd >= 0)
+			(void)close(fd);
+		if (send(w->fd, &a, sizeof a, MSG_NOSIGNAL) != (ssize_t)sizeof a)
+			break;
+	}
+	unload(w);
+	team_free(w->team);
+	free(w);
+	return 0;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/donor/worker_link.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "node/donor/worker_wire.h"
+
+struct worker_link {
+	int fd;
+	pid_t pid;
+	struct worker_shared *shared;
+	enum worker_command_kind waiting; /* for the answer to this; 0: idle */
+	uint64_t unit;
+	struct worker_range range;
+	uint32_t d_model, n_vocabulary, n_layers; /* as the worker said when it had loaded */
+	size_t result_bytes;                      /* that the running unit must give */
+};
+
+/* ---- start -------------------------------------------------------------------------------- */
+
+/* In the child: nothing of the daemon's is left but the socket, which has number `fd`. */
+static void exec_worker(const struct worker_options *o, int fd)
+{
+	char fd_text[16], threads[16];
+	char *argv[] = {"ayni", "worker", "--fd", fd_text, "--threads", threads, "--kernels",
+	    (char *)o->kernels, NULL};
+	sigset_t none;
+
+	(void)snprintf(fd_text, sizeof fd_text, "%d", fd);
+	(void)snprintf(threads, sizeof threads, "%u", o->threads);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (fcntl(fd, F_SETFD, 0) == 0)
+		(void)execv(o->program != NULL ? o->program : "/proc/self/exe", argv);
+	_exit(127);
+}
+
+/* A mapping whose size the worker cannot change under us. */
+static int make_shared(struct worker_link *l, int *memory_fd, struct error *err)
+{
+	int fd = memfd_create("ayni-worker", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *at;
+
+	if (fd < 0 || ftruncate(fd, sizeof *l->shared) != 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+		goto failed;
+	at = mmap(NULL, sizeof *l->shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		goto failed;
+	l->shared = at;
+	*memory_fd = fd;
+	return AYNI_OK;
+
+failed:
+	(void)error_set(err, AYNI_ERR_IO, "worker: shared memory: %s", strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+	return AYNI_ERR_IO;
+}
+
+/* Send a command, with a descriptor if passed_fd >= 0. */
+static int command(
+    struct worker_link *l, const struct worker_command *c, int passed_fd, struct error *err)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec data = {(void *)c, sizeof *c};
+	struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (passed_fd >= 0) {
+		m.msg_control = &control;
+		m.msg_controllen = sizeof control;
+		CMSG_FIRSTHDR(&m)->cmsg_level = SOL_SOCKET;
+		CMSG_FIRSTHDR(&m)->cmsg_type = SCM_RIGHTS;
+		CMSG_FIRSTHDR(&m)->cmsg_len = CMSG_LEN(sizeof passed_fd);
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &passed_fd, sizeof passed_fd);
+	}
+	if (sendmsg(l->fd, &m, MSG_NOSIGNAL) != (ssize_t)sizeof *c)
+		return error_set(err, AYNI_ERR_IO, "worker: %s", strerror(errno));
+	l->waiting = (enum worker_command_kind)c->kind;
+	l->unit = c->unit;
+	return AYNI_OK;
+}
+
+int worker_link_start(const struct worker_options *o, struct worker_link **out, struct error *err)
+{
+	const struct worker_command map = {.kind = WORKER_MAP};
+	struct worker_link *l = calloc(1, sizeof *l);
+	int ends[2], memory_fd = -1;
+	int rc;
+
+	if (l == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "worker: out of memory");
+	l->fd = -1;
+	rc = make_shared(l, &memory_fd, err);
+	if (rc != AYNI_OK)
+		goto out;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+		rc = error_set(err, AYNI_ERR_IO, "worker: socketpair: %s", strerror(errno));
+		goto out;
+	}
+	l->fd = ends[0];
+	l->pid = fork();
+	if (l->pid == 0)
+		exec_worker(o, ends[1]);
+	(void)close(ends[1]);
+	if (l->pid < 0)
+		rc = error_set(err, AYNI_ERR_IO, "worker: fork: %s", strerror(errno));
+	else
+		rc = command(l, &map, memory_fd, err);
+out:
+	if (memory_fd >= 0)
+		(void)close(memory_fd);
+	if (rc == AYNI_OK)
+		*out = l;
+	else
+		worker_link_free(l);
+	return rc;
+}
+
+void worker_link_free(struct worker_link *l)
+{
+	if (l == NULL)
+		return;
+	if (l->fd >= 0)
+		(void)close(l->fd);
+	if (l->pid > 0) {
+		(void)kill(l->pid, SIGKILL);
+		(void)waitpid(l->pid, NULL, 0);
+	}
+	if (l->shared != NULL)
+		(void)munmap(l->shared, sizeof *l->shared);
+	free(l);
+}
+
+int worker_link_fd(const struct worker_link *l)
+{
+	return l->fd;
+}
+
+/* ---- commands ----------------------------------------------------------------------------- */
+
+static bool busy(const struct worker_link *l)
+{
+	return l->waiting == WORKER_LOAD || l->waiting == WORKER_RUN;
+}
+
+int worker_link_load(struct worker_link *l, const struct worker_range *r, struct error *err)
+{
+	struct worker_command c = {.kind = WORKER_LOAD,
+	    .layer_first = r->layer_first,
+	    .layer_last = r->layer_last,
+	    .kv_tokens = r->kv_tokens,
+	    .max_sessions = r->max_sessions};
+
+	if (busy(l))
+		return error_set(err, AYNI_ERR_STATE, "worker: a command is not answered yet");
+	l->range = *r;
+	return command(l, &c, r->image_fd, err);
+}
+
+int worker_link_run(
+    struct worker_link *l, const struct msg_work_unit *u, struct span payload, struct error *err)
+{
+	struct worker_command c = {.kind = WORKER_RUN,
+	    .n_spans = (uint32_t)u->n_spans,
+	    .n_tokens = u->n_tokens,
+	    .n_logits = u->n_logits,
+	    .n_closed = (uint32_t)u->n_closed,
+	    .top = u->top,
+	    .unit = u->unit};
+	bool last = u->layer_last == l->n_layers;
+
+	if (busy(l) || l->n_layers == 0)
+		return error_set(
+		    err, AYNI_ERR_STATE, "worker: nothing loaded, or a command is open");
+	if (u->n_spans > LIMIT_UNIT_SPANS || u->n_closed > WORKER_CLOSED_MAX ||
+	    payload.len > sizeof l->shared->in)
+		return error_set(err, AYNI_ERR_LIMIT, "worker: the unit is too large");
+	l->result_bytes =
+	    last ? u->n_logits * (4 + (size_t)u->top * 8) : (size_t)u->n_tokens * l->d_model * 4;
+	if (l->result_bytes > sizeof l->shared->out)
+		return error_set(err, AYNI_ERR_LIMIT, "worker: the result would be too large");
+	memcpy(l->shared->spans, u->spans, u->n_spans * sizeof *u->spans);
+	if (u->n_closed > 0)
+		memcpy(l->shared->closed, u->closed, u->n_closed * sizeof *u->closed);
+	memcpy(l->shared->in, payload.data, payload.len);
+	return command(l, &c, -1, err);
+}
+
+/* ---- answers ------------------------------------------------------------------------------ */
+
+static int died(struct worker_link *l, struct worker_event *out)
+{
+	*out = (struct worker_event){.kind = WORKER_DIED, .unit = l->unit, .code = AYNI_ERR_IO};
+	l->waiting = 0;
+	l->n_layers = 0;
+	return AYNI_OK;
+}
+
+/* Printable and ended, whatever the worker wrote. */
+static void copy_text(const struct worker_answer *a, char out[ERROR_TEXT_BYTES])
+{
+	size_t i;
+
+	for (i = 0; i < ERROR_TEXT_BYTES - 1 && a->text[i] != '\0'; i++)
+		out[i] = isprint((unsigned char)a->text[i]) ? a->text[i] : '?';
+	out[i] = '\0';
+}
+
+static bool known_code(int32_t code)
+{
+	return code <= AYNI_OK && code >= AYNI_ERR_NUMERIC;
+}
+
+static bool take_loaded(
+    struct worker_link *l, const struct worker_answer *a, struct worker_event *out)
+{
+	out->kind = a->code == AYNI_OK ? WORKER_LOADED : WORKER_LOAD_FAILED;
+	if (a->code != AYNI_OK)
+		return true;
+	if (a->n_layers < l->range.layer_last || a->n_layers > LIMIT_LAYERS || a->d_model == 0 ||
+	    a->n_vocabulary == 0 || a->n_vocabulary > LIMIT_VOCABULARY)
+		return false;
+	l->d_model = a->d_model;
+	l->n_vocabulary = a->n_vocabulary;
+	l->n_layers = a->n_layers;
+	return true;
+}
+
+static bool take_result(
+    const struct worker_link *l, const struct worker_answer *a, struct worker_event *out)
+{
+	out->kind = a->code == AYNI_OK ? WORKER_RESULT : WORKER_UNIT_FAILED;
+	if (a->unit != l->unit || (a->code == AYNI_OK && a->result_bytes != l->result_bytes))
+		return false;
+	out->unit = a->unit;
+	out->compute_us = a->compute_us;
+	if (a->code == AYNI_OK)
+		out->payload = (struct span){l->shared->out, l->result_bytes};
+	return true;
+}
+
+/* What does not fit the question is taken as a death: that worker is not believed again. */
+static int take_answer(
+    struct worker_link *l, const struct worker_answer *a, struct worker_event *out)
+{
+	bool sensible = a->kind == (uint32_t)l->waiting && known_code(a->code);
+
+	*out = (struct worker_event){.code = (enum ayni_error)a->code};
+	copy_text(a, out->text);
+	if (sensible && l->waiting == WORKER_LOAD)
+		sensible = take_loaded(l, a, out);
+	else if (sensible && l->waiting == WORKER_RUN)
+		sensible = take_result(l, a, out);
+	if (!sensible)
+		return died(l, out);
+	l->waiting = 0;
+	return AYNI_OK;
+}
+
+int worker_link_receive(struct worker_link *l, struct worker_event *out)
+{
+	struct worker_answer a;
+	ssize_t n;
+
+	for (;;) {
+		n = recv(l->fd, &a, sizeof a, MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return AYNI_ERR_AGAIN;
+		if (n != (ssize_t)sizeof a)
+			return died(l, out);
+		if (a.kind == WORKER_MAP && a.code == AYNI_OK) {
+			if (l->waiting == WORKER_MAP)
+				l->waiting = 0;
+			continue; /* not worth an event */
+		}
+		return take_answer(l, &a, out);
+	}
+}
