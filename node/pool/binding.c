@@ -45,7 +45,7 @@ void binding_finish(struct scheduler *s, struct session *session, enum finish_re
 		    (s->n_sessions - i) * sizeof *s->sessions);
 		break;
 	}
-	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+	for (size_t i = 0; i < s->n_flights; i++) {
 		for (size_t k = 0; s->flights[i].unit != 0 && k < s->flights[i].work.n_spans; k++) {
 			if (s->flights[i].sessions[k] == session)
 				s->flights[i].sessions[k] = NULL;
@@ -115,18 +115,20 @@ static void keep_open(struct scheduler *s, const struct path_stage *at, uint64_t
 
 static int slot_for_path(struct scheduler *s, const struct path *p)
 {
-	int spare = -1;
+	int spare = s->n_paths < MAX_PATHS ? (int)s->n_paths : -1;
 
-	for (int i = 0; i < MAX_PATHS; i++) {
+	for (int i = (int)s->n_paths; i-- > 0;) {
 		struct path *other = &s->paths[i];
 
 		if (other->n_stages == 0)
-			spare = spare < 0 ? i : spare;
+			spare = i; /* the lowest in the end */
 		else if (!other->broken && path_equal(other, p))
 			return i;
 	}
 	if (spare >= 0)
 		s->paths[spare] = *p;
+	if (spare == (int)s->n_paths)
+		s->n_paths++;
 	return spare;
 }
 

@@ -78,11 +78,11 @@ static bool send_unit(struct scheduler *s, struct flight *f, uint8_t *payload, s
 
 static struct flight *free_flight(struct scheduler *s)
 {
-	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+	for (size_t i = 0; i < s->n_flights; i++) {
 		if (s->flights[i].unit == 0)
 			return &s->flights[i];
 	}
-	return NULL;
+	return s->n_flights < MAX_FLIGHTS ? &s->flights[s->n_flights++] : NULL;
 }
 
 /* How many tokens of a session to feed at once, so that its rows of logits stay within bounds. */
@@ -171,7 +171,7 @@ static bool take_off(
  */
 void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 {
-	for (uint32_t i = 0; i < MAX_PATHS; i++) {
+	for (uint32_t i = 0; i < s->n_paths; i++) {
 		struct path *p = &s->paths[i];
 		uint32_t most;
 
@@ -186,7 +186,7 @@ void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 
 struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit)
 {
-	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+	for (size_t i = 0; i < s->n_flights; i++) {
 		struct flight *f = &s->flights[i];
 
 		if (unit != 0 && f->unit == unit &&

@@ -27,7 +27,7 @@ void scheduler_free(struct scheduler *s)
 {
 	if (s == NULL)
 		return;
-	for (size_t i = 0; i < MAX_FLIGHTS; i++)
+	for (size_t i = 0; i < s->n_flights; i++)
 		flight_clear(s, &s->flights[i]);
 	for (size_t i = 0; i < s->n_sessions; i++)
 		session_free(s->sessions[i]);
@@ -156,7 +156,7 @@ void scheduler_unit_failed(
 /* A donor that is gone, or loads again, has lost the KV caches of the path's sessions. */
 static void break_paths(struct scheduler *s)
 {
-	for (size_t i = 0; i < MAX_PATHS; i++) {
+	for (size_t i = 0; i < s->n_paths; i++) {
 		struct path *p = &s->paths[i];
 
 		for (uint32_t k = 0; k < p->n_stages && !p->broken; k++) {
@@ -171,7 +171,7 @@ static void break_paths(struct scheduler *s)
 static void reap(struct scheduler *s, uint64_t now_us)
 {
 	break_paths(s);
-	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+	for (size_t i = 0; i < s->n_flights; i++) {
 		struct flight *f = &s->flights[i];
 
 		if (f->unit == 0)
@@ -187,7 +187,7 @@ static void reap(struct scheduler *s, uint64_t now_us)
 		    !path_alive(&s->paths[session->path], s->roster))
 			binding_rewind(s, session);
 	}
-	for (size_t i = 0; i < MAX_PATHS; i++) {
+	for (size_t i = 0; i < s->n_paths; i++) {
 		if (s->paths[i].sessions == 0 && s->paths[i].flights == 0)
 			s->paths[i].n_stages = 0;
 	}
@@ -205,7 +205,7 @@ uint64_t scheduler_next_us(const struct scheduler *s)
 {
 	uint64_t next = 0;
 
-	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+	for (size_t i = 0; i < s->n_flights; i++) {
 		if (s->flights[i].unit != 0 && (next == 0 || s->flights[i].deadline_us < next))
 			next = s->flights[i].deadline_us;
 	}
@@ -227,7 +227,7 @@ void scheduler_count(const struct scheduler *s, uint32_t model, struct scheduler
 		out->sessions++;
 		out->waiting += s->sessions[i]->state == SESSION_WAITING;
 	}
-	for (size_t i = 0; i < MAX_FLIGHTS; i++)
+	for (size_t i = 0; i < s->n_flights; i++)
 		out->units_out += s->flights[i].unit != 0;
 }
 
@@ -235,7 +235,7 @@ uint32_t scheduler_units_at(const struct scheduler *s, int donor)
 {
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+	for (size_t i = 0; i < s->n_flights; i++) {
 		const struct flight *f = &s->flights[i];
 
 		n += f->unit != 0 && s->paths[f->path].stages[f->stage].donor == donor;
@@ -257,7 +257,7 @@ void scheduler_check(const struct scheduler *s)
 			sessions[session->path]++;
 		}
 	}
-	for (size_t i = 0; i < MAX_FLIGHTS; i++) {
+	for (size_t i = 0; i < s->n_flights; i++) {
 		const struct flight *f = &s->flights[i];
 
 		if (f->unit == 0)
@@ -267,6 +267,6 @@ void scheduler_check(const struct scheduler *s)
 			aboard += f->sessions[k] != NULL;
 	}
 	assert(bound == s->bound && bound <= s->limits.max_sessions && flying == aboard);
-	for (size_t i = 0; i < MAX_PATHS; i++)
+	for (size_t i = 0; i < s->n_paths; i++)
 		assert(s->paths[i].sessions == sessions[i] && s->paths[i].flights == flights[i]);
 }

@@ -37,8 +37,9 @@ struct scheduler {
 	struct scheduler_limits limits;
 	uint64_t next_unit;
 	size_t n_sessions, bound;
-	size_t turn;               /* session that is asked first, so that all are served */
-	struct session **sessions; /* [max_sessions + max_waiting], in order of arrival */
+	size_t turn;                 /* session that is asked first, so that all are served */
+	struct session **sessions;   /* [max_sessions + max_waiting], in order of arrival */
+	uint32_t n_paths, n_flights; /* slots below these were used */
 	struct path paths[MAX_PATHS];
 	struct flight flights[MAX_FLIGHTS];
 	size_t n_closed;

@@ -24,7 +24,7 @@
 #include "tests/support/tiny_model.h"
 
 enum {
-	SCENARIOS = 2000,
+	SCENARIOS = 1000,
 	STEPS = 250,
 	LAST_STEPS = 10000, /* until all is answered once the faults have ceased */
 	MAX_DONORS = 10,
