@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Before main: run only the tests whose name matches the pattern in TEST_FILTER, if there is one. */
+/* Before main: run only the tests whose name matches TEST_FILTER, if that is set. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
