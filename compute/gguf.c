@@ -453,6 +453,7 @@ int gguf_parse(
 
 int gguf_open_fd(int fd, const char *name, struct gguf **out, struct error *err)
 {
+	struct error why = {0};
 	struct stat st;
 	void *mapping;
 	size_t len;
@@ -469,10 +470,10 @@ int gguf_open_fd(int fd, const char *name, struct gguf **out, struct error *err)
 	mapping = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
 	if (mapping == MAP_FAILED)
 		return error_set(err, AYNI_ERR_IO, "%s: cannot map: %s", name, strerror(errno));
-	rc = gguf_parse(mapping, len, len, out, err);
+	rc = gguf_parse(mapping, len, len, out, &why);
 	if (rc != AYNI_OK) {
 		(void)munmap(mapping, len);
-		return rc;
+		return error_set(err, rc, "%.80s: %.170s", name, why.text);
 	}
 	(*out)->mapping = mapping;
 	return AYNI_OK;

@@ -187,12 +187,16 @@ int client_open(const char *invite, int timeout_ms, struct client **out, struct 
 {
 	char path[CONFIG_PATH_BYTES + 8], endpoint[INVITE_TEXT_BYTES];
 	struct client *c = calloc(1, sizeof *c);
+	struct error why = {0};
 	int rc;
 
 	if (c == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
-	if ((rc = invite_parse(invite, &c->invite, err)) != AYNI_OK ||
-	    (rc = cli_key_path("member", path, sizeof path, err)) != AYNI_OK ||
+	if (invite_parse(invite, &c->invite, &why) != AYNI_OK) {
+		rc = error_set(err, AYNI_ERR_ARGUMENT, "%.200s; ask for an invite again", why.text);
+		goto out;
+	}
+	if ((rc = cli_key_path("member", path, sizeof path, err)) != AYNI_OK ||
 	    (rc = identity_open(path, &c->identity, NULL, err)) != AYNI_OK ||
 	    (rc = invite_endpoint(&c->invite, endpoint, sizeof endpoint)) != AYNI_OK ||
 	    (rc = transport_connect(c->identity, &c->invite.pool, endpoint, &c->transport, err)) !=
