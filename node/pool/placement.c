@@ -99,6 +99,15 @@ static bool assign(const struct view *v, size_t donor, uint32_t model, struct la
 	return true;
 }
 
+/* More layers are better; for as many, the smaller donor: a larger one may be needed elsewhere. */
+static bool better(struct layer_range part, const struct placement_donor *d,
+    struct layer_range best, const struct placement_donor *chosen)
+{
+	uint32_t n = part.last - part.first, n_best = best.last - best.first;
+
+	return n > n_best || (n == n_best && d->memory_bytes < chosen->memory_bytes);
+}
+
 /* Rule 1. */
 static bool fill_gap(
     const struct view *v, uint32_t model, struct layer_range gap, struct placement_change *out)
@@ -112,7 +121,7 @@ static bool fill_gap(
 		if (!holds(&v->donors[i], PLACEMENT_NO_MODEL) ||
 		    !part_for(v, &v->donors[i], model, gap, &part))
 			continue;
-		if (donor == v->n_donors || part.last - part.first > best.last - best.first) {
+		if (donor == v->n_donors || better(part, &v->donors[i], best, &v->donors[donor])) {
 			donor = i;
 			best = part;
 		}
