@@ -146,7 +146,7 @@ static void notice_missing(struct session *session, const struct catalog_model *
 	    (unsigned long long)(wait_us / 1000000));
 }
 
-/* "4 to 7, 12 to 15": what no ready donor holds. */
+/* "4 to 7, 12 to 15": what no donor that serves holds. */
 static void describe_missing(struct scheduler *s, uint32_t model, char *text, size_t bytes)
 {
 	const struct catalog_model *m = catalog_at(s->catalog, model);
@@ -163,8 +163,7 @@ static void describe_missing(struct scheduler *s, uint32_t model, char *text, si
 			for (int i = 0; i < roster_slots(s->roster) && !is_held; i++) {
 				const struct roster_donor *d = roster_get(s->roster, i);
 
-				is_held = d != NULL && d->state == DONOR_READY &&
-				          d->assignment.model == model &&
+				is_held = roster_serves(d) && d->assignment.model == model &&
 				          d->assignment.layers.first <= l &&
 				          l < d->assignment.layers.last;
 			}

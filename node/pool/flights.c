@@ -215,7 +215,9 @@ static bool book(
 	    .result = r->payload_hash};
 	if (d != NULL) {
 		d->units++;
-		d->failures = 0;
+		/* one that failed too often stays out, whatever it still sends */
+		if (d->failures < ROSTER_MAX_FAILURES)
+			d->failures = 0;
 		(void)flop_add(d->cost, r->cost, &d->cost);
 		for (size_t i = 0; i < f->work.n_spans; i++) {
 			if (f->sessions[i] != NULL)

@@ -18,8 +18,8 @@ static void search(struct roster *r, uint32_t model, uint32_t n_layers, bool ful
 			const struct donor_assignment *a = d != NULL ? &d->assignment : NULL;
 			uint32_t n;
 
-			if (d == NULL || d->state != DONOR_READY || a->model != model ||
-			    a->layers.first != l || a->layers.last > n_layers ||
+			if (!roster_serves(d) || a->model != model || a->layers.first != l ||
+			    a->layers.last > n_layers ||
 			    (!full_too && d->sessions >= a->max_sessions))
 				continue;
 			if (a->layers.last < n_layers && hops[a->layers.last].n_stages == 0)
@@ -63,9 +63,7 @@ struct roster_donor *path_donor(struct roster *r, const struct path_stage *s)
 bool path_alive(const struct path *p, struct roster *r)
 {
 	for (uint32_t i = 0; i < p->n_stages; i++) {
-		const struct roster_donor *d = path_donor(r, &p->stages[i]);
-
-		if (d == NULL || d->state != DONOR_READY)
+		if (!roster_serves(path_donor(r, &p->stages[i])))
 			return false;
 	}
 	return !p->broken;

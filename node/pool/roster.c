@@ -200,6 +200,11 @@ int roster_silent(const struct roster *r, uint64_t before_us)
 	return ROSTER_NONE;
 }
 
+bool roster_serves(const struct roster_donor *d)
+{
+	return d != NULL && d->state == DONOR_READY && d->failures < ROSTER_MAX_FAILURES;
+}
+
 const char *donor_state_name(enum donor_state s)
 {
 	return state_names[s];

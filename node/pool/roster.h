@@ -81,6 +81,8 @@ void roster_remove(struct roster *r, int slot);
 
 /* A donor not heard since before_us, or ROSTER_NONE. */
 int roster_silent(const struct roster *r, uint64_t before_us);
+/* Ready, and trusted with work: it did not fail too often. NULL is not. */
+bool roster_serves(const struct roster_donor *d);
 const char *donor_state_name(enum donor_state s);
 /* Each donor's fields agree with its state; asserts after every event. */
 void roster_check(const struct roster *r);
