@@ -38,7 +38,7 @@ struct counter {
 
 /* Lost units are sent again soon; nobody is taken for gone on a machine that is busy for a while.
  */
-static const char *const settings[] = {"unit_timeout_ms=1000", "heartbeat_ms=400", NULL};
+static const char *const settings[] = {"unit_timeout_ms=600", "heartbeat_ms=400", NULL};
 
 /* ---- set-up ------------------------------------------------------------------------------- */
 
@@ -124,7 +124,7 @@ static int setup(void **state)
 
 static int setup_impatient(void **state)
 {
-	static const char *const impatient[] = {"unit_timeout_ms=1000", "wait_s=0", NULL};
+	static const char *const impatient[] = {"unit_timeout_ms=600", "wait_s=0", NULL};
 
 	return start(state, impatient);
 }
