@@ -76,7 +76,7 @@ static void print_types(const struct gguf *g)
 	}
 	for (uint32_t i = 0; i < TENSOR_TYPE_END; i++) {
 		const struct tensor_type_info *info = tensor_type_info(i);
-		char name[32];
+		char name[64];
 
 		if (count[i] == 0)
 			continue;
