@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compute/template.h"
 
+#include "compute/template_parser.h"
+#include "compute/template_render.h"
 #include "compute/template_text.h"
-#include "compute/template_value.h"
 
 #include <stdlib.h>
 
@@ -23,7 +24,7 @@ int template_parse(const char *text, size_t len, struct template **out, struct e
 	if (len > TEMPLATE_MAX_BYTES)
 		return error_set(err, AYNI_ERR_LIMIT, "template: %zu bytes are more than %d", len,
 		    TEMPLATE_MAX_BYTES);
-	if (!text_is_utf8(text, len))
+	if (!template_text_is_utf8(text, len))
 		return error_set(err, AYNI_ERR_FORMAT, "template: not UTF-8");
 	t = calloc(1, sizeof *t);
 	if (t == NULL)
@@ -61,12 +62,13 @@ static struct value import_json(struct render *r, const json_t *json, unsigned d
 	if (!render_charge(r, 1))
 		return out;
 	if (depth > TEMPLATE_MAX_DATA_DEPTH)
-		return render_fail(r, AYNI_ERR_LIMIT, "variables nest more than %d deep",
-		    TEMPLATE_MAX_DATA_DEPTH);
+		return render_fail(
+		    r, AYNI_ERR_LIMIT, "variables nest more than %d deep", TEMPLATE_MAX_DATA_DEPTH);
 	switch (json_typeof(json)) {
 	case JSON_OBJECT:
 		out = value_dict(r);
-		json_object_foreach((json_t *)(uintptr_t)json, key, item) {
+		json_object_foreach((json_t *)(uintptr_t)json, key, item)
+		{
 			size_t len = json_object_iter_key_len(json_object_key_to_iter(key));
 
 			dict_append(r, out, value_string((struct text){key, len}),
@@ -76,7 +78,7 @@ static struct value import_json(struct render *r, const json_t *json, unsigned d
 	case JSON_ARRAY:
 		out = value_list(r);
 		json_array_foreach(json, i, item)
-			list_append(r, out, import_json(r, item, depth + 1));
+		    list_append(r, out, import_json(r, item, depth + 1));
 		return out;
 	case JSON_STRING:
 		return value_string(
@@ -141,11 +143,12 @@ int template_render_chat(const struct template *t, const struct chat_message *me
 	*out = NULL;
 	*out_len = 0;
 	for (size_t i = 0; i < n && rc == AYNI_OK; i++) {
-		json_t *message =
-		    json_pack("{s:s, s:s}", "role", messages[i].role, "content", messages[i].content);
+		json_t *message = json_pack(
+		    "{s:s, s:s}", "role", messages[i].role, "content", messages[i].content);
 
 		if (message == NULL)
-			rc = error_set(err, AYNI_ERR_FORMAT, "template: message %zu is not UTF-8", i);
+			rc = error_set(
+			    err, AYNI_ERR_FORMAT, "template: message %zu is not UTF-8", i);
 		else if (json_array_append_new(list, message) != 0)
 			rc = error_set(err, AYNI_ERR_MEMORY, "template: out of memory");
 	}
@@ -154,12 +157,13 @@ int template_render_chat(const struct template *t, const struct chat_message *me
 		return rc;
 	}
 	/* o takes the reference to the list, also on failure. */
-	context = json_pack("{s:o, s:b, s:s, s:s, s:n, s:n}", "messages", list,
-	    "add_generation_prompt", (int)add_generation_prompt, "bos_token",
-	    bos_token == NULL ? "" : bos_token, "eos_token", eos_token == NULL ? "" : eos_token,
-	    "tools", "documents");
+	context =
+	    json_pack("{s:o, s:b, s:s, s:s, s:n, s:n}", "messages", list, "add_generation_prompt",
+	        (int)add_generation_prompt, "bos_token", bos_token == NULL ? "" : bos_token,
+	        "eos_token", eos_token == NULL ? "" : eos_token, "tools", "documents");
 	if (context == NULL)
-		return error_set(err, AYNI_ERR_FORMAT, "template: bos_token or eos_token is not UTF-8");
+		return error_set(
+		    err, AYNI_ERR_FORMAT, "template: bos_token or eos_token is not UTF-8");
 	rc = template_render(t, context, out, out_len, err);
 	json_decref(context);
 	return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Renders the chat template of a model (GGUF key `tokenizer.chat_template`): conversation in, prompt
- * text out.
+ * Renders the chat template of a model (GGUF key `tokenizer.chat_template`): conversation in,
+ * prompt text out.
  *
  * The language is the part of Jinja (jinja.palletsprojects.com, "Template Designer Documentation")
  * that published chat templates use, with the settings of Hugging Face's renderer: trim_blocks and
@@ -26,12 +26,12 @@
 #include <jansson.h>
 
 enum {
-	TEMPLATE_MAX_BYTES = 256 << 10,        /* of template text */
-	TEMPLATE_MAX_NESTING = 128,            /* statements and (twice) brackets inside each other */
-	TEMPLATE_MAX_DEPTH = 512,              /* evaluations inside each other, rendering */
-	TEMPLATE_MAX_DATA_DEPTH = 64,          /* lists and objects inside each other */
-	TEMPLATE_MAX_STEPS = 10000000,         /* evaluations, loop turns, pieces of text copied */
-	TEMPLATE_MAX_RANGE = 100000,           /* length of a range(), as in Jinja's sandbox */
+	TEMPLATE_MAX_BYTES = 256 << 10, /* of template text */
+	TEMPLATE_MAX_NESTING = 128,     /* statements and (twice) brackets inside each other */
+	TEMPLATE_MAX_DEPTH = 512,       /* evaluations inside each other, rendering */
+	TEMPLATE_MAX_DATA_DEPTH = 64,   /* lists and objects inside each other */
+	TEMPLATE_MAX_STEPS = 10000000,  /* evaluations, loop turns, pieces of text copied */
+	TEMPLATE_MAX_RANGE = 100000,    /* length of a range(), as in Jinja's sandbox */
 	TEMPLATE_MAX_OUTPUT_BYTES = 16 << 20,  /* of rendered text */
 	TEMPLATE_MAX_MEMORY_BYTES = 128 << 20, /* of one parsed template, and of one rendering */
 };
@@ -54,8 +54,8 @@ void template_free(struct template *t);
 
 /*
  * Render with the members of the object `context` as variables (messages, tools, bos_token,
- * add_generation_prompt, enable_thinking, ...). *out is NUL-terminated, may hold NULs inside, and is
- * freed by the caller with free(). Errors: AYNI_ERR_ARGUMENT the template called raise_exception
+ * add_generation_prompt, enable_thinking, ...). *out is NUL-terminated, may hold NULs inside, and
+ * is freed by the caller with free(). Errors: AYNI_ERR_ARGUMENT the template called raise_exception
  * (the text is its message), AYNI_ERR_FORMAT an operation that its values do not allow,
  * AYNI_ERR_UNSUPPORTED an unknown filter or test, AYNI_ERR_LIMIT, AYNI_ERR_MEMORY.
  */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * + - * / // % ** with Python's rules: division rounds down, / gives a float, strings and lists join
- * and repeat. Integers have 64 bits; what does not fit is an error.
+ * + - * / // % ** with Python's rules: division rounds down, / gives a float, strings and lists
+ * join and repeat. Integers have 64 bits; what does not fit is an error.
  */
-#include "compute/template_value.h"
+#include "compute/template_builtins.h"
 
 #include "compute/template_text.h"
 
 #include <math.h>
 
-static const char *operator_name(enum operator op)
+static const char *operator_name(enum op op)
 {
 	switch (op) {
 	case OP_ADD:
@@ -29,7 +29,7 @@ static const char *operator_name(enum operator op)
 	}
 }
 
-static struct value fail_types(struct render *r, enum operator op, struct value a, struct value b)
+static struct value fail_types(struct render *r, enum op op, struct value a, struct value b)
 {
 	if (a.type == VALUE_UNDEFINED || b.type == VALUE_UNDEFINED) {
 		struct text name = (a.type == VALUE_UNDEFINED ? a : b).as.text;
@@ -67,7 +67,7 @@ static struct value integer_power(struct render *r, int64_t base, int64_t expone
 	return value_int(out);
 }
 
-static struct value integer_arithmetic(struct render *r, enum operator op, int64_t a, int64_t b)
+static struct value integer_arithmetic(struct render *r, enum op op, int64_t a, int64_t b)
 {
 	bool overflow = false;
 	int64_t out = 0;
@@ -114,7 +114,7 @@ static void divide_floor(double a, double b, double *quotient, double *remainder
 		*quotient += 1;
 }
 
-static struct value real_arithmetic(struct render *r, enum operator op, double a, double b)
+static struct value real_arithmetic(struct render *r, enum op op, double a, double b)
 {
 	double quotient;
 	double remainder;
@@ -185,7 +185,7 @@ static bool is_integer(struct value v)
 	return v.type == VALUE_INT || v.type == VALUE_BOOL;
 }
 
-struct value arithmetic(struct render *r, enum operator op, struct value a, struct value b)
+struct value arithmetic(struct render *r, enum op op, struct value a, struct value b)
 {
 	struct buffer joined = {NULL, 0, 0};
 
@@ -195,9 +195,13 @@ struct value arithmetic(struct render *r, enum operator op, struct value a, stru
 		return integer_arithmetic(r, op, value_integer(a), value_integer(b));
 	}
 	if (op == OP_ADD && a.type == b.type && a.type == VALUE_STRING) {
-		buffer_append(r, &joined, a.as.text);
-		buffer_append(r, &joined, b.as.text);
-		return buffer_value(&joined);
+		bool is_safe = a.is_safe || b.is_safe;
+
+		buffer_append(r, &joined, is_safe ? text_escape(r, a).as.text : a.as.text);
+		buffer_append(r, &joined, is_safe ? text_escape(r, b).as.text : b.as.text);
+		a = buffer_value(&joined);
+		a.is_safe = is_safe;
+		return a;
 	}
 	if (op == OP_ADD && a.type == b.type && value_is_list(a))
 		return join_lists(r, a, b);
@@ -226,6 +230,7 @@ static void format_one(
 	char text[TEXT_BYTES];
 	size_t n = 1;
 	char kind = '\0';
+	int written = 0;
 
 	while (*at < fmt.len && n < 8 && strchr("+- 0123456789.", fmt.data[*at]) != NULL)
 		spec[n++] = fmt.data[(*at)++];
@@ -243,16 +248,18 @@ static void format_one(
 			return;
 		}
 		memcpy(spec + n, "lld", 4);
-		(void)snprintf(text, sizeof text, spec,
+		written = snprintf(text, sizeof text, spec,
 		    v.type == VALUE_FLOAT ? (long long)whole : (long long)value_integer(v));
-		buffer_append_string(r, out, text);
 	} else if (kind == 'f' && value_is_number(v)) {
 		memcpy(spec + n, "f", 2);
-		(void)snprintf(text, sizeof text, spec, value_real(v));
-		buffer_append_string(r, out, text);
+		written = snprintf(text, sizeof text, spec, value_real(v));
 	} else {
 		render_fail(r, AYNI_ERR_FORMAT, "'%%' cannot format %s so", value_type_name(v));
 	}
+	if (written < 0 || written >= TEXT_BYTES)
+		render_fail(r, AYNI_ERR_LIMIT, "'%%' writes a number of %d characters", written);
+	else if (written > 0)
+		buffer_append_string(r, out, text);
 }
 
 struct value arithmetic_format(struct render *r, struct text fmt, struct value arguments)
@@ -274,10 +281,13 @@ struct value arithmetic_format(struct render *r, struct text fmt, struct value a
 			continue;
 		if (used == n)
 			return render_fail(r, AYNI_ERR_FORMAT, "'%%' lacks an argument");
-		format_one(r, &out, fmt, &at, is_tuple ? arguments.as.list->items[used] : arguments);
+		format_one(
+		    r, &out, fmt, &at, is_tuple ? arguments.as.list->items[used] : arguments);
 		used++;
 	}
-	if (used < n && arguments.type != VALUE_DICT && arguments.type != VALUE_LIST)
+	/* Python forgives what might be a mapping. */
+	if (used < n && arguments.type != VALUE_DICT && arguments.type != VALUE_LIST &&
+	    arguments.type != VALUE_UNDEFINED)
 		return render_fail(r, AYNI_ERR_FORMAT, "'%%' has an argument too many");
 	return buffer_value(&out);
 }

@@ -36,7 +36,8 @@ static size_t parameter_index(const char *parameters, struct text name, size_t *
 struct value builtin_run(
     struct render *r, const struct builtin *b, struct value self, const struct call *call)
 {
-	struct value args[BUILTIN_MAX_PARAMETERS] = {{VALUE_UNDEFINED, {.text = {"", 0}}}};
+	struct value args[BUILTIN_MAX_PARAMETERS] = {
+	    {.type = VALUE_UNDEFINED, .as = {.text = {"", 0}}}};
 	struct call bound = {.args = args, .n_args = BUILTIN_MAX_PARAMETERS};
 	size_t n;
 
@@ -46,7 +47,8 @@ struct value builtin_run(
 		return b->run(r, self, call);
 	parameter_index(b->parameters, (struct text){"", 0}, &n);
 	if (call->n_args > n)
-		return render_fail(r, AYNI_ERR_FORMAT, "%s() takes at most %zu arguments", b->name, n);
+		return render_fail(
+		    r, AYNI_ERR_FORMAT, "%s() takes at most %zu arguments", b->name, n);
 	for (size_t i = 0; i < call->n_args; i++) {
 		args[i] = call->args[i];
 		bound.given |= 1U << i;
@@ -128,10 +130,10 @@ static struct value loop_attribute(const struct loop *l, struct text name)
 		return value_bool(i == n - 1);
 	if (text_is(name, "length"))
 		return value_int(n);
-	if (text_is(name, "depth"))
-		return value_int(l->depth);
+	if (text_is(name, "depth")) /* of recursion, which there is not */
+		return value_int(1);
 	if (text_is(name, "depth0"))
-		return value_int((int64_t)l->depth - 1);
+		return value_int(0);
 	if (text_is(name, "previtem"))
 		return i > 0 ? l->items->items[i - 1] : value_undefined(no_item);
 	if (text_is(name, "nextitem"))
@@ -165,8 +167,8 @@ struct value item_of(struct render *r, struct value obj, struct value key)
 	struct value v;
 
 	if (obj.type == VALUE_UNDEFINED)
-		return attribute_of(r, obj, key.type == VALUE_STRING ? key.as.text
-								     : (struct text){"item", 4});
+		return attribute_of(
+		    r, obj, key.type == VALUE_STRING ? key.as.text : (struct text){"item", 4});
 	v = value_index(r, obj, key);
 	if (v.type == VALUE_UNDEFINED && key.type == VALUE_STRING && r->code == AYNI_OK)
 		return attribute_of(r, obj, key.as.text);
@@ -180,8 +182,8 @@ static struct value test_type(enum value_type type, struct value self)
 	return value_bool(self.type == type);
 }
 
-#define TEST(name) \
-	static struct value test_##name( \
+#define TEST(name)                                                                                 \
+	static struct value test_##name(                                                           \
 	    struct render *r, struct value self, const struct call *call)
 
 TEST(defined)
@@ -254,7 +256,7 @@ TEST(sequence)
 {
 	(void)r, (void)call;
 	return value_bool(self.type == VALUE_UNDEFINED || self.type == VALUE_STRING ||
-			  self.type == VALUE_DICT || value_is_list(self));
+	                  self.type == VALUE_DICT || value_is_list(self));
 }
 
 TEST(iterable)
@@ -272,21 +274,18 @@ TEST(callable)
 TEST(odd)
 {
 	(void)call;
-	return value_bool(value_equal(
-	    r, arithmetic(r, OP_MOD, self, value_int(2)), value_int(1)));
+	return value_bool(value_equal(r, arithmetic(r, OP_MOD, self, value_int(2)), value_int(1)));
 }
 
 TEST(even)
 {
 	(void)call;
-	return value_bool(value_equal(
-	    r, arithmetic(r, OP_MOD, self, value_int(2)), value_int(0)));
+	return value_bool(value_equal(r, arithmetic(r, OP_MOD, self, value_int(2)), value_int(0)));
 }
 
 TEST(divisibleby)
 {
-	return value_bool(value_equal(
-	    r, arithmetic(r, OP_MOD, self, call->args[0]), value_int(0)));
+	return value_bool(value_equal(r, arithmetic(r, OP_MOD, self, call->args[0]), value_int(0)));
 }
 
 TEST(eq)
@@ -360,8 +359,8 @@ TEST(filter)
 {
 	(void)r, (void)call;
 	return value_bool(self.type == VALUE_STRING &&
-			  (builtin_find(template_filters, self.as.text) != NULL ||
-			      builtin_find(template_list_filters, self.as.text) != NULL));
+	                  (builtin_find(template_filters, self.as.text) != NULL ||
+	                      builtin_find(template_list_filters, self.as.text) != NULL));
 }
 
 TEST(test)

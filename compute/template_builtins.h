@@ -6,7 +6,7 @@
 #ifndef AYNI_COMPUTE_TEMPLATE_BUILTINS_H
 #define AYNI_COMPUTE_TEMPLATE_BUILTINS_H
 
-#include "compute/template_value.h"
+#include "compute/template_render.h"
 
 enum { BUILTIN_MAX_PARAMETERS = 4 };
 
@@ -16,7 +16,7 @@ struct call {
 	const struct keyword {
 		struct text name;
 		struct value value;
-	} *keywords;
+	} * keywords;
 	size_t n_keywords;
 	unsigned given; /* once bound: bit i is set if parameter i was given */
 };
@@ -25,8 +25,8 @@ struct builtin {
 	const char *name;
 	const char *parameters; /* "a b c"; NULL: called with the arguments as they are */
 	size_t required;
-	/* `self` is what a filter or test stands on, or a method's object. After binding, call->args has
-	 * BUILTIN_MAX_PARAMETERS values, undefined where not given. */
+	/* `self` is what a filter or test stands on, or a method's object. After binding,
+	 * call->args has BUILTIN_MAX_PARAMETERS values, undefined where not given. */
 	struct value (*run)(struct render *r, struct value self, const struct call *call);
 };
 
@@ -65,6 +65,8 @@ struct value text_replace(
     struct render *r, struct text s, struct text from, struct text to, int64_t count);
 struct value text_cased(struct render *r, struct text s, int (*change)(int));
 struct value text_title(struct render *r, struct text s, bool as_filter);
+struct value text_strip(struct render *r, struct text s, struct text chars, bool left, bool right);
+struct value text_escape(struct render *r, struct value v);
 struct value text_capitalize(struct render *r, struct text s);
 struct value text_join(
     struct render *r, struct text separator, const struct value_list *items, bool strings_only);

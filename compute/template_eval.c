@@ -6,21 +6,27 @@
 
 #include "compute/template_text.h"
 
-struct variable *scope_find(struct scope *s, struct text name)
+struct variable *scope_find(struct render *r, struct scope *s, struct text name)
 {
-	for (; s != NULL; s = s->parent) {
-		for (struct variable *v = s->variables; v != NULL; v = v->next) {
+	enum { SEEN_A_STEP = 16 };
+	struct variable *found = NULL;
+	uint64_t seen = 0;
+
+	for (; s != NULL && found == NULL; s = s->parent) {
+		seen++;
+		for (struct variable *v = s->variables; v != NULL && found == NULL; v = v->next) {
+			seen++;
 			if (text_equal(v->name, name))
-				return v;
+				found = v;
 		}
 	}
-	return NULL;
+	return render_charge(r, seen / SEEN_A_STEP) ? found : NULL;
 }
 
 void scope_set(struct render *r, struct scope *s, struct text name, struct value v)
 {
 	struct scope alone = {NULL, s->variables};
-	struct variable *variable = scope_find(&alone, name);
+	struct variable *variable = scope_find(r, &alone, name);
 
 	if (variable == NULL) {
 		variable = render_alloc(r, 1, sizeof *variable);
@@ -35,7 +41,7 @@ void scope_set(struct render *r, struct scope *s, struct text name, struct value
 
 static struct value eval_name(struct render *r, struct text name)
 {
-	const struct variable *variable = scope_find(r->scope, name);
+	const struct variable *variable = scope_find(r, r->scope, name);
 	const struct builtin *global;
 	const struct value *found;
 
@@ -54,7 +60,8 @@ static struct value eval_list(struct render *r, const struct node *n)
 {
 	struct value out = value_list(r);
 
-	for (const struct node *item = n->list; item != NULL && r->code == AYNI_OK; item = item->next)
+	for (const struct node *item = n->list; item != NULL && r->code == AYNI_OK;
+	     item = item->next)
 		list_append(r, out, eval(r, item));
 	if (n->kind == NODE_TUPLE && out.type == VALUE_LIST)
 		out.type = VALUE_TUPLE;
@@ -65,7 +72,8 @@ static struct value eval_dict(struct render *r, const struct node *n)
 {
 	struct value out = value_dict(r);
 
-	for (const struct node *pair = n->list; pair != NULL && r->code == AYNI_OK; pair = pair->next) {
+	for (const struct node *pair = n->list; pair != NULL && r->code == AYNI_OK;
+	     pair = pair->next) {
 		struct value key = eval(r, pair->a);
 
 		dict_set(r, out, key, eval(r, pair->b));
@@ -77,12 +85,13 @@ static struct value eval_concat(struct render *r, const struct node *n)
 {
 	struct buffer b = {NULL, 0, 0};
 
-	for (const struct node *item = n->list; item != NULL && r->code == AYNI_OK; item = item->next)
+	for (const struct node *item = n->list; item != NULL && r->code == AYNI_OK;
+	     item = item->next)
 		format_to(r, &b, eval(r, item));
 	return buffer_value(&b);
 }
 
-static bool compare(struct render *r, enum operator op, struct value a, struct value b)
+static bool compare(struct render *r, enum op op, struct value a, struct value b)
 {
 	switch (op) {
 	case OP_EQ:
@@ -110,7 +119,8 @@ static struct value eval_compare(struct render *r, const struct node *n)
 	struct value left = eval(r, n->a);
 	bool holds = true;
 
-	for (const struct node *o = n->list; o != NULL && holds && r->code == AYNI_OK; o = o->next) {
+	for (const struct node *o = n->list; o != NULL && holds && r->code == AYNI_OK;
+	     o = o->next) {
 		struct value right = eval(r, o->a);
 
 		holds = r->code == AYNI_OK && compare(r, o->op, left, right);
@@ -183,8 +193,7 @@ struct value eval_function(struct render *r, struct value callee, const struct c
 		return render_fail(
 		    r, AYNI_ERR_FORMAT, "%s cannot be called", value_type_name(callee));
 	if (callee.as.function->builtin != NULL)
-		return builtin_run(
-		    r, callee.as.function->builtin, callee.as.function->self, call);
+		return builtin_run(r, callee.as.function->builtin, callee.as.function->self, call);
 	return exec_macro(r, callee.as.function, call);
 }
 
@@ -240,7 +249,7 @@ static struct value eval_sign(struct render *r, const struct node *n)
 		return render_fail(
 		    r, AYNI_ERR_FORMAT, "a sign before %s is not possible", value_type_name(a));
 	return n->kind == NODE_NEGATE ? arithmetic_negate(r, a)
-				      : arithmetic(r, OP_ADD, value_int(0), a);
+	                              : arithmetic(r, OP_ADD, value_int(0), a);
 }
 
 static struct value eval_logic(struct render *r, const struct node *n)

@@ -5,8 +5,6 @@
  */
 #include "compute/template_builtins.h"
 
-#include "compute/template_text.h"
-
 static struct scope *open_scope(struct render *r, struct scope *parent)
 {
 	struct scope *s = render_alloc(r, 1, sizeof *s);
@@ -50,14 +48,17 @@ static void assign(struct render *r, const struct node *target, struct value v)
 		if (obj.type == VALUE_NAMESPACE)
 			dict_set(r, obj, value_string(target->text), v);
 		else
-			render_fail(r, AYNI_ERR_FORMAT, "only attributes of a namespace can be set");
+			render_fail(
+			    r, AYNI_ERR_FORMAT, "only attributes of a namespace can be set");
 		return;
 	}
 	items = value_items(r, v);
-	for (part = target->list; part != NULL && i < items->n && r->code == AYNI_OK; part = part->next)
+	for (part = target->list; part != NULL && i < items->n && r->code == AYNI_OK;
+	     part = part->next)
 		assign(r, part, items->items[i++]);
 	if (part != NULL || i < items->n)
-		render_fail(r, AYNI_ERR_FORMAT, "cannot spread %zu values over the names", items->n);
+		render_fail(
+		    r, AYNI_ERR_FORMAT, "cannot spread %zu values over the names", items->n);
 }
 
 /* The items for which the loop's own `if` holds. */
@@ -85,6 +86,7 @@ static void exec_for(struct render *r, const struct node *n)
 	struct scope *outer = r->scope;
 	const struct value_list *items;
 	struct loop *loop = render_alloc(r, 1, sizeof *loop);
+	bool completed = false; /* a turn without break or continue, as Jinja sees it */
 
 	if (loop == NULL)
 		return;
@@ -92,23 +94,24 @@ static void exec_for(struct render *r, const struct node *n)
 	if (n->c != NULL)
 		items = filter_items(r, n, items);
 	loop->items = items;
-	loop->depth = ++r->loop_depth;
+	r->loop_depth++;
 	for (; loop->index < items->n && render_charge(r, 1); loop->index++) {
 		r->scope = open_scope(r, outer);
 		if (r->scope == NULL)
 			break;
 		assign(r, n->a, items->items[loop->index]);
 		scope_set(r, r->scope, (struct text){"loop", 4},
-		    (struct value){VALUE_LOOP, {.loop = loop}});
+		    (struct value){.type = VALUE_LOOP, .as = {.loop = loop}});
 		exec_body(r, n->body);
 		if (r->jump == JUMP_BREAK)
 			break;
+		completed = completed || r->jump == JUMP_NONE;
 		r->jump = JUMP_NONE;
 	}
 	r->jump = JUMP_NONE;
 	r->loop_depth--;
 	r->scope = outer;
-	if (items->n == 0 && r->code == AYNI_OK && n->otherwise != NULL) {
+	if (!completed && r->code == AYNI_OK && n->otherwise != NULL) {
 		r->scope = open_scope(r, outer);
 		if (r->scope != NULL)
 			exec_body(r, n->otherwise);
@@ -162,8 +165,7 @@ static void exec_with(struct render *r, const struct node *n)
 
 static void exec_call_block(struct render *r, const struct node *n)
 {
-	struct value caller =
-	    value_function(r, (struct function){.macro = n, .scope = r->scope});
+	struct value caller = value_function(r, (struct function){.macro = n, .scope = r->scope});
 
 	if (r->code == AYNI_OK)
 		format_to(r, r->out, eval_call(r, n->a, &caller));
@@ -175,12 +177,14 @@ static bool bind_parameters(
 	size_t i = 0;
 	size_t used = 0;
 
-	for (const struct node *p = macro->list; p != NULL && r->code == AYNI_OK; p = p->next, i++) {
+	for (const struct node *p = macro->list; p != NULL && r->code == AYNI_OK;
+	     p = p->next, i++) {
 		struct value v = value_undefined(p->text);
 		bool given = i < call->n_args;
 
 		if (given)
 			v = call->args[i];
+		render_charge(r, call->n_keywords);
 		for (size_t k = 0; k < call->n_keywords; k++) {
 			if (!text_equal(call->keywords[k].name, p->text))
 				continue;
@@ -197,8 +201,8 @@ static bool bind_parameters(
 	}
 	for (size_t k = 0; k < call->n_keywords; k++) {
 		if (text_is(call->keywords[k].name, "caller") &&
-		    scope_find(&(struct scope){NULL, scope->variables},
-			call->keywords[k].name) == NULL) {
+		    scope_find(r, &(struct scope){NULL, scope->variables},
+		        call->keywords[k].name) == NULL) {
 			scope_set(r, scope, call->keywords[k].name, call->keywords[k].value);
 			used++;
 		}

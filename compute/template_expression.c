@@ -7,7 +7,7 @@
  *
  * `~` binds more tightly than `+`, and a sign more tightly than `**`, as in Jinja.
  */
-#include "compute/template_internal.h"
+#include "compute/template_parser.h"
 
 #include <stdlib.h>
 
@@ -34,7 +34,7 @@ static struct node *unary(struct parser *p, enum node_kind kind, struct node *a)
 }
 
 static struct node *binary(
-    struct parser *p, enum node_kind kind, enum operator op, struct node *a, uint32_t line)
+    struct parser *p, enum node_kind kind, enum op op, struct node *a, uint32_t line)
 {
 	struct node *n = parse_node(p, kind);
 
@@ -91,7 +91,8 @@ static struct node *parse_number(struct parser *p)
 		for (size_t i = 0; i < len; i++) {
 			if (__builtin_mul_overflow(n->integer, 10, &n->integer) ||
 			    __builtin_add_overflow(n->integer, digits[i] - '0', &n->integer)) {
-				parse_fail(p, AYNI_ERR_LIMIT, "integer %s needs more than 64 bits", digits);
+				parse_fail(p, AYNI_ERR_LIMIT, "integer %s needs more than 64 bits",
+				    digits);
 				return n;
 			}
 		}
@@ -215,9 +216,10 @@ static void parse_arguments(struct parser *p, struct node *into)
 		if (parse_at_op(p, OP_RPAREN))
 			break;
 		if (parse_at_op(p, OP_MUL) || parse_at_op(p, OP_POW)) {
-			parse_fail(p, AYNI_ERR_UNSUPPORTED, "* and ** in arguments are not supported");
+			parse_fail(
+			    p, AYNI_ERR_UNSUPPORTED, "* and ** in arguments are not supported");
 		} else if (p->token->type == TOKEN_NAME && p->token[1].type == TOKEN_OPERATOR &&
-			   p->token[1].op == OP_ASSIGN) {
+		           p->token[1].op == OP_ASSIGN) {
 			struct node *keyword = parse_node(p, NODE_KEYWORD);
 
 			keyword->text = p->token->text;
@@ -302,7 +304,8 @@ static bool begins_test_argument(const struct parser *p)
 {
 	switch (p->token->type) {
 	case TOKEN_NAME:
-		return !parse_at_name(p, "else") && !parse_at_name(p, "or") && !parse_at_name(p, "and");
+		return !parse_at_name(p, "else") && !parse_at_name(p, "or") &&
+		       !parse_at_name(p, "and");
 	case TOKEN_STRING:
 	case TOKEN_INTEGER:
 	case TOKEN_FLOAT:
@@ -421,9 +424,9 @@ static struct node *parse_sum(struct parser *p)
 }
 
 /* The comparison at the current token, which is taken; OP_NONE if there is none. */
-static enum operator take_comparison(struct parser *p)
+static enum op take_comparison(struct parser *p)
 {
-	enum operator op = p->token->type == TOKEN_OPERATOR ? p->token->op : OP_NONE;
+	enum op op = p->token->type == TOKEN_OPERATOR ? p->token->op : OP_NONE;
 
 	if (parse_skip_name(p, "in"))
 		return OP_IN;
@@ -442,7 +445,7 @@ static enum operator take_comparison(struct parser *p)
 static struct node *parse_comparison(struct parser *p)
 {
 	struct node *first = parse_sum(p);
-	enum operator op = take_comparison(p);
+	enum op op = take_comparison(p);
 	struct node_list operands;
 	struct node *n;
 
@@ -570,7 +573,8 @@ struct node *parse_target(struct parser *p)
 	items.end = &n->list;
 	append(&items, first);
 	while (parse_skip_op(p, OP_COMMA)) {
-		if (parse_at_name(p, "in") || parse_at_op(p, OP_ASSIGN) || parse_at_op(p, OP_RPAREN))
+		if (parse_at_name(p, "in") || parse_at_op(p, OP_ASSIGN) ||
+		    parse_at_op(p, OP_RPAREN))
 			break;
 		append(&items, parse_target_item(p));
 	}

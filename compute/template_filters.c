@@ -11,8 +11,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define FILTER(name) \
-	static struct value filter_##name( \
+#define FILTER(name)                                                                               \
+	static struct value filter_##name(                                                         \
 	    struct render *r, struct value self, const struct call *call)
 
 FILTER(trim)
@@ -22,7 +22,7 @@ FILTER(trim)
 	if (!render_charge_bytes(r, s.len))
 		return value_none();
 	if (arg_given(call, 0) && call->args[0].type != VALUE_NONE)
-		return value_string(text_strip_chars(s, arg_text(r, call, 0), true, true));
+		return text_strip(r, s, arg_text(r, call, 0), true, true);
 	return value_string(text_rstrip(text_lstrip(s)));
 }
 
@@ -56,35 +56,18 @@ FILTER(string)
 	return value_string(format_str(r, self));
 }
 
-/* No escaping is ever done but by request. */
 FILTER(safe)
 {
-	return filter_string(r, self, call);
+	struct value v = filter_string(r, self, call);
+
+	v.is_safe = true;
+	return v;
 }
 
 FILTER(escape)
 {
-	struct text s = format_str(r, self);
-	struct buffer b = {NULL, 0, 0};
-	size_t done = 0;
-
 	(void)call;
-	for (size_t i = 0; i < s.len && r->code == AYNI_OK; i++) {
-		const char *name = s.data[i] == '&'    ? "&amp;"
-				   : s.data[i] == '<'  ? "&lt;"
-				   : s.data[i] == '>'  ? "&gt;"
-				   : s.data[i] == '\'' ? "&#39;"
-				   : s.data[i] == '"'  ? "&#34;"
-						       : NULL;
-
-		if (name == NULL)
-			continue;
-		buffer_append(r, &b, text_sub(s, done, i));
-		buffer_append_string(r, &b, name);
-		done = i + 1;
-	}
-	buffer_append(r, &b, text_sub(s, done, s.len));
-	return buffer_value(&b);
+	return text_escape(r, self);
 }
 
 FILTER(replace)
@@ -109,7 +92,8 @@ FILTER(indent)
 		width = call->args[0];
 	else if (arg_given(call, 0))
 		width = arithmetic(r, OP_MUL, value_string((struct text){" ", 1}), call->args[0]);
-	for (bool is_first = true; (is_first || at < s.len) && r->code == AYNI_OK; is_first = false) {
+	for (bool is_first = true; (is_first || at < s.len) && r->code == AYNI_OK;
+	     is_first = false) {
 		struct text line = text_next_line(s, &at);
 
 		if (!is_first)
@@ -141,6 +125,7 @@ FILTER(format)
 
 FILTER(tojson)
 {
+	enum { MAX_INDENT = 64 };
 	struct value separators = call->args[3];
 	int64_t indent = -1;
 	bool has_indent = arg_given(call, 1) && call->args[1].type != VALUE_NONE;
@@ -151,6 +136,8 @@ FILTER(tojson)
 		indent = arg_int(r, call, 1, -1);
 	if (has_indent && indent < 0)
 		indent = 0;
+	if (indent > MAX_INDENT)
+		return render_fail(r, AYNI_ERR_LIMIT, "tojson: indent of more than %d", MAX_INDENT);
 	return format_json(r, self, indent, arg_bool(call, 0, false), arg_bool(call, 2, false));
 }
 
@@ -163,8 +150,8 @@ static bool number_text(struct text s, char *out, size_t out_bytes)
 
 	s = text_rstrip(text_lstrip(s));
 	for (size_t i = 0; i < s.len; i++) {
-		if (s.data[i] == '_' && i > 0 && i + 1 < s.len && isdigit((unsigned char)s.data[i - 1]) &&
-		    isdigit((unsigned char)s.data[i + 1]))
+		if (s.data[i] == '_' && i > 0 && i + 1 < s.len &&
+		    isdigit((unsigned char)s.data[i - 1]) && isdigit((unsigned char)s.data[i + 1]))
 			continue;
 		if (n + 1 == out_bytes || s.data[i] == '\0' || isspace((unsigned char)s.data[i]))
 			return false;
@@ -256,10 +243,12 @@ FILTER(abs)
 		return render_fail(r, AYNI_ERR_FORMAT, "abs of %s", value_type_name(self));
 	if (self.type == VALUE_FLOAT)
 		return value_float(fabs(self.as.real));
-	return value_integer(self) < 0 ? arithmetic_negate(r, self) : value_int(value_integer(self));
+	return value_integer(self) < 0 ? arithmetic_negate(r, self)
+	                               : value_int(value_integer(self));
 }
 
-/* Round to `precision` digits, halves to even, by writing the digits and reading them, as Python. */
+/* Round to `precision` digits, halves to even, by writing the digits and reading them, as Python.
+ */
 FILTER(round)
 {
 	enum { MAX_PRECISION = 22, TEXT_BYTES = 512 };
@@ -274,7 +263,8 @@ FILTER(round)
 	if (!value_is_number(self))
 		return render_fail(r, AYNI_ERR_FORMAT, "round of %s", value_type_name(self));
 	if (precision < -MAX_PRECISION || precision > MAX_PRECISION)
-		return render_fail(r, AYNI_ERR_LIMIT, "round to more than %d digits", MAX_PRECISION);
+		return render_fail(
+		    r, AYNI_ERR_LIMIT, "round to more than %d digits", MAX_PRECISION);
 	d = value_real(self);
 	scale = pow(10, (double)precision);
 	if (text_is(method, "ceil"))
@@ -282,12 +272,14 @@ FILTER(round)
 	if (text_is(method, "floor"))
 		return value_float(floor(d * scale) / scale);
 	if (!text_is(method, "common"))
-		return render_fail(r, AYNI_ERR_FORMAT, "round: method must be common, ceil or floor");
-	if (!isfinite(d))
-		return value_float(d);
+		return render_fail(
+		    r, AYNI_ERR_FORMAT, "round: method must be common, ceil or floor");
+	if (!isfinite(d) || (self.type == VALUE_INT && precision >= 0))
+		return self;
 	if (precision < 0) {
 		scale = pow(10, (double)-precision);
-		return value_float(nearbyint(d / scale) * scale);
+		d = nearbyint(d / scale) * scale;
+		return self.type == VALUE_FLOAT ? value_float(d) : value_int((int64_t)d);
 	}
 	(void)snprintf(text, sizeof text, "%.*f", (int)precision, d);
 	return value_float(strtod(text, NULL));
@@ -295,7 +287,8 @@ FILTER(round)
 
 FILTER(default)
 {
-	struct value otherwise = arg_given(call, 0) ? call->args[0] : value_string((struct text){"", 0});
+	struct value otherwise =
+	    arg_given(call, 0) ? call->args[0] : value_string((struct text){"", 0});
 
 	(void)r;
 	if (self.type == VALUE_UNDEFINED || (arg_bool(call, 1, false) && !value_truth(self)))

@@ -2,7 +2,7 @@
 /*
  * Values to text: str() and repr() as in Python, and JSON as json.dumps writes it.
  */
-#include "compute/template_value.h"
+#include "compute/template_render.h"
 
 #include "compute/template_builtins.h"
 #include "compute/template_text.h"
@@ -66,7 +66,7 @@ static void append_number(struct render *r, struct buffer *b, struct value v)
 	char text[NUMBER_BYTES];
 
 	if (v.type == VALUE_FLOAT)
-		text_from_float(v.as.real, text); 
+		text_from_float(v.as.real, text);
 	else
 		(void)snprintf(text, sizeof text, "%" PRId64, v.as.integer);
 	buffer_append_string(r, b, text);
@@ -170,8 +170,8 @@ struct json_style {
 	bool sorted;
 };
 
-static void write_json(
-    struct render *r, struct buffer *b, struct value v, const struct json_style *style, int64_t level);
+static void write_json(struct render *r, struct buffer *b, struct value v,
+    const struct json_style *style, int64_t level);
 
 static void write_json_escape(struct render *r, struct buffer *b, uint32_t code)
 {
@@ -255,8 +255,7 @@ static void write_json_key(
 		write_json(r, b, key, style, 0);
 		buffer_append_string(r, b, "\"");
 	} else {
-		render_fail(
-		    r, AYNI_ERR_FORMAT, "tojson: %s cannot be a key", value_type_name(key));
+		render_fail(r, AYNI_ERR_FORMAT, "tojson: %s cannot be a key", value_type_name(key));
 	}
 }
 
@@ -292,8 +291,8 @@ static void write_json_dict(struct render *r, struct buffer *b, struct value v,
 	buffer_append_string(r, b, "}");
 }
 
-static void write_json(
-    struct render *r, struct buffer *b, struct value v, const struct json_style *style, int64_t level)
+static void write_json(struct render *r, struct buffer *b, struct value v,
+    const struct json_style *style, int64_t level)
 {
 	if (!render_enter(r))
 		return;
@@ -307,7 +306,9 @@ static void write_json(
 	case VALUE_FLOAT:
 		if (!isfinite(v.as.real)) {
 			buffer_append_string(r, b,
-			    isnan(v.as.real) ? "NaN" : v.as.real > 0 ? "Infinity" : "-Infinity");
+			    isnan(v.as.real) ? "NaN"
+			    : v.as.real > 0  ? "Infinity"
+			                     : "-Infinity");
 			break;
 		}
 		append_number(r, b, v);

@@ -6,7 +6,7 @@
 
 #include <time.h>
 
-#define FUNCTION(name) \
+#define FUNCTION(name)                                                                             \
 	static struct value name(struct render *r, struct value self, const struct call *call)
 
 /* ---- global functions ------------------------------------------------------------------------ */
@@ -60,8 +60,7 @@ FUNCTION(global_dict)
 		}
 	}
 	for (size_t i = 0; i < call->n_keywords && r->code == AYNI_OK; i++)
-		dict_set(
-		    r, out, value_string(call->keywords[i].name), call->keywords[i].value);
+		dict_set(r, out, value_string(call->keywords[i].name), call->keywords[i].value);
 	return out;
 }
 
@@ -83,7 +82,8 @@ FUNCTION(global_raise_exception)
 	    (int)(message.len < ERROR_TEXT_BYTES ? message.len : ERROR_TEXT_BYTES), message.data);
 }
 
-/* The caller's clock and time zone. Only plain conversions: strftime is C, and the format hostile. */
+/* The caller's clock and time zone. Only plain conversions: strftime is C, and the format hostile.
+ */
 FUNCTION(global_strftime_now)
 {
 	enum { FORMAT_BYTES = 128, TEXT_BYTES = 1024 };
@@ -97,7 +97,8 @@ FUNCTION(global_strftime_now)
 
 	(void)self;
 	if (format.len >= sizeof copy)
-		return render_fail(r, AYNI_ERR_LIMIT, "time format of %d bytes or more", FORMAT_BYTES);
+		return render_fail(
+		    r, AYNI_ERR_LIMIT, "time format of %d bytes or more", FORMAT_BYTES);
 	memcpy(copy, format.data, format.len);
 	copy[format.len] = '\0';
 	for (size_t i = 0; i < format.len; i++) {

@@ -5,9 +5,9 @@
  *   template_lex.c ──► template_parse.c, template_expression.c ──► template_exec.c, template_eval.c
  *   text to tokens     tokens to a tree of struct node             tree and values to text
  *
- * Lexer, parser and renderer are each poisoned by their first error: later calls do nothing and give
- * back harmless values, so that one check at the end suffices. Loops end because each turn charges
- * a budget or takes a token.
+ * Lexer, parser and renderer are each poisoned by their first error: later calls do nothing and
+ * give back harmless values, so that one check at the end suffices. Loops end because each turn
+ * charges a budget or takes a token.
  */
 #ifndef AYNI_COMPUTE_TEMPLATE_INTERNAL_H
 #define AYNI_COMPUTE_TEMPLATE_INTERNAL_H
@@ -42,23 +42,10 @@ void arena_free(struct arena *a);
 /* Zeroed memory for n elements, or NULL. */
 void *arena_alloc(struct arena *a, size_t n, size_t element_bytes);
 
-/* ---- tokens ---------------------------------------------------------------------------------- */
+/* ---- syntax tree ----------------------------------------------------------------------------- */
 
-enum token_type {
-	TOKEN_END,
-	TOKEN_DATA, /* text between tags, trimmed as whitespace control says */
-	TOKEN_OUTPUT_BEGIN,
-	TOKEN_OUTPUT_END,
-	TOKEN_BLOCK_BEGIN,
-	TOKEN_BLOCK_END,
-	TOKEN_NAME,
-	TOKEN_STRING, /* escapes decoded */
-	TOKEN_INTEGER,
-	TOKEN_FLOAT,
-	TOKEN_OPERATOR
-};
-
-enum operator{
+/* Of expressions, and of tokens. */
+enum op {
 	OP_NONE,
 	OP_ADD,
 	OP_SUB,
@@ -89,20 +76,6 @@ enum operator{
 	OP_RBRACE
 };
 
-struct token {
-	enum token_type type;
-	enum operator op;
-	uint32_t line;
-	struct text text;
-};
-
-/* All tokens of the text, the last one TOKEN_END. Text of tokens lies in `arena`, the array of them
- * in `scratch`. */
-int template_lex(const char *text, size_t len, struct arena *arena, struct arena *scratch,
-    struct token **tokens, struct error *err);
-
-/* ---- syntax tree ----------------------------------------------------------------------------- */
-
 /* For each kind, the fields of struct node that it uses. Lists are joined by node.next. */
 enum node_kind {
 	/* expressions */
@@ -116,14 +89,14 @@ enum node_kind {
 	NODE_TUPLE,        /* list */
 	NODE_DICT,         /* list of NODE_PAIR: a key, b value */
 	NODE_PAIR,
-	NODE_NEGATE,    /* a */
-	NODE_PLUS,      /* a */
-	NODE_NOT,       /* a */
-	NODE_AND,       /* a, b */
-	NODE_OR,        /* a, b */
-	NODE_BINARY,    /* op, a, b */
-	NODE_CONCAT,    /* list */
-	NODE_COMPARE,   /* a, list of NODE_OPERAND: op, a */
+	NODE_NEGATE,  /* a */
+	NODE_PLUS,    /* a */
+	NODE_NOT,     /* a */
+	NODE_AND,     /* a, b */
+	NODE_OR,      /* a, b */
+	NODE_BINARY,  /* op, a, b */
+	NODE_CONCAT,  /* list */
+	NODE_COMPARE, /* a, list of NODE_OPERAND: op, a */
 	NODE_OPERAND,
 	NODE_CONDITION, /* a test, b then, c else or NULL */
 	NODE_ATTRIBUTE, /* a, text */
@@ -134,25 +107,25 @@ enum node_kind {
 	NODE_FILTER,    /* a (NULL: the text of the block it stands on), text, list of arguments */
 	NODE_TEST,      /* a, text, list of arguments */
 	/* statements */
-	NODE_TEXT,     /* text */
-	NODE_OUTPUT,   /* a */
-	NODE_IF,       /* list of NODE_BRANCH: a test (NULL: else), body */
+	NODE_TEXT,   /* text */
+	NODE_OUTPUT, /* a */
+	NODE_IF,     /* list of NODE_BRANCH: a test (NULL: else), body */
 	NODE_BRANCH,
-	NODE_FOR,      /* a target, b sequence, c filter or NULL, body, otherwise */
-	NODE_SET,      /* a target, b value */
-	NODE_SET_BLOCK, /* a target, b filters or NULL, body */
-	NODE_WITH,     /* list of NODE_SET, body */
-	NODE_MACRO,    /* text, list of NODE_KEYWORD: text name, a default or NULL; body */
-	NODE_CALL_BLOCK, /* a call, list as of NODE_MACRO, body */
+	NODE_FOR,          /* a target, b sequence, c filter or NULL, body, otherwise */
+	NODE_SET,          /* a target, b value */
+	NODE_SET_BLOCK,    /* a target, b filters or NULL, body */
+	NODE_WITH,         /* list of NODE_SET, body */
+	NODE_MACRO,        /* text, list of NODE_KEYWORD: text name, a default or NULL; body */
+	NODE_CALL_BLOCK,   /* a call, list as of NODE_MACRO, body */
 	NODE_FILTER_BLOCK, /* b filters, body */
-	NODE_SCOPE,    /* body */
+	NODE_SCOPE,        /* body */
 	NODE_BREAK,
 	NODE_CONTINUE
 };
 
 struct node {
 	enum node_kind kind;
-	enum operator op;
+	enum op op;
 	uint32_t line;
 	int64_t integer;
 	double real;
@@ -163,40 +136,5 @@ struct node {
 	struct node *otherwise;
 	struct node *next;
 };
-
-struct parser {
-	struct arena *arena;
-	const struct token *token; /* the current one */
-	unsigned nesting;
-	struct node ignored; /* given out when memory ends; the tree is thrown away then */
-	int code;            /* first error */
-	struct error *err;
-};
-
-/* Record an error at the current token's line and move to the end, so that every loop stops. */
-__attribute__((format(printf, 3, 4))) void parse_fail(
-    struct parser *p, enum ayni_error code, const char *fmt, ...);
-struct node *parse_node(struct parser *p, enum node_kind kind); /* never NULL */
-bool parse_at_op(const struct parser *p, enum operator op);
-bool parse_at_name(const struct parser *p, const char *name);
-bool parse_skip_op(struct parser *p, enum operator op);
-bool parse_skip_name(struct parser *p, const char *name);
-void parse_expect_op(struct parser *p, enum operator op, const char *what);
-struct text parse_expect_name(struct parser *p, const char *what);
-void parse_next(struct parser *p);
-/* Bracket each level of nesting; false at the limit. */
-bool parse_enter(struct parser *p);
-void parse_leave(struct parser *p);
-
-/* template_expression.c */
-struct node *parse_expression(struct parser *p);
-/* Expressions joined by commas are a tuple; unless with_condition, a following `if` is left alone. */
-struct node *parse_tuple(struct parser *p, bool with_condition);
-struct node *parse_target(struct parser *p);
-struct node *parse_filters(struct parser *p, struct node *inner, bool first_without_pipe);
-
-/* template_parse.c: the statements of a whole template */
-int template_parse_tokens(
-    const struct token *tokens, struct arena *arena, struct node **body, struct error *err);
 
 #endif

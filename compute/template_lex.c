@@ -4,10 +4,10 @@
  * - one newline at the end of the template is dropped, and CR and CR LF are read as LF;
  * - `-` beside a tag removes all white space on that side;
  * - the newline after a block or comment is dropped (trim_blocks) unless the tag ends in `+`;
- * - spaces from the start of a line to a block or comment are dropped (lstrip_blocks) unless the tag
- *   begins with `+`.
+ * - spaces from the start of a line to a block or comment are dropped (lstrip_blocks) unless the
+ * tag begins with `+`.
  */
-#include "compute/template_internal.h"
+#include "compute/template_parser.h"
 
 #include "compute/template_text.h"
 
@@ -30,7 +30,7 @@ struct lexer {
 
 static const struct {
 	const char *text;
-	enum operator op;
+	enum op op;
 } operators[] = {
     {"**", OP_POW},
     {"//", OP_FLOOR_DIV},
@@ -215,9 +215,8 @@ static bool is_name_char(char c)
 /* Past the digits at `at`, single underscores between them allowed. */
 static size_t skip_digits(const struct lexer *l, size_t at)
 {
-	while (at < l->len &&
-	       (is_digit(l->text[at]) ||
-	           (l->text[at] == '_' && at + 1 < l->len && is_digit(l->text[at + 1]))))
+	while (at < l->len && (is_digit(l->text[at]) || (l->text[at] == '_' && at + 1 < l->len &&
+	                                                    is_digit(l->text[at + 1]))))
 		at++;
 	return at;
 }
@@ -283,7 +282,8 @@ static int64_t decode_escape(struct text s, size_t *at)
 	}
 	if (c >= '0' && c <= '7') {
 		code = c - '0';
-		for (int i = 0; i < 2 && *at < s.len && s.data[*at] >= '0' && s.data[*at] <= '7'; i++)
+		for (int i = 0; i < 2 && *at < s.len && s.data[*at] >= '0' && s.data[*at] <= '7';
+		     i++)
 			code = code * 8 + (s.data[(*at)++] - '0');
 		return code;
 	}
@@ -354,7 +354,7 @@ static void lex_string(struct lexer *l)
 static void lex_operator(struct lexer *l, size_t *open)
 {
 	for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
-		enum operator op = operators[i].op;
+		enum op op = operators[i].op;
 
 		if (!looking_at(l, l->at, operators[i].text))
 			continue;
@@ -376,8 +376,8 @@ static void lex_tag(struct lexer *l, bool is_output)
 	size_t open = 0;
 
 	for (l->at = skip_space(l, l->at); l->at < l->len; l->at = skip_space(l, l->at)) {
-		size_t end = is_output ? match_end(l, l->at, "}}", false)
-				       : match_end(l, l->at, "%}", true);
+		size_t end =
+		    is_output ? match_end(l, l->at, "}}", false) : match_end(l, l->at, "%}", true);
 		char c = l->text[l->at];
 
 		if (end != 0 && open == 0) {

@@ -8,17 +8,21 @@
 
 #include <ctype.h>
 
-#define FILTER(name) \
-	static struct value filter_##name( \
+#define FILTER(name)                                                                               \
+	static struct value filter_##name(                                                         \
 	    struct render *r, struct value self, const struct call *call)
 
-/* The value at a path "a.b.0" (or an integer) inside v. */
-static struct value value_at_path(struct render *r, struct value v, struct value path)
+/* The value at a path "a.b.0" (or an integer) inside v; on the way, `otherwise` takes the place of
+ * what is undefined. */
+static struct value value_at_path_or(
+    struct render *r, struct value v, struct value path, struct value otherwise)
 {
 	struct text rest = path.as.text;
 
-	if (path.type != VALUE_STRING)
-		return item_of(r, v, path);
+	if (path.type != VALUE_STRING) {
+		v = item_of(r, v, path);
+		return v.type == VALUE_UNDEFINED ? otherwise : v;
+	}
 	for (;;) {
 		size_t dot = text_find(rest, (struct text){".", 1}, 0);
 		struct text part = text_sub(rest, 0, dot == SIZE_MAX ? rest.len : dot);
@@ -33,10 +37,20 @@ static struct value value_at_path(struct render *r, struct value v, struct value
 				key = value_int(index);
 		}
 		v = item_of(r, v, key);
+		if (v.type == VALUE_UNDEFINED && otherwise.type != VALUE_UNDEFINED)
+			v = otherwise;
 		if (dot == SIZE_MAX || r->code != AYNI_OK)
 			return v;
 		rest = text_sub(rest, dot + 1, rest.len);
 	}
+}
+
+static struct value value_at_path(struct render *r, struct value v, struct value path)
+{
+	static const struct text item = {"item", 4};
+
+	return value_at_path_or(
+	    r, v, path, value_undefined(path.type == VALUE_STRING ? path.as.text : item));
 }
 
 /* A keyword of a call whose arguments were not bound; undefined if it is not there. */
@@ -54,9 +68,11 @@ FILTER(map)
 	struct value attribute = keyword_of(call, "attribute");
 	struct value otherwise = keyword_of(call, "default");
 	struct value out = value_list(r);
-	const struct value_list *items = value_items(r, self);
+	const struct value_list *items;
 	struct call rest = *call;
 
+	if (!value_truth(self)) /* also where it is none */
+		return out;
 	if (attribute.type == VALUE_UNDEFINED &&
 	    (call->n_args == 0 || call->args[0].type != VALUE_STRING))
 		return render_fail(r, AYNI_ERR_FORMAT, "map() needs a filter or attribute=");
@@ -64,16 +80,14 @@ FILTER(map)
 		rest.args++;
 		rest.n_args--;
 	}
+	items = value_items(r, self);
 	for (size_t i = 0; i < items->n && render_charge(r, 1); i++) {
 		struct value v = items->items[i];
 
-		if (attribute.type == VALUE_UNDEFINED) {
+		if (attribute.type == VALUE_UNDEFINED)
 			v = filter_run(r, call->args[0].as.text, v, &rest);
-		} else {
-			v = value_at_path(r, v, attribute);
-			if (v.type == VALUE_UNDEFINED && otherwise.type != VALUE_UNDEFINED)
-				v = otherwise;
-		}
+		else
+			v = value_at_path_or(r, v, attribute, otherwise);
 		list_append(r, out, v);
 	}
 	return out;
@@ -85,10 +99,12 @@ static struct value choose(
     struct render *r, struct value self, const struct call *call, size_t first, bool wanted)
 {
 	struct value out = value_list(r);
-	const struct value_list *items = value_items(r, self);
+	const struct value_list *items;
 	struct call rest = *call;
 	bool has_test = call->n_args > first;
 
+	if (!value_truth(self)) /* also where it is none */
+		return out;
 	if (call->n_args < first)
 		return render_fail(r, AYNI_ERR_FORMAT, "selectattr() needs an attribute");
 	if (has_test && call->args[first].type != VALUE_STRING)
@@ -97,13 +113,15 @@ static struct value choose(
 		rest.args += first + 1;
 		rest.n_args -= first + 1;
 	}
+	items = value_items(r, self);
 	for (size_t i = 0; i < items->n && render_charge(r, 1); i++) {
 		struct value v = items->items[i];
 		bool holds;
 
 		if (first == 1)
 			v = value_at_path(r, v, call->args[0]);
-		holds = has_test ? test_run(r, call->args[first].as.text, v, &rest) : value_truth(v);
+		holds =
+		    has_test ? test_run(r, call->args[first].as.text, v, &rest) : value_truth(v);
 		if (holds == wanted)
 			list_append(r, out, items->items[i]);
 	}
@@ -143,7 +161,8 @@ FILTER(last)
 	const struct value_list *items = value_items(r, self);
 
 	(void)call;
-	return items->n > 0 ? items->items[items->n - 1] : value_undefined((struct text){"last", 4});
+	return items->n > 0 ? items->items[items->n - 1]
+	                    : value_undefined((struct text){"last", 4});
 }
 
 FILTER(list)
@@ -230,7 +249,10 @@ static void merge_sort(
 		bool take_left = j == n;
 
 		if (i < half && j < n) {
-			int order = value_compare(r, b[j].key, b[i].key);
+			int order = 0; /* also between items that lack the attribute */
+
+			if (b[i].key.type != VALUE_UNDEFINED || b[j].key.type != VALUE_UNDEFINED)
+				order = value_compare(r, b[j].key, b[i].key);
 
 			take_left = descending ? order <= 0 : order >= 0;
 		}

@@ -3,7 +3,7 @@
  * Tokens to statements, and the parser's helpers. The parser is poisoned by its first error: the
  * current token then is the last one, TOKEN_END, which no loop takes.
  */
-#include "compute/template_internal.h"
+#include "compute/template_parser.h"
 
 static struct node *parse_body(struct parser *p);
 
@@ -43,7 +43,7 @@ void parse_next(struct parser *p)
 		p->token++;
 }
 
-bool parse_at_op(const struct parser *p, enum operator op)
+bool parse_at_op(const struct parser *p, enum op op)
 {
 	return p->token->type == TOKEN_OPERATOR && p->token->op == op;
 }
@@ -53,7 +53,7 @@ bool parse_at_name(const struct parser *p, const char *name)
 	return p->token->type == TOKEN_NAME && text_is(p->token->text, name);
 }
 
-bool parse_skip_op(struct parser *p, enum operator op)
+bool parse_skip_op(struct parser *p, enum op op)
 {
 	if (!parse_at_op(p, op))
 		return false;
@@ -79,11 +79,11 @@ static void fail_missing(struct parser *p, const char *what)
 	if (t->type == TOKEN_END)
 		parse_fail(p, AYNI_ERR_FORMAT, "%s is missing before the end", what);
 	else
-		parse_fail(
-		    p, AYNI_ERR_FORMAT, "%s is missing before '%.*s'", what, (int)len, t->text.data);
+		parse_fail(p, AYNI_ERR_FORMAT, "%s is missing before '%.*s'", what, (int)len,
+		    t->text.data);
 }
 
-void parse_expect_op(struct parser *p, enum operator op, const char *what)
+void parse_expect_op(struct parser *p, enum op op, const char *what)
 {
 	if (!parse_skip_op(p, op))
 		fail_missing(p, what);
@@ -255,7 +255,8 @@ static void parse_parameters(struct parser *p, struct node *n)
 			parameter->a = parse_expression(p);
 			had_default = true;
 		} else if (had_default) {
-			parse_fail(p, AYNI_ERR_FORMAT, "parameter without a default after one with it");
+			parse_fail(
+			    p, AYNI_ERR_FORMAT, "parameter without a default after one with it");
 		}
 		*end = parameter;
 		end = &parameter->next;

@@ -2,7 +2,7 @@
 /*
  * Items and slices of strings and lists, with Python's negative indices.
  */
-#include "compute/template_value.h"
+#include "compute/template_render.h"
 
 #include "compute/template_text.h"
 
@@ -115,8 +115,9 @@ struct value value_slice(
 	int64_t end = by > 0 ? length : -1;
 
 	if (!value_is_list(v) && v.type != VALUE_STRING)
-		return value_undefined((struct text){"slice", 5});
-	if ((step.type != VALUE_NONE && step.type != VALUE_INT && step.type != VALUE_BOOL) || by == 0)
+		return render_fail(r, AYNI_ERR_FORMAT, "%s has no slices", value_type_name(v));
+	if ((step.type != VALUE_NONE && step.type != VALUE_INT && step.type != VALUE_BOOL) ||
+	    by == 0)
 		return render_fail(r, AYNI_ERR_FORMAT, "the step of a slice is no integer or 0");
 	if (!slice_bound(from, length, by > 0 ? 0 : -1, by > 0 ? length : length - 1, &start) ||
 	    !slice_bound(to, length, by > 0 ? 0 : -1, by > 0 ? length : length - 1, &end))

@@ -8,9 +8,17 @@
 
 #include <ctype.h>
 
-#define METHOD(name) \
-	static struct value string_##name( \
+#define METHOD(name)                                                                               \
+	static struct value string_##name(                                                         \
 	    struct render *r, struct value self, const struct call *call)
+
+/* For work that may look at each of `many` bytes `times` times. */
+static bool charge_product(struct render *r, size_t many, size_t times)
+{
+	enum { BYTES_A_STEP = 32 };
+
+	return render_charge(r, (uint64_t)(1 + many / BYTES_A_STEP) * (1 + times / BYTES_A_STEP));
+}
 
 /* ---- shared with filters --------------------------------------------------------------------- */
 
@@ -29,6 +37,13 @@ struct value text_cased(struct render *r, struct text s, int (*change)(int))
 		out[i] = c < 0x80 ? (char)change(c) : s.data[i];
 	}
 	return value_string((struct text){out, s.len});
+}
+
+struct value text_strip(struct render *r, struct text s, struct text chars, bool left, bool right)
+{
+	if (!charge_product(r, s.len, chars.len))
+		return value_string(s);
+	return value_string(text_strip_chars(s, chars, left, right));
 }
 
 struct value text_capitalize(struct render *r, struct text s)
@@ -53,7 +68,8 @@ struct value text_title(struct render *r, struct text s, bool as_filter)
 
 		out[i] = starts && c < 0x80 ? (char)toupper(c) : (char)c;
 		if (as_filter)
-			starts = c < 0x80 && (text_is_space(c) || (c != '\0' && strchr("-({[<", c)));
+			starts =
+			    c < 0x80 && (text_is_space(c) || (c != '\0' && strchr("-({[<", c)));
 		else
 			starts = c < 0x80 && !isalpha(c);
 	}
@@ -94,13 +110,39 @@ struct value text_join(
 
 	for (size_t i = 0; i < items->n && render_charge(r, 1); i++) {
 		if (strings_only && items->items[i].type != VALUE_STRING)
-			return render_fail(r, AYNI_ERR_FORMAT, "join(): item %zu is %s, no string", i,
-			    value_type_name(items->items[i]));
+			return render_fail(r, AYNI_ERR_FORMAT, "join(): item %zu is %s, no string",
+			    i, value_type_name(items->items[i]));
 		if (i > 0)
 			buffer_append(r, &b, separator);
 		format_to(r, &b, items->items[i]);
 	}
 	return buffer_value(&b);
+}
+
+struct value text_escape(struct render *r, struct value v)
+{
+	struct text s = format_str(r, v);
+	struct buffer b = {NULL, 0, 0};
+	size_t done = 0;
+
+	for (size_t i = 0; !v.is_safe && i < s.len && r->code == AYNI_OK; i++) {
+		const char *name = s.data[i] == '&'    ? "&amp;"
+		                   : s.data[i] == '<'  ? "&lt;"
+		                   : s.data[i] == '>'  ? "&gt;"
+		                   : s.data[i] == '\'' ? "&#39;"
+		                   : s.data[i] == '"'  ? "&#34;"
+		                                       : NULL;
+
+		if (name == NULL)
+			continue;
+		buffer_append(r, &b, text_sub(s, done, i));
+		buffer_append_string(r, &b, name);
+		done = i + 1;
+	}
+	buffer_append(r, &b, text_sub(s, done, s.len));
+	v = buffer_value(&b);
+	v.is_safe = true;
+	return v;
 }
 
 /* ---- methods --------------------------------------------------------------------------------- */
@@ -111,7 +153,7 @@ static struct value strip(
 	if (!render_charge_bytes(r, s.len))
 		return value_string(s);
 	if (arg_given(call, 0) && call->args[0].type != VALUE_NONE)
-		return value_string(text_strip_chars(s, arg_text(r, call, 0), left, right));
+		return text_strip(r, s, arg_text(r, call, 0), left, right);
 	if (left)
 		s = text_lstrip(s);
 	return value_string(right ? text_rstrip(s) : s);
@@ -167,7 +209,8 @@ METHOD(split)
 	separator = arg_text(r, call, 0);
 	if (separator.len == 0)
 		return render_fail(r, AYNI_ERR_FORMAT, "split() at an empty string");
-	while (limit-- != 0 && (at = text_find(s, separator, 0)) != SIZE_MAX && render_charge(r, 1)) {
+	while (
+	    limit-- != 0 && (at = text_find(s, separator, 0)) != SIZE_MAX && render_charge(r, 1)) {
 		list_append(r, out, value_string(text_sub(s, 0, at)));
 		s = text_sub(s, at + separator.len, s.len);
 	}
@@ -175,18 +218,25 @@ METHOD(split)
 	return out;
 }
 
-/* From the right; only with a separator. */
+/* From the right. */
 METHOD(rsplit)
 {
 	struct value parts = value_list(r);
 	struct text s = self.as.text;
 	int64_t limit = arg_int(r, call, 1, -1);
-	struct text separator = arg_text(r, call, 0);
 	struct value none = value_none();
+	struct text separator;
 
+	if (!arg_given(call, 0) || call->args[0].type == VALUE_NONE) {
+		if (limit >= 0)
+			return render_fail(
+			    r, AYNI_ERR_UNSUPPORTED, "rsplit() at white space with a limit");
+		return string_split(r, self, call);
+	}
+	separator = arg_text(r, call, 0);
 	if (r->code == AYNI_OK && separator.len == 0)
 		return render_fail(r, AYNI_ERR_FORMAT, "rsplit() at an empty string");
-	while (limit-- != 0 && render_charge_bytes(r, s.len)) {
+	while (limit-- != 0 && charge_product(r, s.len, separator.len)) {
 		size_t at = text_find_last(s, separator);
 
 		if (at == SIZE_MAX)
@@ -215,8 +265,8 @@ METHOD(splitlines)
 }
 
 /* Whether the string begins (ends) with args[0], or one of the strings in a tuple. */
-static struct value affix(struct render *r, struct text s, const struct call *call,
-    bool (*has)(struct text, struct text))
+static struct value affix(
+    struct render *r, struct text s, const struct call *call, bool (*has)(struct text, struct text))
 {
 	struct value v = call->args[0];
 
@@ -291,36 +341,46 @@ METHOD(replace)
 	return r->code == AYNI_OK ? text_replace(r, self.as.text, from, to, count) : self;
 }
 
-/* Code points before `needle` in s[start:end]; -1 if it is not there. */
-static int64_t position(struct render *r, struct text s, const struct call *call, bool last)
+/* self[start:end] of the arguments (needle, start, end). */
+static struct value searched(struct render *r, struct value self, const struct call *call)
+{
+	struct value none = value_none();
+
+	if (!render_charge_bytes(r, self.as.text.len))
+		return self;
+	return value_slice(r, self, arg_given(call, 1) ? call->args[1] : none,
+	    arg_given(call, 2) ? call->args[2] : none, none);
+}
+
+/* Code points before the needle; -1 if it is not there. */
+static int64_t position(struct render *r, struct value self, const struct call *call, bool last)
 {
 	struct text needle = arg_text(r, call, 0);
-	struct value none = value_none();
-	struct value part = value_slice(r, value_string(s), arg_given(call, 1) ? call->args[1] : none,
-	    arg_given(call, 2) ? call->args[2] : none, none);
-	size_t before;
+	struct value part = searched(r, self, call);
 	size_t at;
 
-	if (r->code != AYNI_OK || !render_charge_bytes(r, s.len))
+	if (r->code != AYNI_OK || (last && !charge_product(r, part.as.text.len, needle.len)))
 		return -1;
-	before = (size_t)(part.as.text.data - s.data);
 	at = last ? text_find_last(part.as.text, needle) : text_find(part.as.text, needle, 0);
-	return at == SIZE_MAX ? -1 : (int64_t)text_length(text_sub(s, 0, before + at));
+	if (at == SIZE_MAX)
+		return -1;
+	at += (size_t)(part.as.text.data - self.as.text.data);
+	return (int64_t)text_length(text_sub(self.as.text, 0, at));
 }
 
 METHOD(find)
 {
-	return value_int(position(r, self.as.text, call, false));
+	return value_int(position(r, self, call, false));
 }
 
 METHOD(rfind)
 {
-	return value_int(position(r, self.as.text, call, true));
+	return value_int(position(r, self, call, true));
 }
 
 METHOD(index)
 {
-	int64_t at = position(r, self.as.text, call, false);
+	int64_t at = position(r, self, call, false);
 
 	if (at < 0)
 		return render_fail(r, AYNI_ERR_FORMAT, "index(): the string does not have it");
@@ -329,12 +389,14 @@ METHOD(index)
 
 METHOD(count)
 {
-	struct text s = self.as.text;
 	struct text needle = arg_text(r, call, 0);
+	struct text s;
 	int64_t n = 0;
 
-	if (!render_charge_bytes(r, s.len))
-		return value_int(0);
+	self = searched(r, self, call);
+	if (r->code != AYNI_OK)
+		return self;
+	s = self.as.text;
 	if (needle.len == 0)
 		return value_int((int64_t)text_length(s) + 1);
 	for (size_t at = text_find(s, needle, 0); at != SIZE_MAX;
@@ -447,7 +509,8 @@ METHOD(format)
 		}
 		end = text_find(s, (struct text){"}", 1}, at);
 		if (s.data[at] == '}' || end == SIZE_MAX)
-			return render_fail(r, AYNI_ERR_FORMAT, "format(): a brace without the other");
+			return render_fail(
+			    r, AYNI_ERR_FORMAT, "format(): a brace without the other");
 		format_to(r, &b, format_field(r, text_sub(s, at + 1, end), call, &next));
 		at = end + 1;
 	}
@@ -459,7 +522,7 @@ const struct builtin template_string_methods[] = {
     {"lstrip", "chars", 0, string_lstrip},
     {"rstrip", "chars", 0, string_rstrip},
     {"split", "sep maxsplit", 0, string_split},
-    {"rsplit", "sep maxsplit", 1, string_rsplit},
+    {"rsplit", "sep maxsplit", 0, string_rsplit},
     {"splitlines", "", 0, string_splitlines},
     {"startswith", "prefix", 1, string_startswith},
     {"endswith", "suffix", 1, string_endswith},
@@ -473,7 +536,7 @@ const struct builtin template_string_methods[] = {
     {"find", "sub start end", 1, string_find},
     {"rfind", "sub start end", 1, string_rfind},
     {"index", "sub start end", 1, string_index},
-    {"count", "sub", 1, string_count},
+    {"count", "sub start end", 1, string_count},
     {"join", "iterable", 1, string_join},
     {"isdigit", "", 0, string_isdigit},
     {"isalpha", "", 0, string_isalpha},

@@ -46,7 +46,7 @@ uint32_t utf8_decode(struct text s, size_t at)
 	return code;
 }
 
-bool text_is_utf8(const char *data, size_t len)
+bool template_text_is_utf8(const char *data, size_t len)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
 	struct text s = {data, len};
@@ -106,11 +106,12 @@ bool text_is_printable(uint32_t code)
 	if (code < 0x7f)
 		return code >= 0x20;
 	return !(code < 0xa1 || code == 0xad || text_is_space(code) ||
-		 (code >= 0x600 && code <= 0x605) || code == 0x61c || code == 0x6dd ||
-		 code == 0x180e || (code >= 0x200b && code <= 0x200f) ||
-		 (code >= 0x202a && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) ||
-		 (code >= 0xd800 && code <= 0xf8ff) || code == 0xfeff ||
-		 (code >= 0xfff0 && code <= 0xfffb) || (code & 0xfffe) == 0xfffe || code >= 0xe0000);
+	         (code >= 0x600 && code <= 0x605) || code == 0x61c || code == 0x6dd ||
+	         code == 0x180e || (code >= 0x200b && code <= 0x200f) ||
+	         (code >= 0x202a && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) ||
+	         (code >= 0xd800 && code <= 0xf8ff) || code == 0xfeff ||
+	         (code >= 0xfff0 && code <= 0xfffb) || (code & 0xfffe) == 0xfffe ||
+	         code >= 0xe0000);
 }
 
 struct text text_lstrip(struct text s)
@@ -217,8 +218,10 @@ void text_from_float(double d, char out[TEXT_FLOAT_BYTES])
 	int decimals;
 
 	if (!isfinite(d)) {
-		(void)snprintf(
-		    out, TEXT_FLOAT_BYTES, "%s", isnan(d) ? "nan" : d < 0 ? "-inf" : "inf");
+		(void)snprintf(out, TEXT_FLOAT_BYTES, "%s",
+		    isnan(d) ? "nan"
+		    : d < 0  ? "-inf"
+		             : "inf");
 		return;
 	}
 	do {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Counted UTF-8 text as Python sees it: a sequence of code points. All text here is valid UTF-8;
- * text_is_utf8 is asked once, at the door. Nothing allocates.
+ * template_text_is_utf8 is asked once, at the door. Nothing allocates.
  */
 #ifndef AYNI_COMPUTE_TEMPLATE_TEXT_H
 #define AYNI_COMPUTE_TEMPLATE_TEXT_H
@@ -10,7 +10,7 @@
 
 enum { UTF8_MAX_BYTES = 4 };
 
-bool text_is_utf8(const char *data, size_t len);
+bool template_text_is_utf8(const char *data, size_t len);
 
 /* Bytes of the code point that starts with `lead`. */
 size_t utf8_size(char lead);

@@ -1,111 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "compute/template_value.h"
+#include "compute/template_render.h"
 
 #include "compute/template_text.h"
 
-enum { BYTES_A_STEP = 32 };
-
-struct value render_fail(struct render *r, enum ayni_error code, const char *fmt, ...)
-{
-	char text[ERROR_TEXT_BYTES];
-	va_list ap;
-
-	if (r->code == AYNI_OK) {
-		va_start(ap, fmt);
-		(void)vsnprintf(text, sizeof text, fmt, ap);
-		va_end(ap);
-		/* One line, whatever the template says. */
-		for (char *c = text; *c != '\0'; c++) {
-			if ((unsigned char)*c < ' ' || *c == 0x7f)
-				*c = ' ';
-		}
-		r->code = error_set(r->err, code, "template line %u: %s", (unsigned)r->line, text);
-	}
-	return value_undefined((struct text){"", 0});
-}
-
-bool render_charge(struct render *r, uint64_t steps)
-{
-	if (r->code != AYNI_OK)
-		return false;
-	if (steps > r->steps_left) {
-		render_fail(r, AYNI_ERR_LIMIT, "more than %d steps", TEMPLATE_MAX_STEPS);
-		return false;
-	}
-	r->steps_left -= steps;
-	return true;
-}
-
-bool render_charge_bytes(struct render *r, size_t bytes)
-{
-	return render_charge(r, 1 + bytes / BYTES_A_STEP);
-}
-
-bool render_enter(struct render *r)
-{
-	if (r->code != AYNI_OK)
-		return false;
-	if (r->depth == TEMPLATE_MAX_DEPTH) {
-		render_fail(r, AYNI_ERR_LIMIT, "more than %d evaluations inside each other",
-		    TEMPLATE_MAX_DEPTH);
-		return false;
-	}
-	r->depth++;
-	return true;
-}
-
-void render_leave(struct render *r)
-{
-	r->depth--;
-}
-
-void *render_alloc(struct render *r, size_t n, size_t element_bytes)
-{
-	void *p = r->code == AYNI_OK ? arena_alloc(&r->arena, n, element_bytes) : NULL;
-
-	if (p == NULL)
-		render_fail(r, AYNI_ERR_MEMORY, "needs more than %d MiB of memory",
-		    TEMPLATE_MAX_MEMORY_BYTES >> 20);
-	return p;
-}
-
-void buffer_append(struct render *r, struct buffer *b, struct text t)
-{
-	if (t.len == 0 || !render_charge_bytes(r, t.len))
-		return;
-	if (t.len > TEMPLATE_MAX_OUTPUT_BYTES - b->len) {
-		render_fail(r, AYNI_ERR_LIMIT, "writes more than %d MiB of text",
-		    TEMPLATE_MAX_OUTPUT_BYTES >> 20);
-		return;
-	}
-	if (b->capacity - b->len < t.len) {
-		size_t capacity = (b->len + t.len) * 2;
-		char *data = render_alloc(r, capacity, 1);
-
-		if (data == NULL)
-			return;
-		if (b->len > 0)
-			memcpy(data, b->data, b->len);
-		b->data = data;
-		b->capacity = capacity;
-	}
-	memcpy(b->data + b->len, t.data, t.len);
-	b->len += t.len;
-}
-
-void buffer_append_string(struct render *r, struct buffer *b, const char *s)
-{
-	buffer_append(r, b, (struct text){s, strlen(s)});
-}
-
-struct value buffer_value(const struct buffer *b)
-{
-	return value_string((struct text){b->len == 0 ? "" : b->data, b->len});
-}
+enum { KEYS_A_STEP = 32 };
 
 struct value value_list(struct render *r)
 {
-	struct value v = {VALUE_LIST, {.list = render_alloc(r, 1, sizeof *v.as.list)}};
+	struct value v = {
+	    .type = VALUE_LIST, .as = {.list = render_alloc(r, 1, sizeof *v.as.list)}};
 
 	return v.as.list == NULL ? value_undefined((struct text){"", 0}) : v;
 }
@@ -123,7 +26,8 @@ struct value value_tuple(struct render *r, struct value a, struct value b)
 
 struct value value_dict(struct render *r)
 {
-	struct value v = {VALUE_DICT, {.dict = render_alloc(r, 1, sizeof *v.as.dict)}};
+	struct value v = {
+	    .type = VALUE_DICT, .as = {.dict = render_alloc(r, 1, sizeof *v.as.dict)}};
 
 	return v.as.dict == NULL ? value_undefined((struct text){"", 0}) : v;
 }
@@ -135,7 +39,7 @@ struct value value_function(struct render *r, struct function f)
 	if (copy == NULL)
 		return value_undefined((struct text){"", 0});
 	*copy = f;
-	return (struct value){VALUE_FUNCTION, {.function = copy}};
+	return (struct value){.type = VALUE_FUNCTION, .as = {.function = copy}};
 }
 
 /* Room for one more of n elements: the array, perhaps a new one, or NULL. */
@@ -203,7 +107,7 @@ const struct value *dict_find(struct render *r, const struct value_dict *d, stru
 		const struct value_entry *e = &d->entries[i];
 
 		if (key.type == VALUE_STRING && e->key.type == VALUE_STRING) {
-			if (i % BYTES_A_STEP == 0 && !render_charge_bytes(r, key.as.text.len))
+			if (i % KEYS_A_STEP == 0 && !render_charge_bytes(r, key.as.text.len))
 				return NULL;
 			if (text_equal(key.as.text, e->key.as.text))
 				return &e->value;
@@ -228,15 +132,16 @@ void dict_set(struct render *r, struct value dict, struct value key, struct valu
 	if (old == NULL)
 		dict_append(r, dict, key, v);
 	else
-		dict.as.dict->entries[((const char *)old - (const char *)dict.as.dict->entries) /
-				      (ptrdiff_t)sizeof(struct value_entry)]
+		dict.as.dict
+		    ->entries[((const char *)old - (const char *)dict.as.dict->entries) /
+		              (ptrdiff_t)sizeof(struct value_entry)]
 		    .value = v;
 }
 
 const char *value_type_name(struct value v)
 {
-	static const char *const names[] = {"Undefined", "None", "bool", "int", "float", "str", "list",
-	    "tuple", "dict", "namespace", "loop", "function"};
+	static const char *const names[] = {"Undefined", "None", "bool", "int", "float", "str",
+	    "list", "tuple", "dict", "namespace", "loop", "function"};
 
 	return names[v.type];
 }
@@ -321,7 +226,7 @@ bool value_equal(struct render *r, struct value a, struct value b)
 		break;
 	case VALUE_STRING:
 		equal = a.as.text.len == b.as.text.len && render_charge_bytes(r, a.as.text.len) &&
-			text_equal(a.as.text, b.as.text);
+		        text_equal(a.as.text, b.as.text);
 		break;
 	case VALUE_LIST:
 	case VALUE_TUPLE:
@@ -362,7 +267,8 @@ int value_compare(struct render *r, struct value a, struct value b)
 	if (value_is_number(a) && value_is_number(b)) {
 		if (a.type == VALUE_FLOAT || b.type == VALUE_FLOAT)
 			return (value_real(a) > value_real(b)) - (value_real(a) < value_real(b));
-		return (value_integer(a) > value_integer(b)) - (value_integer(a) < value_integer(b));
+		return (value_integer(a) > value_integer(b)) -
+		       (value_integer(a) < value_integer(b));
 	}
 	if (a.type == VALUE_STRING && b.type == VALUE_STRING) {
 		struct text s = a.as.text;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Values of the chat template language, and the state of one rendering.
+ * Values of the chat template language.
  *
- * Values are passed by copy; what they point to lies in the rendering's arena, in the syntax tree or
- * in the caller's json_t, all of which outlive them. Strings never change; lists only grow.
+ * Values are passed by copy; what they point to lies in the rendering's arena, in the syntax tree
+ * or in the caller's json_t, all of which outlive them. Strings never change; lists only grow.
  *
- * The rendering is poisoned by its first error (render_fail): evaluations then give back undefined
- * and loops stop, as render_charge answers false.
+ * Whatever takes a `struct render` charges its budget there and records its errors there; after the
+ * first error it gives back some harmless value.
  */
 #ifndef AYNI_COMPUTE_TEMPLATE_VALUE_H
 #define AYNI_COMPUTE_TEMPLATE_VALUE_H
 
 #include "compute/template_internal.h"
+
+struct render; /* template_render.h */
+struct buffer;
 
 enum value_type {
 	VALUE_UNDEFINED, /* as.text: the name that was looked for */
@@ -30,6 +33,7 @@ enum value_type {
 
 struct value {
 	enum value_type type;
+	bool is_safe; /* of a string made by `safe` or `escape`: + escapes what is added to it */
 	union {
 		bool boolean;
 		int64_t integer;
@@ -53,7 +57,7 @@ struct value_dict {
 	struct value_entry {
 		struct value key;
 		struct value value;
-	} *entries;
+	} * entries;
 	size_t n;
 	size_t capacity;
 };
@@ -61,16 +65,6 @@ struct value_dict {
 struct loop {
 	const struct value_list *items;
 	size_t index; /* of the current item */
-	unsigned depth; /* 1 for the outermost loop */
-};
-
-struct scope {
-	struct scope *parent;
-	struct variable {
-		struct variable *next;
-		struct text name;
-		struct value value;
-	} *variables;
 };
 
 /* A builtin, perhaps of an object (`self`), or a macro with the scope it was defined in. */
@@ -81,88 +75,34 @@ struct function {
 	struct scope *scope;
 };
 
-/* Text being written. */
-struct buffer {
-	char *data;
-	size_t len;
-	size_t capacity;
-};
-
-struct render {
-	struct arena arena;
-	uint64_t steps_left;
-	unsigned depth;
-	uint32_t line; /* of the node being evaluated, for messages */
-	struct buffer *out;
-	const struct value_dict *context;
-	struct scope *scope;
-	struct text captured; /* what a filter block or set block filters */
-	unsigned loop_depth;
-	enum { JUMP_NONE, JUMP_BREAK, JUMP_CONTINUE } jump;
-	int code; /* first error */
-	struct error *err;
-};
-
-struct call; /* template_builtins.h: the arguments of a call */
-
-/* ---- template_exec.c: statements ---- */
-void exec_body(struct render *r, const struct node *body);
-struct value exec_macro(
-    struct render *r, const struct function *macro, const struct call *call);
-/* ---- template_eval.c: expressions ---- */
-struct value eval(struct render *r, const struct node *n);
-struct value eval_call(struct render *r, const struct node *n, const struct value *caller);
-struct value eval_function(struct render *r, struct value callee, const struct call *call);
-struct variable *scope_find(struct scope *s, struct text name);
-void scope_set(struct render *r, struct scope *s, struct text name, struct value v);
-
-/* ---- template_value.c ------------------------------------------------------------------------ */
-
-/* Record the first error; gives back undefined. */
-__attribute__((format(printf, 3, 4))) struct value render_fail(
-    struct render *r, enum ayni_error code, const char *fmt, ...);
-/* Take steps from the budget; false after an error or when it is used up. */
-bool render_charge(struct render *r, uint64_t steps);
-/* The same for work on bytes of text. */
-bool render_charge_bytes(struct render *r, size_t bytes);
-/* Bracket each evaluation inside another. */
-bool render_enter(struct render *r);
-void render_leave(struct render *r);
-/* Memory, or NULL after render_fail. */
-void *render_alloc(struct render *r, size_t n, size_t element_bytes);
-
-void buffer_append(struct render *r, struct buffer *b, struct text t);
-void buffer_append_string(struct render *r, struct buffer *b, const char *s);
-struct value buffer_value(const struct buffer *b);
-
 static inline struct value value_undefined(struct text name)
 {
-	return (struct value){VALUE_UNDEFINED, {.text = name}};
+	return (struct value){.type = VALUE_UNDEFINED, .as = {.text = name}};
 }
 
 static inline struct value value_none(void)
 {
-	return (struct value){VALUE_NONE, {.integer = 0}};
+	return (struct value){.type = VALUE_NONE, .as = {.integer = 0}};
 }
 
 static inline struct value value_bool(bool b)
 {
-	return (struct value){VALUE_BOOL, {.boolean = b}};
+	return (struct value){.type = VALUE_BOOL, .as = {.boolean = b}};
 }
 
 static inline struct value value_int(int64_t i)
 {
-	return (struct value){VALUE_INT, {.integer = i}};
+	return (struct value){.type = VALUE_INT, .as = {.integer = i}};
 }
 
 static inline struct value value_float(double d)
 {
-	return (struct value){VALUE_FLOAT, {.real = d}};
+	return (struct value){.type = VALUE_FLOAT, .as = {.real = d}};
 }
 
 static inline struct value value_string(struct text t)
 {
-	return (struct value){VALUE_STRING, {.text = t}};
+	return (struct value){.type = VALUE_STRING, .as = {.text = t}};
 }
 
 /* Containers are empty values of their type, or undefined after an error. Adding to what is no such
@@ -181,7 +121,7 @@ const char *value_type_name(struct value v); /* as Python names it */
 bool value_is_number(struct value v);        /* bool, int or float */
 bool value_is_list(struct value v);          /* list or tuple */
 bool value_truth(struct value v);
-double value_real(struct value v); /* of a number */
+double value_real(struct value v);     /* of a number */
 int64_t value_integer(struct value v); /* of a bool or int */
 bool value_equal(struct render *r, struct value a, struct value b);
 /* < 0, 0, > 0; fails for values that have no order. */
@@ -208,7 +148,7 @@ struct value format_json(struct render *r, struct value v, int64_t indent, bool 
 
 /* ---- template_arithmetic.c ------------------------------------------------------------------- */
 
-struct value arithmetic(struct render *r, enum operator op, struct value a, struct value b);
+struct value arithmetic(struct render *r, enum op op, struct value a, struct value b);
 struct value arithmetic_negate(struct render *r, struct value a);
 /* fmt % arguments, of %s %r %d %i %f %% with flags and widths as in C. */
 struct value arithmetic_format(struct render *r, struct text fmt, struct value arguments);
