@@ -111,7 +111,10 @@ static int add_model(struct pool_config *c, const char *value, struct error *err
 	if (c->n_models == CONFIG_MAX_MODELS)
 		return error_set(
 		    err, AYNI_ERR_ARGUMENT, "model: at most %d are allowed", CONFIG_MAX_MODELS);
-	return set_text(c->models[c->n_models++], CONFIG_PATH_BYTES, "model", value, err);
+	if (set_text(c->models[c->n_models], CONFIG_PATH_BYTES, "model", value, err) != AYNI_OK)
+		return AYNI_ERR_ARGUMENT;
+	c->n_models++;
+	return AYNI_OK;
 }
 
 static int check_log(const char *key, const char *value, struct error *err)
@@ -171,11 +174,38 @@ static void set_defaults(const struct table *t)
 	}
 }
 
+enum { LINE_BYTES = 2048, SAID_BYTES = 200 };
+
 struct reading {
 	const struct table *table;
-	int rc; /* of the first line that is wrong */
+	FILE *file;
+	int line; /* that is being read */
+	int rc;   /* of the first line that is wrong: */
+	int wrong_line;
 	struct error err;
 };
+
+/* For libinih, which cuts lines at its own limit and takes the rest for another line. */
+static char *next_line(char *text, int bytes, void *stream)
+{
+	struct reading *r = stream;
+	size_t len;
+
+	if (fgets(text, bytes, r->file) == NULL)
+		return NULL;
+	r->line++;
+	len = strlen(text);
+	if (len > 0 && text[len - 1] != '\n' && !feof(r->file)) {
+		for (int c = 0; c != '\n' && c != EOF;)
+			c = fgetc(r->file);
+		if (r->rc == AYNI_OK) {
+			r->wrong_line = r->line;
+			r->rc = error_set(&r->err, AYNI_ERR_FORMAT,
+			    "the line is longer than %d bytes", bytes - 1);
+		}
+	}
+	return text;
+}
 
 static int on_key(void *user, const char *section, const char *key, const char *value)
 {
@@ -188,26 +218,43 @@ static int on_key(void *user, const char *section, const char *key, const char *
 		    "section [%.40s]: only [%s] is allowed here", section, r->table->section);
 	else
 		r->rc = set_option(r->table, key, value, &r->err);
+	r->wrong_line = r->line;
 	return r->rc == AYNI_OK;
+}
+
+/* "path:line: text"; of a path that is too long the end says more than the beginning. */
+static int wrong_at(struct error *err, int rc, const char *path, int line, const char *text)
+{
+	size_t said = strnlen(text, SAID_BYTES), len = strlen(path);
+	size_t room = ERROR_TEXT_BYTES - said - sizeof ":2147483647: ";
+
+	return error_set(err, (enum ayni_error)rc, "%s:%d: %.*s",
+	    len > room ? path + len - room : path, line, SAID_BYTES, text);
 }
 
 static int read_file(const struct table *t, const char *path, struct error *err)
 {
-	struct reading r = {.table = t, .rc = AYNI_OK};
+	struct reading r = {.table = t, .file = fopen(path, "re"), .rc = AYNI_OK};
 	int line;
 
+	if (r.file == NULL)
+		return error_set(err, AYNI_ERR_IO, "%.180s: %s", path, strerror(errno));
+	ini_max_line = LINE_BYTES;
+	ini_allow_multiline = false;
 	errno = 0;
-	line = ini_parse(path, on_key, &r);
-	if (line == 0)
-		return AYNI_OK;
-	if (line < 0)
-		return error_set(err, AYNI_ERR_IO, "%s: %s", path,
+	line = ini_parse_stream(next_line, &r, on_key, &r);
+	if (line < 0 || ferror(r.file)) {
+		(void)fclose(r.file);
+		return error_set(err, AYNI_ERR_IO, "%.180s: %s", path,
 		    errno != 0 ? strerror(errno) : "cannot be read");
-	if (r.rc != AYNI_OK)
-		return error_set(
-		    err, AYNI_ERR_ARGUMENT, "%.100s:%d: %.140s", path, line, r.err.text);
-	return error_set(err, AYNI_ERR_FORMAT,
-	    "%s:%d: neither [section], key = value nor ; comment", path, line);
+	}
+	(void)fclose(r.file);
+	if (r.rc != AYNI_OK && (line == 0 || r.wrong_line <= line))
+		return wrong_at(err, r.rc, path, r.wrong_line, r.err.text);
+	if (line > 0)
+		return wrong_at(err, AYNI_ERR_FORMAT, path, line,
+		    "neither [section], key = value nor ; comment");
+	return AYNI_OK;
 }
 
 static int set_from(const struct table *t, const char *key, const char *value, const char *origin,
