@@ -15,7 +15,9 @@ struct books {
 	uint64_t window_units;
 	books_issued_fn *issued;
 	void *context;
-	uint64_t last_number, open_acks;
+	uint64_t last_number;
+	uint64_t earlier_number; /* the last of an earlier run */
+	uint64_t open_acks;
 	struct receipt windows[ROSTER_MAX_DONORS]; /* being filled; units 0: empty */
 };
 
@@ -33,7 +35,7 @@ int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
 	b->window_units = window_units;
 	b->issued = issued;
 	b->context = context;
-	b->last_number = ledger_last_number(ledger);
+	b->last_number = b->earlier_number = ledger_last_number(ledger);
 	*out = b;
 	return AYNI_OK;
 }
@@ -60,29 +62,49 @@ static struct ledger_entry entry_of(const struct receipt *r, const struct signed
 	    .pool_signature = s->pool_signature};
 }
 
-/* Durable first, then out of our hands. */
-int books_close(struct books *b, int donor, struct error *err)
+/* The window as the receipt that follows the last one, into the ledger. */
+static int write_receipt(struct books *b, int donor, struct signed_receipt *s, struct error *err)
 {
 	struct receipt *r = &b->windows[donor];
-	struct signed_receipt s;
 	struct ledger_entry e;
 	int rc;
 
-	if (r->units == 0)
-		return AYNI_OK;
 	r->number = b->last_number + 1;
 	r->pool = *identity_public(b->pool);
-	rc = receipt_issue(r, b->pool, &s, err);
+	rc = receipt_issue(r, b->pool, s, err);
 	if (rc != AYNI_OK)
 		return rc;
-	e = entry_of(r, &s);
+	e = entry_of(r, s);
 	rc = ledger_append(b->ledger, &e, err);
+	if (rc == AYNI_OK)
+		b->last_number++;
+	return rc;
+}
+
+static void empty_window(struct books *b, int donor)
+{
+	memset(&b->windows[donor], 0, sizeof b->windows[donor]);
+}
+
+/* It is durable: out of our hands. What `issued` does may come back here. */
+static void hand_out(struct books *b, int donor, const struct signed_receipt *s)
+{
+	b->open_acks++;
+	b->issued(b->context, donor, s);
+}
+
+int books_close(struct books *b, int donor, struct error *err)
+{
+	struct signed_receipt s;
+	int rc;
+
+	if (b->windows[donor].units == 0)
+		return AYNI_OK;
+	rc = write_receipt(b, donor, &s, err);
 	if (rc != AYNI_OK)
 		return rc;
-	b->last_number++;
-	b->open_acks++;
-	memset(r, 0, sizeof *r);
-	b->issued(b->context, donor, &s);
+	empty_window(b, donor);
+	hand_out(b, donor, &s);
 	return AYNI_OK;
 }
 
@@ -115,14 +137,53 @@ int books_add(struct books *b, const struct action_book *a, const struct public_
 	return rc;
 }
 
+static bool is_idle(const struct books *b, int donor, uint64_t before_ms)
+{
+	return b->windows[donor].units > 0 && b->windows[donor].last_ms < before_ms;
+}
+
+/* Receipts of the windows of these n donors, all or none. */
+static int write_all(struct books *b, const int *donors, size_t n, struct signed_receipt *receipts,
+    struct error *err)
+{
+	uint64_t last_number = b->last_number;
+	int rc = db_begin(b->db, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
+		rc = write_receipt(b, donors[i], &receipts[i], err);
+	if (rc == AYNI_OK)
+		rc = db_commit(b->db, err);
+	if (rc != AYNI_OK) {
+		db_rollback(b->db);
+		b->last_number = last_number;
+	}
+	return rc;
+}
+
 int books_close_idle(struct books *b, uint64_t before_ms, struct error *err)
 {
-	int rc = AYNI_OK;
+	int donors[ROSTER_MAX_DONORS];
+	struct signed_receipt *receipts;
+	size_t n = 0;
+	int rc;
 
-	for (int i = 0; i < ROSTER_MAX_DONORS && rc == AYNI_OK; i++) {
-		if (b->windows[i].units > 0 && b->windows[i].last_ms < before_ms)
-			rc = books_close(b, i, err);
+	for (int i = 0; i < ROSTER_MAX_DONORS; i++) {
+		if (is_idle(b, i, before_ms))
+			donors[n++] = i;
 	}
+	if (n == 0)
+		return AYNI_OK;
+	receipts = calloc(n, sizeof *receipts);
+	if (receipts == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "books: out of memory");
+	rc = write_all(b, donors, n, receipts, err);
+	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
+		empty_window(b, donors[i]);
+	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
+		hand_out(b, donors[i], &receipts[i]);
+	free(receipts);
 	return rc;
 }
 
@@ -176,7 +237,7 @@ int books_countersign(struct books *b, const struct public_key *donor,
 		rc = error_set(err, AYNI_ERR_NOT_FOUND, "no such receipt of this donor");
 	if (rc == AYNI_OK)
 		rc = ledger_countersign(b->ledger, ack->number, donor, &ack->donor_signature, err);
-	if (rc == AYNI_OK && b->open_acks > 0)
+	if (rc == AYNI_OK && ack->number > b->earlier_number && b->open_acks > 0)
 		b->open_acks--;
 	return rc;
 }
