@@ -29,7 +29,10 @@ CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD)/gen -MMD -MP $(PKG_CFLAGS)
 CFLAGS_ALL = -std=c17 $(OPT) -ffp-contract=off -pthread -fstack-protector-strong $(WARN) $(SAN) $(CFLAGS)
 LDFLAGS_ALL = $(SAN) -pthread $(LDFLAGS)
 
-ROOMS := protocol compute storage
+# What is done, a line each; `make V=1` shows the commands.
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
+
 sources = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -46,7 +49,8 @@ LIBS := $(BUILD)/libnode.a $(BUILD)/libprotocol.a $(BUILD)/libcompute.a $(BUILD)
 all: $(BUILD)/ayni
 
 $(BUILD)/ayni: $(BUILD)/node/main.o $(LIBS)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lm
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lm
 
 $(BUILD)/libprotocol.a: $(PROTOCOL_O)
 $(BUILD)/libcompute.a: $(COMPUTE_O)
@@ -54,11 +58,13 @@ $(BUILD)/libstorage.a: $(STORAGE_O)
 $(BUILD)/libnode.a: $(NODE_O)
 %.a:
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
 
 # One file an instruction set: only these are compiled for more than the baseline.
 $(BUILD)/compute/kernels/avx2.o $(BUILD)/compute/kernels/avx2_matmul.o: CFLAGS_FILE := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma -mf16c)
@@ -67,10 +73,12 @@ $(BUILD)/compute/kernels/avx2.o $(BUILD)/compute/kernels/avx2_matmul.o: CFLAGS_F
 # Generated code: the wire schema, and the SQL schema and migrations as C strings.
 $(GEN_C): protocol/ayni.proto
 	@mkdir -p $(@D)
-	protoc-c --proto_path=protocol --c_out=$(@D) $<
+	$(call say,GEN,$@)
+	$(Q)protoc-c --proto_path=protocol --c_out=$(@D) $<
 $(GEN_O): CFLAGS_FILE := -Wno-conversion
 $(GEN_O): $(GEN_C)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
 $(PROTOCOL_O): | $(GEN_C)
 
 SQL := storage/schema.sql $(sort $(wildcard storage/migrations/*.sql))
@@ -78,7 +86,8 @@ $(BUILD)/gen/storage/schema.c: $(SQL) storage/embed_sql.sh
 	@mkdir -p $(@D)
 	sh storage/embed_sql.sh $(SQL) > $@.tmp && mv $@.tmp $@
 $(BUILD)/gen/storage/schema.o: $(BUILD)/gen/storage/schema.c
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
 
 # ---- tests ----------------------------------------------------------------------------------
 UNIT_C := $(call sources,tests/unit)
@@ -92,7 +101,8 @@ TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/tools/*.c)))
 BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
 $(TEST_BIN) $(TEST_TOOLS) $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_O) $(LIBS)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
 
 .PHONY: test test-build
 test: packages

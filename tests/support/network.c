@@ -11,7 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,7 +23,7 @@
 
 #include <cmocka.h>
 
-enum { MAX_ARGS = 64, PATIENCE_MS = 120000, STEP_MS = 10 };
+enum { MAX_ARGS = 64, PATIENCE_MS = 120000 };
 
 const char *network_program(void)
 {
@@ -31,17 +34,6 @@ const char *network_program(void)
 	if (access(path, X_OK) != 0)
 		fail_msg("%s is not there: run this test by `make test`", path);
 	return path;
-}
-
-/* Waiting for another process: look again after a moment, for as long as a hung test may take. */
-static void wait_a_moment(int *waited_ms, const char *what)
-{
-	struct timespec t = {0, STEP_MS * 1000000};
-
-	if (*waited_ms >= PATIENCE_MS)
-		fail_msg("waited in vain for %s", what);
-	(void)nanosleep(&t, NULL);
-	*waited_ms += STEP_MS;
 }
 
 /* ---- processes ---------------------------------------------------------------------------- */
@@ -82,12 +74,25 @@ static int status_of(int status)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Readable once the process has ended. */
+static int watch_process(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0)
+		fail_msg("pidfd_open: %s", strerror(errno));
+	return fd;
+}
+
 int network_wait_end(pid_t pid)
 {
-	int waited = 0, status;
+	struct pollfd end = {.fd = watch_process(pid), .events = POLLIN};
+	int status;
 
-	while (waitpid(pid, &status, WNOHANG) == 0)
-		wait_a_moment(&waited, "a process to end");
+	if (poll(&end, 1, PATIENCE_MS) != 1)
+		fail_msg("waited in vain for process %d to end", (int)pid);
+	(void)close(end.fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status_of(status);
 }
 
@@ -222,25 +227,40 @@ static void print_log(const struct network *n, const char *name)
 	free(text);
 }
 
+/* Wait until the pool has written where it listens, or has ended. */
+static void wait_for_endpoint(const struct network *n, int inotify_fd, const char *endpoint)
+{
+	struct pollfd ends[2] = {
+	    {.fd = inotify_fd, .events = POLLIN}, {.fd = watch_process(n->pool), .events = POLLIN}};
+	char events[4096];
+
+	while (access(endpoint, R_OK) != 0) {
+		if (poll(ends, 2, PATIENCE_MS) <= 0 || ends[1].revents != 0) {
+			print_log(n, "pool.err");
+			fail_msg("the pool did not start");
+		}
+		(void)read(inotify_fd, events, sizeof events);
+	}
+	(void)close(ends[1].fd);
+}
+
 void network_start_pool(struct network *n, const char *model, const char *const *settings)
 {
 	char folder[NETWORK_PATH * 2], endpoint[NETWORK_PATH * 3];
 	const char *args[MAX_ARGS] = {"pool", "--folder", folder, "--model", model, "--listen",
 	    "127.0.0.1:0", "--set", "heartbeat_ms=200"};
-	int waited = 0;
+	int inotify_fd = inotify_init1(IN_CLOEXEC);
 
 	(void)snprintf(folder, sizeof folder, "%s/pool", n->folder);
 	(void)snprintf(endpoint, sizeof endpoint, "%s/endpoint", folder);
+	assert_true(mkdir(folder, 0700) == 0 || errno == EEXIST);
 	(void)unlink(endpoint);
+	assert_true(inotify_fd >= 0);
+	assert_true(inotify_add_watch(inotify_fd, folder, IN_CLOSE_WRITE | IN_MOVED_TO) >= 0);
 	(void)add_settings(args, 9, settings);
 	n->pool = network_spawn(n, "pool", args);
-	while (access(endpoint, R_OK) != 0) {
-		if (waitpid(n->pool, NULL, WNOHANG) != 0) {
-			print_log(n, "pool.err");
-			fail_msg("the pool did not start");
-		}
-		wait_a_moment(&waited, "the pool");
-	}
+	wait_for_endpoint(n, inotify_fd, endpoint);
+	(void)close(inotify_fd);
 }
 
 void network_start(struct network *n, const char *model, const char *const *settings)
@@ -275,21 +295,20 @@ void network_donor(struct network *n, int i, const char *invite, const char *con
 	n->donors[i] = network_spawn(n, name, args);
 }
 
+/* Asking takes a while itself: it is done again and again, as often as a hung test may. */
 static void wait_status(struct network *n, const char *substring, bool wanted)
 {
 	static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
 	const char *args[] = {"status", "--pool", n->invite, "--json", NULL};
-	int waited = 0;
+	time_t began = time(NULL);
 
-	for (;;) {
+	do {
 		if (network_run(n, args, NULL, out, err) != 0)
 			fail_msg("status: %s", err);
 		if ((strstr(out, substring) != NULL) == wanted)
 			return;
-		if (waited >= PATIENCE_MS - STEP_MS)
-			print_message("status: %s\n", out);
-		wait_a_moment(&waited, substring);
-	}
+	} while (time(NULL) - began < PATIENCE_MS / 1000);
+	fail_msg("waited in vain for %s%s in %s", wanted ? "" : "no ", substring, out);
 }
 
 void network_wait_status(struct network *n, const char *substring)
