@@ -212,19 +212,29 @@ static int converse(struct conversation *c, struct error *err)
 	return rc;
 }
 
-/* The words of the command line with one space between. */
+/* The words of the command line with one space between; NULL if memory is out. */
 static char *join_words(const struct options *o)
 {
-	size_t len = 1, at = 0;
-	char *text;
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
 
-	for (size_t i = 0; i < o->n_words; i++)
-		len += strlen(o->words[i]) + 1;
-	text = malloc(len);
-	for (size_t i = 0; text != NULL && i < o->n_words; i++)
-		at += (size_t)sprintf(
-		    text + at, "%s%s", i > 0 ? " " : "", o->words[i]); /* allowed: sized above */
-	return text;
+	for (size_t i = 0; f != NULL && i < o->n_words; i++)
+		(void)fprintf(f, "%s%s", i > 0 ? " " : "", o->words[i]);
+	if (f != NULL && fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static int exchange_words(struct conversation *c, struct error *err)
+{
+	char *message = join_words(c->options);
+	int rc = message != NULL ? exchange(c, message, err)
+	                         : error_set(err, AYNI_ERR_MEMORY, "out of memory");
+
+	free(message);
+	return rc;
 }
 
 int cli_chat(int argc, char **argv)
@@ -232,7 +242,6 @@ int cli_chat(int argc, char **argv)
 	struct options o = {.model = ""};
 	struct conversation c = {.options = &o};
 	struct error err = {0};
-	char *message = NULL;
 	int rc;
 
 	sampler_defaults(&o.sampling);
@@ -243,10 +252,8 @@ int cli_chat(int argc, char **argv)
 		rc = add_turn(&c, "system", o.system, &err);
 	if (rc == AYNI_OK) {
 		catch_interrupt();
-		message = o.n_words > 0 ? join_words(&o) : NULL;
-		rc = message != NULL ? exchange(&c, message, &err) : converse(&c, &err);
+		rc = o.n_words > 0 ? exchange_words(&c, &err) : converse(&c, &err);
 	}
-	free(message);
 	free_turns(&c);
 	client_free(c.client);
 	return rc == AYNI_OK ? CLI_OK : cli_fail("chat", &err);

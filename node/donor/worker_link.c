@@ -40,7 +40,7 @@ static void exec_worker(const struct worker_options *o, int fd)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (fcntl(fd, F_SETFD, 0) == 0)
 		(void)execv(o->program != NULL ? o->program : "/proc/self/exe", argv);
-	_exit(127);
+	_exit(127); /* allowed: in the child, where there is nobody to return to */
 }
 
 /* A mapping whose size the worker cannot change under us. */

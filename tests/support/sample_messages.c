@@ -250,10 +250,18 @@ static void make_joining(struct sample *s, bool full)
 	}
 }
 
+static void make_receipt(struct signed_receipt *r, bool full)
+{
+	r->receipt_len = full ? RECEIPT_BYTES_MAX : 1;
+	r->countersigned = full;
+	if (full)
+		fill(r->donor_signature.bytes, SIGNATURE_BYTES, 8);
+}
+
 void sample_make(struct sample *s, enum message_type type, enum sample_size size)
 {
-	bool full = size == SAMPLE_FULL;
 	struct message *m = &s->message;
+	bool full = size == SAMPLE_FULL;
 
 	memset(s, 0, sizeof *s);
 	m->type = type;
@@ -286,10 +294,7 @@ void sample_make(struct sample *s, enum message_type type, enum sample_size size
 		m->leave.units_left = full ? UINT32_MAX : 0;
 		break;
 	case MSG_RECEIPT:
-		m->receipt.receipt_len = full ? RECEIPT_BYTES_MAX : 1;
-		m->receipt.countersigned = full;
-		if (full)
-			fill(m->receipt.donor_signature.bytes, SIGNATURE_BYTES, 8);
+		make_receipt(&m->receipt, full);
 		break;
 	case MSG_RECEIPT_ACK:
 		m->receipt_ack.number = full ? INT64_MAX : 1;
