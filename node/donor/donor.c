@@ -107,6 +107,17 @@ static void on_refusal(struct donor *d, const struct msg_refusal *r)
 	}
 }
 
+/* Each heartbeat of the pool is answered at once, so that it knows the way there and back. */
+static void heartbeat(struct donor *d, uint64_t echo_us)
+{
+	struct message m = {.type = MSG_HEARTBEAT};
+
+	m.heartbeat.echo_us = echo_us;
+	m.heartbeat.refusals = d->refused;
+	m.heartbeat.units_done = d->units_done;
+	donor_send(d, &m, (struct span){0});
+}
+
 /* True if the message was taken over with its parts. */
 static bool dispatch(struct donor *d, struct message *m, struct transport_parts *parts)
 {
@@ -118,7 +129,7 @@ static bool dispatch(struct donor *d, struct message *m, struct transport_parts 
 		on_refusal(d, &m->refusal);
 		break;
 	case MSG_HEARTBEAT:
-		d->echo_us = m->heartbeat.echo_us;
+		heartbeat(d, m->heartbeat.echo_us);
 		break;
 	case MSG_ASSIGNMENT:
 		if (d->stop_at_us == 0)
@@ -196,27 +207,15 @@ static void on_readable(void *context)
 
 /* ---- time and signals --------------------------------------------------------------------- */
 
-static void heartbeat(struct donor *d)
-{
-	struct message m = {.type = MSG_HEARTBEAT};
-
-	m.heartbeat.echo_us = d->echo_us;
-	m.heartbeat.refusals = d->refused;
-	m.heartbeat.units_done = d->units_done;
-	donor_send(d, &m, (struct span){0});
-}
-
 static void on_tick(void *context)
 {
 	struct donor *d = context;
 	uint64_t now = loop_now_us();
 	uint64_t period_us = (uint64_t)d->heartbeat_ms * 1000;
 
-	if (d->joined) {
-		heartbeat(d);
-		if (d->heard_us + SILENT_HEARTBEATS * period_us < now)
-			lose_pool(d, "the pool is silent");
-	} else if (d->hello_us + (uint64_t)HELLO_AGAIN_MS * 1000 < now) {
+	if (d->joined && d->heard_us + SILENT_HEARTBEATS * period_us < now) {
+		lose_pool(d, "the pool is silent");
+	} else if (!d->joined && d->hello_us + (uint64_t)HELLO_AGAIN_MS * 1000 < now) {
 		report(REPORT_INFO, "no answer from %s:%u yet; trying again", d->invite.host,
 		    d->invite.port);
 		say_hello(d);
