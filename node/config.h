@@ -12,14 +12,14 @@
 enum { CONFIG_PATH_BYTES = 1024, CONFIG_MAX_MODELS = 8, CONFIG_TEXT_BYTES = 512 };
 
 struct donor_config {
-	char pool[CONFIG_TEXT_BYTES]; /* invite */
-	char name[65];                /* shown in the ledger; "" is fine */
+	char pool[CONFIG_TEXT_BYTES];   /* invite */
+	char name[65];                  /* shown in the ledger; "" is fine */
 	char folder[CONFIG_PATH_BYTES]; /* key, receipts, layer cache */
-	uint64_t cores;               /* 0: all but one, at least one */
-	uint64_t memory_mib;          /* for layers and KV cache; 0: half of what is available */
-	uint64_t disk_mib;            /* layer cache */
-	uint64_t max_layers;          /* 0: as many as memory allows */
-	char kernels[32];             /* "auto", "scalar", "avx2" */
+	uint64_t cores;                 /* 0: all but one, at least one */
+	uint64_t memory_mib;            /* for layers and KV cache; 0: half of what is available */
+	uint64_t disk_mib;              /* layer cache */
+	uint64_t max_layers;            /* 0: as many as memory allows */
+	char kernels[32];               /* "auto", "scalar", "avx2" */
 	char log[16];
 };
 
