@@ -2,6 +2,7 @@
 #include "node/loop.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -148,16 +149,33 @@ static void on_signal(void *context)
 		l->signal_fn(l->signal_context, (int)info.ssi_signo);
 }
 
+/*
+ * Libraries start threads before main (OpenBLAS does), which do not block what is blocked here: a
+ * signal to the process may well go to one of them. It is handed on to the loop's thread.
+ */
+static pthread_t loop_thread;
+
+static void hand_on(int signal_number)
+{
+	(void)pthread_kill(loop_thread, signal_number);
+}
+
 int loop_signals(
     struct loop *l, const int *signals, loop_signal_fn *fn, void *context, struct error *err)
 {
+	struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART};
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (; *signals != 0; signals++)
-		sigaddset(&set, *signals);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-		return error_set(err, AYNI_ERR_IO, "loop: sigprocmask: %s", strerror(errno));
+	for (size_t i = 0; signals[i] != 0; i++)
+		sigaddset(&set, signals[i]);
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+		return error_set(err, AYNI_ERR_IO, "loop: signals cannot be blocked");
+	loop_thread = pthread_self();
+	for (size_t i = 0; signals[i] != 0; i++) {
+		if (sigaction(signals[i], &action, NULL) != 0)
+			return error_set(err, AYNI_ERR_IO, "loop: sigaction: %s", strerror(errno));
+	}
 	l->signal_fd = signalfd(l->signal_fd, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (l->signal_fd < 0)
 		return error_set(err, AYNI_ERR_IO, "loop: signalfd: %s", strerror(errno));
