@@ -60,7 +60,7 @@ static bool row_in_order(const uint8_t *row, uint32_t top, uint32_t n_vocabulary
 
 		payload_get_u32(row + 4 + (size_t)i * 8, &id, 1);
 		payload_get_f32(row + 8 + (size_t)i * 8, &value, 1);
-		if (id >= n_vocabulary || !isfinite(value) || value > before ||
+		if (id >= n_vocabulary || !isfinite(value) || value > before || value > lse ||
 		    (value == before && id <= id_before))
 			return false;
 		before = value;
