@@ -242,16 +242,29 @@ static bool add_piece(struct session *session, const struct session_step *step,
 	p->drew = step->drew;
 	p->token = step->token;
 	p->text_len = step->text_len;
-	p->text = step->text_len > 0 ? strndup(step->text, step->text_len) : NULL;
+	p->text = step->text_len > 0 ? malloc(step->text_len) : NULL; /* it may hold NULs */
 	p->n_rows = step->n_rows;
 	p->rows_len = step->n_rows * row_bytes;
 	p->rows = p->rows_len > 0 ? malloc(p->rows_len) : NULL;
 	if ((step->text_len > 0 && p->text == NULL) || (p->rows_len > 0 && p->rows == NULL))
 		return false;
+	if (p->text != NULL)
+		memcpy(p->text, step->text, step->text_len);
 	for (uint32_t i = 0; i < step->n_rows; i++)
 		memcpy(p->rows + i * row_bytes,
 		    rows->data + (step->rows_first + i) * logit_row_bytes(rows->top), row_bytes);
 	return true;
+}
+
+/* The answer is over: what is left of its text, and its end. */
+static void end_session(struct scheduler *s, struct session *session, enum finish_reason reason,
+    const struct logit_rows *rows, struct actions *q)
+{
+	struct session_step rest = {0};
+
+	if (session_rest(session, &rest.text, &rest.text_len) == AYNI_OK && rest.text_len > 0)
+		(void)add_piece(session, &rest, rows, q);
+	binding_finish(s, session, reason, "", q);
 }
 
 /* The last stage's rows, each to its session. */
@@ -279,8 +292,10 @@ static void land(
 		if (rc == AYNI_OK && !step.finished)
 			continue;
 		binding_release(s, session);
-		binding_finish(s, session, rc == AYNI_OK ? step.reason : FINISH_FAILED,
-		    rc == AYNI_OK ? "" : "the pool is out of memory", q);
+		if (rc == AYNI_OK)
+			end_session(s, session, step.reason, &rows, q);
+		else
+			binding_finish(s, session, FINISH_FAILED, "the pool is out of memory", q);
 	}
 	flight_clear(s, f);
 }

@@ -137,11 +137,9 @@ static void finish(struct session *s, struct session_step *out, enum finish_reas
 static int take_token(
     struct session *s, const struct tokenizer *t, uint32_t token, struct session_step *out)
 {
-	int rc = AYNI_OK;
-
 	if (tokenizer_is_end(t, token) && !s->r.ignore_end) {
 		finish(s, out, FINISH_END);
-		return tokenizer_stream_finish(s->stream, &out->text, &out->text_len);
+		return AYNI_OK;
 	}
 	s->tokens[s->n_tokens++] = token;
 	out->drew = true;
@@ -150,8 +148,7 @@ static int take_token(
 		finish(s, out, FINISH_LENGTH);
 	else if (s->n_tokens == s->r.kv_tokens)
 		finish(s, out, FINISH_CONTEXT);
-	rc = tokenizer_stream_feed(s->stream, token, &out->text, &out->text_len);
-	return rc;
+	return tokenizer_stream_feed(s->stream, token, &out->text, &out->text_len);
 }
 
 int session_logits(struct session *s, const struct unit_span *span, const struct logit_rows *rows,
@@ -178,6 +175,12 @@ int session_logits(struct session *s, const struct unit_span *span, const struct
 	}
 	session_check(s);
 	return rc;
+}
+
+int session_rest(struct session *s, const char **text, size_t *len)
+{
+	assert(s->state == SESSION_DONE);
+	return tokenizer_stream_finish(s->stream, text, len);
 }
 
 void session_end(struct session *s)

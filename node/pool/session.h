@@ -84,6 +84,8 @@ struct session_step {
 /* The span came back with its rows of logits (top >= session_top): FLYING → READY or DONE. */
 int session_logits(struct session *s, const struct unit_span *span, const struct logit_rows *rows,
     const struct tokenizer *t, uint64_t now_us, struct session_step *out);
+/* After the last step: what is left of a character that never became whole, as U+FFFD. */
+int session_rest(struct session *s, const char **text, size_t *len);
 /* No more is wanted, or possible. */
 void session_end(struct session *s);
 
