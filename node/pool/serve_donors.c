@@ -112,10 +112,10 @@ static void unassign(struct pool *p, int donor)
 	struct message out = {.type = MSG_UNASSIGN};
 
 	out.unassign.assignment = d->assignment.number;
-	close_window(p, donor);
+	close_window(p, donor); /* a donor that does not take its receipt is gone after this */
 	end_assignment(p, d);
-	(void)roster_unassign(p->roster, donor);
-	(void)peer_send(p, peer_of(p, donor), &out, (struct span){0}, 0);
+	if (roster_unassign(p->roster, donor) == AYNI_OK)
+		(void)peer_send(p, peer_of(p, donor), &out, (struct span){0}, 0);
 }
 
 static bool holds_layers(const struct roster_donor *d)
@@ -206,15 +206,16 @@ static void on_progress(struct pool *p, struct peer *peer, const struct msg_assi
 {
 	struct roster_donor *d = donor_of(p, peer);
 	struct donor_assignment before = d->assignment;
+	int slot = peer->donor;
 
 	if (s->assignment != before.number)
 		return; /* about one that was taken back meanwhile */
 	if (s->state == PROGRESS_FAILED) {
 		report(REPORT_WARNING, "donor %s cannot hold its layers: %s", d->name, s->text);
-		close_window(p, peer->donor);
+		close_window(p, slot); /* if the receipt cannot be sent, peer and donor are gone */
 		end_assignment(p, d);
 	}
-	if (roster_progress(p->roster, peer->donor, s->assignment, s->state) != AYNI_OK)
+	if (roster_progress(p->roster, slot, s->assignment, s->state) != AYNI_OK)
 		return;
 	if (s->state == PROGRESS_READY)
 		report(REPORT_INFO, "donor %s has layers %u to %u of %s", d->name,
