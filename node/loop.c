@@ -189,7 +189,7 @@ static void run_timers(struct loop *l)
 {
 	uint64_t now = loop_now_us();
 
-	for (size_t i = 0; i < MAX_TIMERS; i++) {
+	for (size_t i = 0; i < MAX_TIMERS && !l->stopping; i++) {
 		struct timer t = l->timers[i];
 
 		if (t.fn == NULL || t.at_us > now)
