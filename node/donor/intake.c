@@ -6,8 +6,7 @@
 
 struct held {
 	uint64_t session;
-	uint32_t
-	    length; /* positions that the KV cache will hold when all admitted units have run */
+	uint32_t length; /* positions in the KV cache when all admitted units have run */
 	UT_hash_handle hh;
 };
 
@@ -116,25 +115,35 @@ static enum refusal check_bounds(
 	return REFUSAL_NONE;
 }
 
-static bool is_closed(const struct msg_work_unit *u, uint64_t session)
+/* Is it among the first n sessions that the unit closes? */
+static bool is_closed(const struct msg_work_unit *u, size_t n, uint64_t session)
 {
-	for (size_t c = 0; c < u->n_closed; c++) {
+	for (size_t c = 0; c < n; c++) {
 		if (u->closed[c] == session)
 			return true;
 	}
 	return false;
 }
 
+/* Sessions that will be left when the unit has closed what it names, however often it names it. */
+static size_t left_open(const struct intake *i, const struct msg_work_unit *u)
+{
+	size_t left = HASH_COUNT(i->sessions);
+
+	for (size_t c = 0; c < u->n_closed; c++)
+		left -= find(i, u->closed[c]) != NULL && !is_closed(u, c, u->closed[c]);
+	return left;
+}
+
 static enum refusal check_sessions(
     const struct intake *i, const struct msg_work_unit *u, struct error *why)
 {
-	size_t held = HASH_COUNT(i->sessions);
+	size_t held = left_open(i, u);
 
-	for (size_t c = 0; c < u->n_closed; c++)
-		held -= find(i, u->closed[c]) != NULL;
 	for (size_t s = 0; s < u->n_spans; s++) {
 		const struct unit_span *span = &u->spans[s];
-		const struct held *h = is_closed(u, span->session) ? NULL : find(i, span->session);
+		const struct held *h =
+		    is_closed(u, u->n_closed, span->session) ? NULL : find(i, span->session);
 
 		for (size_t k = 0; k < s; k++) {
 			if (u->spans[k].session == span->session)
@@ -165,6 +174,16 @@ static bool hold(struct intake *i, const struct unit_span *span)
 	return true;
 }
 
+static void forget_spans(struct intake *i, const struct msg_work_unit *u)
+{
+	for (size_t s = 0; s < u->n_spans; s++) {
+		struct held *h = find(i, u->spans[s].session);
+
+		if (h != NULL)
+			forget(i, h);
+	}
+}
+
 enum refusal intake_admit(
     struct intake *i, const struct msg_work_unit *u, struct span payload, struct error *why)
 {
@@ -192,8 +211,10 @@ enum refusal intake_admit(
 			forget(i, h);
 	}
 	for (size_t s = 0; s < u->n_spans; s++) {
-		if (!hold(i, &u->spans[s]))
-			return refuse(why, REFUSAL_MEMORY, "out of memory");
+		if (hold(i, &u->spans[s]))
+			continue;
+		forget_spans(i, u);
+		return refuse(why, REFUSAL_MEMORY, "out of memory");
 	}
 	i->queued++;
 	return REFUSAL_NONE;
@@ -203,12 +224,8 @@ void intake_done(struct intake *i, const struct msg_work_unit *u, bool failed)
 {
 	assert(i->queued > 0);
 	i->queued--;
-	for (size_t s = 0; failed && s < u->n_spans; s++) {
-		struct held *h = find(i, u->spans[s].session);
-
-		if (h != NULL)
-			forget(i, h);
-	}
+	if (failed)
+		forget_spans(i, u);
 }
 
 uint32_t intake_queued(const struct intake *i)
