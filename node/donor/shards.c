@@ -13,6 +13,7 @@ struct shards {
 	size_t *by_hash;                    /* indices, sorted by content and then by index */
 	size_t first_unknown, first_wanted; /* none is below */
 	size_t n_asked;
+	uint64_t late_us; /* nothing asked for is late before */
 	uint64_t here_bytes, needed_bytes;
 };
 
@@ -94,8 +95,11 @@ static size_t first_after(const struct shards *s, uint64_t offset)
 
 void shards_want(struct shards *s, uint64_t offset, uint64_t len)
 {
-	for (size_t i = first_after(s, offset); i < s->n && s->chunks[i].offset < offset + len;
-	     i++) {
+	uint64_t end = len < UINT64_MAX - offset ? offset + len : UINT64_MAX;
+
+	if (len == 0)
+		return;
+	for (size_t i = first_after(s, offset); i < s->n && s->chunks[i].offset < end; i++) {
 		if (s->states[i] != UNWANTED)
 			continue;
 		s->states[i] = UNKNOWN;
@@ -134,11 +138,21 @@ void shards_missing(struct shards *s, size_t index)
 	s->first_wanted = index < s->first_wanted ? index : s->first_wanted;
 }
 
+/* What did not come in time is wanted again. */
 static void take_back_late(struct shards *s, uint64_t now_us, uint64_t again_us)
 {
-	for (size_t i = 0; i < s->n && s->n_asked > 0; i++) {
-		if (s->states[i] != ASKED || s->asked_us[i] + again_us > now_us)
+	if (s->n_asked == 0 || now_us < s->late_us)
+		return;
+	s->late_us = UINT64_MAX;
+	for (size_t i = 0; i < s->n; i++) {
+		uint64_t late_us = s->asked_us[i] + again_us;
+
+		if (s->states[i] != ASKED)
 			continue;
+		if (late_us > now_us) {
+			s->late_us = late_us < s->late_us ? late_us : s->late_us;
+			continue;
+		}
 		s->states[i] = WANTED;
 		s->n_asked--;
 		s->first_wanted = i < s->first_wanted ? i : s->first_wanted;
@@ -150,21 +164,20 @@ size_t shards_ask(
 {
 	size_t n = 0;
 
-	if (s->n_asked >= SHARDS_MAX_ASKED)
-		take_back_late(s, now_us, again_us);
+	take_back_late(s, now_us, again_us);
 	for (; s->first_wanted < s->n && n < max && s->n_asked < SHARDS_MAX_ASKED;
 	     s->first_wanted++) {
 		size_t i = s->first_wanted;
 
 		if (s->states[i] != WANTED)
 			continue;
+		if (s->n_asked == 0 || now_us + again_us < s->late_us)
+			s->late_us = now_us + again_us;
 		s->states[i] = ASKED;
 		s->asked_us[i] = now_us;
 		s->n_asked++;
 		out[n++] = s->chunks[i].hash;
 	}
-	if (n == 0 && s->first_wanted == s->n)
-		take_back_late(s, now_us, again_us);
 	return n;
 }
 
