@@ -77,8 +77,10 @@ static int compare_blobs(const void *a, const void *b)
 
 bool catalog_blob(const struct catalog *c, const struct hash *name, struct span *out)
 {
-	const struct blob *b = bsearch(name, c->blobs, c->n_blobs, sizeof *b, compare_blobs);
+	const struct blob *b = NULL;
 
+	if (c->n_blobs > 0)
+		b = bsearch(name, c->blobs, c->n_blobs, sizeof *b, compare_blobs);
 	if (b == NULL)
 		return false;
 	*out = b->content;
@@ -195,6 +197,27 @@ static int weigh(struct catalog_model *m, struct error *err)
 	return AYNI_OK;
 }
 
+/* What donors could not load is refused here, where a person reads it. */
+static int try_load(const struct catalog_model *m, struct error *err)
+{
+	struct model *model;
+	int rc = model_load(m->gguf, 0, m->sizes.n_layers, &model, err);
+
+	if (rc == AYNI_OK)
+		model_free(model);
+	return rc;
+}
+
+static int check_name(const struct catalog *c, const char *name, struct error *err)
+{
+	for (size_t i = 0; i < c->n_entries; i++) {
+		if (strcmp(c->entries[i]->model.name, name) == 0)
+			return error_set(err, AYNI_ERR_EXISTS,
+			    "catalog: two models are named %.100s; rename one of the files", name);
+	}
+	return AYNI_OK;
+}
+
 static int publish(
     struct catalog *c, struct entry *e, const struct identity *publisher, struct error *err)
 {
@@ -221,6 +244,7 @@ int catalog_add(struct catalog *c, const char *path, const struct identity *publ
 {
 	struct entry *e;
 	struct catalog_model *m;
+	size_t n_blobs = c->n_blobs;
 	int rc;
 
 	if (c->n_entries == MAX_MODELS)
@@ -230,14 +254,15 @@ int catalog_add(struct catalog *c, const char *path, const struct identity *publ
 		return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
 	m = &e->model;
 	name_from_path(path, m->name);
-	if ((rc = gguf_open(path, &m->gguf, err)) != AYNI_OK ||
+	if ((rc = check_name(c, m->name, err)) != AYNI_OK ||
+	    (rc = gguf_open(path, &m->gguf, err)) != AYNI_OK ||
 	    (rc = model_sizes_read(m->gguf, &m->sizes, err)) != AYNI_OK ||
+	    (rc = try_load(m, err)) != AYNI_OK ||
 	    (rc = tokenizer_new(m->gguf, &m->tokenizer, err)) != AYNI_OK ||
 	    (rc = prompt_template(m->gguf, &m->chat_template, err)) != AYNI_OK ||
 	    (rc = weigh(m, err)) != AYNI_OK || (rc = publish(c, e, publisher, err)) != AYNI_OK) {
 		entry_free(e);
-		c->n_blobs =
-		    0; /* some may point into the file just closed: the catalog is of no use */
+		c->n_blobs = n_blobs; /* the others may point into the file just closed */
 		return rc;
 	}
 	m->kv_tokens = m->sizes.context_tokens;

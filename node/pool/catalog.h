@@ -29,7 +29,8 @@ struct catalog_model {
 
 int catalog_new(struct catalog **out, struct error *err);
 void catalog_free(struct catalog *c);
-/* Hashes the whole file: about a second a gigabyte. */
+/* Hashes the whole file: about a second a gigabyte. AYNI_ERR_EXISTS if another model has this name;
+ * a file that donors could not load is refused. On failure the catalog is as before. */
 int catalog_add(struct catalog *c, const char *path, const struct identity *publisher,
     uint64_t max_kv_tokens, struct error *err);
 
