@@ -20,7 +20,7 @@
 
 #define TOKENS "104,101,108,108,111"
 
-enum { N_GREEDY = 6, UNITS_BEFORE = 2, MAX_LOOKS = 3000 };
+enum { N_GREEDY = 6, UNITS_BEFORE = 2, MAX_LOOKS = 1000 };
 
 struct tampered {
 	struct network network;
