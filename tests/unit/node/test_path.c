@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
@@ -9,118 +10,197 @@
 
 enum { N_LAYERS = 8 };
 
-static int setup(void **state)
+static struct roster *roster;
+static struct path path;
+static uint32_t n_joined;
+
+static int set_up(void **state)
 {
-	return roster_new((struct roster **)state, NULL);
+	(void)state;
+	n_joined = 0;
+	memset(&path, 0, sizeof path);
+	return roster_new(&roster, NULL);
 }
 
-static int teardown(void **state)
+static int tear_down(void **state)
 {
-	roster_free(*state);
+	(void)state;
+	roster_free(roster);
 	return 0;
 }
 
-/* A ready donor with these layers; its slot. */
-static int add(struct roster *r, uint32_t first, uint32_t last)
+static int ready(uint32_t model, uint32_t first, uint32_t last, uint32_t max_sessions)
 {
-	static uint8_t next;
-	static uint64_t number;
-	struct public_key key = {{++next}};
-	struct donor_assignment a = {
-	    .number = ++number, .layers = {first, last}, .max_sessions = 2};
+	struct public_key key = {{(uint8_t)++n_joined}};
+	struct msg_offer offer = {0};
+	struct donor_assignment a = {n_joined, model, {first, last}, max_sessions};
 	int slot;
 
-	assert_int_equal(roster_join(r, &key, "", next, 0, &slot), AYNI_OK);
-	assert_int_equal(roster_offer(r, slot, &(struct msg_offer){.cores = 1}), AYNI_OK);
-	assert_int_equal(roster_assign(r, slot, &a), AYNI_OK);
-	assert_int_equal(roster_progress(r, slot, a.number, PROGRESS_READY), AYNI_OK);
+	assert_int_equal(roster_join(roster, &key, "", n_joined, 1, &slot), AYNI_OK);
+	assert_int_equal(roster_offer(roster, slot, &offer), AYNI_OK);
+	assert_int_equal(roster_assign(roster, slot, &a), AYNI_OK);
+	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_READY), AYNI_OK);
 	return slot;
 }
 
-static void joins_ranges_end_to_end(void **state)
+static enum path_search find(void)
 {
-	int second = add(*state, 3, N_LAYERS), first = add(*state, 0, 3);
-	struct path p;
-
-	assert_int_equal(path_find(*state, 0, N_LAYERS, &p), PATH_FOUND);
-	assert_int_equal(p.n_stages, 2);
-	assert_int_equal(p.stages[0].donor, first);
-	assert_int_equal(p.stages[1].donor, second);
-	assert_true(path_alive(&p, *state));
-	assert_int_equal(path_find(*state, 1, N_LAYERS, &p), PATH_MISSING); /* another model */
+	return path_find(roster, 0, N_LAYERS, &path);
 }
 
-static void takes_the_fewest_stages_then_who_has_fewer_sessions(void **state)
+static void one_donor_with_all_layers_is_a_path(void **state)
 {
-	int busy, free_one;
-	struct path p;
+	int slot = ready(0, 0, N_LAYERS, 1);
 
-	(void)add(*state, 0, 3);
-	(void)add(*state, 3, N_LAYERS);
-	busy = add(*state, 0, N_LAYERS);
-	free_one = add(*state, 0, N_LAYERS);
-	roster_get(*state, busy)->sessions = 1;
-	assert_int_equal(path_find(*state, 0, N_LAYERS, &p), PATH_FOUND);
-	assert_int_equal(p.n_stages, 1);
-	assert_int_equal(p.stages[0].donor, free_one);
+	(void)state;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 1);
+	assert_int_equal(path.stages[0].donor, slot);
+	assert_true(path_alive(&path, roster));
+	assert_ptr_equal(path_donor(roster, &path.stages[0]), roster_get(roster, slot));
 }
 
-static void tells_full_from_missing(void **state)
+static void ranges_must_join_end_to_end(void **state)
 {
-	int slot = add(*state, 0, N_LAYERS);
-	struct path p;
-
-	roster_get(*state, slot)->sessions = 2;
-	assert_int_equal(path_find(*state, 0, N_LAYERS, &p), PATH_FULL);
-	assert_int_equal(roster_unassign(*state, slot), AYNI_OK);
-	assert_int_equal(path_find(*state, 0, N_LAYERS, &p), PATH_MISSING);
+	(void)state;
+	assert_int_equal(find(), PATH_MISSING);
+	(void)ready(0, 0, 4, 1);
+	(void)ready(0, 3, 8, 1); /* overlaps: the KV cache of layer 3 would be twice */
+	assert_int_equal(find(), PATH_MISSING);
+	(void)ready(0, 5, 8, 1);
+	assert_int_equal(find(), PATH_MISSING);
+	(void)ready(0, 4, 8, 1);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 2);
+	assert_int_equal(path.stages[0].layers.last, path.stages[1].layers.first);
 }
 
-static void leaves_out_who_failed_too_often(void **state)
+static void the_fewest_stages_win(void **state)
 {
-	int slot = add(*state, 0, N_LAYERS);
-	struct path p, other;
+	int whole;
 
-	assert_int_equal(path_find(*state, 0, N_LAYERS, &p), PATH_FOUND);
-	roster_get(*state, slot)->failures = ROSTER_MAX_FAILURES - 1;
-	assert_true(path_alive(&p, *state));
-	roster_get(*state, slot)->failures = ROSTER_MAX_FAILURES;
-	assert_false(path_alive(&p, *state));
-	assert_int_equal(path_find(*state, 0, N_LAYERS, &other), PATH_MISSING);
-	assert_non_null(path_donor(*state, &p.stages[0])); /* what it still owes may come */
-	slot = add(*state, 0, N_LAYERS);
-	assert_int_equal(path_find(*state, 0, N_LAYERS, &other), PATH_FOUND);
-	assert_int_equal(other.stages[0].donor, slot);
+	(void)state;
+	(void)ready(0, 0, 4, 9);
+	(void)ready(0, 4, 8, 9);
+	whole = ready(0, 0, 8, 9);
+	roster_get(roster, whole)->sessions = 8;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 1);
+	assert_int_equal(path.stages[0].donor, whole);
 }
 
-static void is_dead_once_a_donor_is_gone_or_holds_something_else(void **state)
+static void of_equal_paths_the_less_busy_donors_win(void **state)
 {
-	int slot = add(*state, 0, N_LAYERS);
-	struct path before, after;
+	int busy = ready(0, 0, 4, 9), free_one = ready(0, 0, 4, 9), last = ready(0, 4, 8, 9);
 
-	assert_int_equal(path_find(*state, 0, N_LAYERS, &before), PATH_FOUND);
-	roster_remove(*state, slot);
-	assert_false(path_alive(&before, *state));
-	assert_int_equal(add(*state, 0, N_LAYERS), slot);
-	assert_false(path_alive(&before, *state));
-	assert_null(path_donor(*state, &before.stages[0]));
-	assert_int_equal(path_find(*state, 0, N_LAYERS, &after), PATH_FOUND);
-	assert_false(path_equal(&before, &after));
-	assert_int_equal(roster_leave(*state, slot), AYNI_OK);
-	assert_false(path_alive(&after, *state));
-	assert_non_null(path_donor(*state, &after.stages[0]));
+	(void)state;
+	roster_get(roster, busy)->sessions = 3;
+	roster_get(roster, free_one)->sessions = 2;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.stages[0].donor, free_one);
+	assert_int_equal(path.stages[1].donor, last);
+}
+
+static void full_donors_are_gone_around(void **state)
+{
+	int whole = ready(0, 0, 8, 1);
+
+	(void)state;
+	roster_get(roster, whole)->sessions = 1;
+	assert_int_equal(find(), PATH_FULL);
+	(void)ready(0, 0, 4, 1);
+	(void)ready(0, 4, 8, 1);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 2);
+}
+
+static void only_ready_donors_of_the_model_count(void **state)
+{
+	int slot;
+
+	(void)state;
+	(void)ready(1, 0, 8, 1);
+	assert_int_equal(find(), PATH_MISSING);
+	slot = ready(0, 0, 8, 1);
+	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_LOADING), AYNI_OK);
+	assert_int_equal(find(), PATH_MISSING);
+	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_READY), AYNI_OK);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(roster_leave(roster, slot), AYNI_OK);
+	assert_false(path_alive(&path, roster));
+	assert_non_null(path_donor(roster, &path.stages[0])); /* for its last units */
+	assert_int_equal(find(), PATH_MISSING);
+}
+
+static void a_slot_taken_by_another_donor_is_noticed(void **state)
+{
+	int slot = ready(0, 0, 8, 1);
+
+	(void)state;
+	assert_int_equal(find(), PATH_FOUND);
+	roster_remove(roster, slot);
+	assert_null(path_donor(roster, &path.stages[0]));
+	assert_int_equal(ready(0, 0, 8, 1), slot);
+	assert_null(path_donor(roster, &path.stages[0]));
+	assert_false(path_alive(&path, roster));
+}
+
+static void a_broken_path_is_not_alive(void **state)
+{
+	(void)state;
+	(void)ready(0, 0, 8, 1);
+	assert_int_equal(find(), PATH_FOUND);
+	path.broken = true;
+	assert_false(path_alive(&path, roster));
+}
+
+static void paths_are_equal_by_donors_and_assignments(void **state)
+{
+	struct path other;
+
+	(void)state;
+	(void)ready(0, 0, 4, 1);
+	(void)ready(0, 4, 8, 1);
+	assert_int_equal(find(), PATH_FOUND);
+	other = path;
+	other.sessions = 5;
+	assert_true(path_equal(&path, &other));
+	other.stages[1].assignment++;
+	assert_false(path_equal(&path, &other));
+	other = path;
+	other.stages[0].donor++;
+	assert_false(path_equal(&path, &other));
+	other = path;
+	other.n_stages = 1;
+	assert_false(path_equal(&path, &other));
+	other = path;
+	other.model = 1;
+	assert_false(path_equal(&path, &other));
+}
+
+static void a_model_of_as_many_layers_as_there_may_be_is_searched(void **state)
+{
+	(void)state;
+	(void)ready(0, 0, 1000, 1);
+	(void)ready(0, 1000, LIMIT_LAYERS, 1);
+	assert_int_equal(path_find(roster, 0, LIMIT_LAYERS, &path), PATH_FOUND);
+	assert_int_equal(path.n_stages, 2);
 }
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(joins_ranges_end_to_end, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-	        takes_the_fewest_stages_then_who_has_fewer_sessions, setup, teardown),
-	    cmocka_unit_test_setup_teardown(tells_full_from_missing, setup, teardown),
-	    cmocka_unit_test_setup_teardown(leaves_out_who_failed_too_often, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-	        is_dead_once_a_donor_is_gone_or_holds_something_else, setup, teardown),
+	    TEST(one_donor_with_all_layers_is_a_path),
+	    TEST(ranges_must_join_end_to_end),
+	    TEST(the_fewest_stages_win),
+	    TEST(of_equal_paths_the_less_busy_donors_win),
+	    TEST(full_donors_are_gone_around),
+	    TEST(only_ready_donors_of_the_model_count),
+	    TEST(a_slot_taken_by_another_donor_is_noticed),
+	    TEST(a_broken_path_is_not_alive),
+	    TEST(paths_are_equal_by_donors_and_assignments),
+	    TEST(a_model_of_as_many_layers_as_there_may_be_is_searched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
