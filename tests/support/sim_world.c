@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/sim_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "compute/kv.h"
+#include "node/pool/placement.h"
+
+uint64_t sim_random(struct sim_world *w)
+{
+	w->random ^= w->random << 13;
+	w->random ^= w->random >> 7;
+	w->random ^= w->random << 17;
+	return w->random;
+}
+
+uint32_t sim_below(struct sim_world *w, uint32_t n)
+{
+	return (uint32_t)((sim_random(w) >> 20) % n);
+}
+
+bool sim_chance(struct sim_world *w, uint32_t percent)
+{
+	return sim_below(w, 100) < percent;
+}
+
+/* ---- donors ------------------------------------------------------------------------------- */
+
+void sim_drop_unit(struct sim_donor *d)
+{
+	free(d->queue[0].unit.spans);
+	free(d->queue[0].unit.closed);
+	free(d->queue[0].payload);
+	memmove(&d->queue[0], &d->queue[1], --d->n_queue * sizeof d->queue[0]);
+}
+
+void sim_end_donor(struct sim_donor *d)
+{
+	while (d->n_queue > 0)
+		sim_drop_unit(d);
+	fake_donor_forget(&d->fake);
+	memset(d, 0, sizeof *d);
+}
+
+void sim_join(struct sim_world *w, uint64_t memory_bytes, uint32_t max_layers)
+{
+	for (size_t i = 0; i < SIM_MAX_DONORS; i++) {
+		struct sim_donor *d = &w->donors[i];
+		struct msg_offer offer = {.memory_bytes = memory_bytes, .max_layers = max_layers};
+		struct public_key key = {{0}};
+		uint64_t number = sim_random(w);
+
+		if (d->here)
+			continue;
+		memcpy(key.bytes, &number, sizeof number);
+		assert_int_equal(
+		    roster_join(w->roster, &key, "d", (uint32_t)i, w->now_us, &d->slot), AYNI_OK);
+		assert_int_equal(roster_offer(w->roster, d->slot, &offer), AYNI_OK);
+		d->here = true;
+		return;
+	}
+}
+
+static struct sim_donor *donor_at(struct sim_world *w, int slot)
+{
+	for (size_t i = 0; i < SIM_MAX_DONORS; i++) {
+		if (w->donors[i].here && w->donors[i].slot == slot)
+			return &w->donors[i];
+	}
+	return NULL;
+}
+
+bool sim_holds(const struct roster_donor *d)
+{
+	return d->state == DONOR_FETCHING || d->state == DONOR_LOADING || d->state == DONOR_READY;
+}
+
+static size_t describe(struct sim_world *w, struct placement_donor *out)
+{
+	size_t n = (size_t)roster_slots(w->roster);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct roster_donor *d = roster_get(w->roster, (int)i);
+
+		out[i] = (struct placement_donor){.model = PLACEMENT_NO_MODEL};
+		if (d == NULL || (d->state != DONOR_IDLE && !sim_holds(d)))
+			continue;
+		out[i].usable = d->failures < ROSTER_MAX_FAILURES;
+		out[i].memory_bytes = d->offer.memory_bytes;
+		out[i].max_layers = d->offer.max_layers;
+		if (sim_holds(d)) {
+			out[i].model = d->assignment.model;
+			out[i].layers = d->assignment.layers;
+		}
+	}
+	return n;
+}
+
+static void assign(struct sim_world *w, const struct placement_change *c)
+{
+	struct sim_donor *d = donor_at(w, (int)c->donor);
+	struct donor_assignment a = {.number = w->next_assignment++,
+	    .model = c->model,
+	    .layers = c->layers,
+	    .max_sessions = c->max_sessions};
+
+	assert_non_null(d);
+	assert_int_equal(roster_assign(w->roster, d->slot, &a), AYNI_OK);
+	d->assignment = a.number;
+	fake_donor_forget(&d->fake);
+	d->fake.layers = a.layers;
+	d->fake.max_sessions = a.max_sessions;
+}
+
+static void unassign(struct sim_world *w, int slot)
+{
+	struct sim_donor *d = donor_at(w, slot);
+
+	assert_int_equal(roster_unassign(w->roster, slot), AYNI_OK);
+	d->assignment = 0;
+	fake_donor_forget(&d->fake);
+}
+
+void sim_place(struct sim_world *w)
+{
+	struct placement_donor donors[SIM_MAX_DONORS];
+	struct placement_model m = {w->model->sizes.n_layers, w->model->layer_bytes,
+	    w->model->first_bytes, w->model->last_bytes,
+	    kv_bytes_per_token(&w->model->sizes, 1) * SIM_KV_TOKENS};
+	struct placement_change c;
+
+	for (int i = 0; i < roster_slots(w->roster); i++) {
+		const struct roster_donor *d = roster_get(w->roster, i);
+
+		if (d != NULL && d->failures >= ROSTER_MAX_FAILURES && sim_holds(d))
+			unassign(w, i);
+	}
+	for (uint32_t changes = 0;
+	     placement_next(donors, describe(w, donors), &m, 1, w->stages, 8, &c); changes++) {
+		assert_true(changes < 100);
+		if (c.unassign)
+			unassign(w, (int)c.donor);
+		else
+			assign(w, &c);
+	}
+}
+
+/* ---- actions ------------------------------------------------------------------------------ */
+
+static struct sim_request *request_of(struct sim_world *w, const struct session *s)
+{
+	assert_in_range(s->r.id, 1, w->n_requests);
+	return &w->requests[s->r.id - 1];
+}
+
+static void take_piece(struct sim_world *w, const struct action_piece *p)
+{
+	struct sim_request *q = request_of(w, p->session);
+
+	assert_false(q->finished);
+	for (uint32_t i = 0; i < p->n_rows; i++) {
+		struct logit_rows rows = {p->n_rows, q->top, p->rows};
+		uint32_t id;
+
+		memcpy(&id, rows.data + i * logit_row_bytes(q->top) + 4, sizeof id);
+		assert_true(q->n_rows < q->n_right);
+		assert_int_equal(id, q->best[q->n_rows++]);
+	}
+	if (!p->drew)
+		return;
+	assert_true(q->n_tokens < q->n_right);
+	assert_int_equal(p->token, q->right[q->n_tokens]);
+	q->tokens[q->n_tokens++] = p->token;
+}
+
+static void take_finish(struct sim_world *w, const struct action_finish *f)
+{
+	struct sim_request *q = request_of(w, f->session);
+
+	assert_false(q->finished);
+	q->finished = true;
+	if (f->reason == FINISH_CANCELLED) {
+		w->played->cancelled++;
+	} else if (f->reason == FINISH_FAILED) {
+		w->played->failed++;
+		assert_string_not_equal(f->text, "");
+	} else {
+		w->played->answered++;
+		assert_int_equal(f->reason, q->right_reason);
+		assert_int_equal(q->n_tokens, q->n_right);
+		if (q->top > 0)
+			assert_int_equal(
+			    q->n_rows, q->right_reason == FINISH_END ? q->n_right : q->n_right - 1);
+	}
+	session_free(f->session);
+}
+
+static void take_unit(struct sim_world *w, struct action_unit *a)
+{
+	const struct roster_donor *r = roster_get(w->roster, a->donor);
+	struct sim_donor *d = donor_at(w, a->donor);
+
+	assert_non_null(r);
+	assert_non_null(d);
+	assert_int_equal(r->state, DONOR_READY); /* others get no units */
+	assert_int_equal(a->unit.assignment, d->assignment);
+	assert_int_equal(a->unit.layer_first, d->fake.layers.first);
+	assert_int_equal(a->unit.layer_last, d->fake.layers.last);
+	assert_true(a->unit.unit > d->last_unit);
+	assert_in_range(a->unit.n_spans, 1, LIMIT_UNIT_SPANS);
+	assert_in_range(a->unit.n_tokens, 1, LIMIT_UNIT_TOKENS);
+	d->last_unit = a->unit.unit;
+	assert_true(d->n_queue < SIM_MAX_QUEUE);
+	d->queue[d->n_queue++] = (struct sim_unit){a->unit, a->payload, false};
+	a->unit.spans = NULL;
+	a->unit.closed = NULL;
+	a->payload = NULL;
+	w->played->units++;
+}
+
+void sim_carry_out(struct sim_world *w)
+{
+	for (size_t i = 0; i < w->actions.n; i++) {
+		struct action *a = &w->actions.list[i];
+
+		switch (a->kind) {
+		case ACTION_BOOK:
+			assert_int_equal(a->book.unit, w->bookable);
+			w->bookable = 0;
+			break;
+		case ACTION_PIECE:
+			take_piece(w, &a->piece);
+			break;
+		case ACTION_FINISH:
+			take_finish(w, &a->finish);
+			break;
+		case ACTION_UNIT:
+			take_unit(w, &a->unit);
+			break;
+		}
+	}
+	actions_clear(&w->actions);
+}
+
+void sim_advance(struct sim_world *w)
+{
+	uint64_t next;
+
+	scheduler_run(w->scheduler, w->now_us, &w->actions);
+	sim_carry_out(w);
+	scheduler_check(w->scheduler);
+	roster_check(w->roster);
+	next = scheduler_next_us(w->scheduler);
+	assert_true(next == 0 || next > w->now_us); /* else the loop would spin */
+}

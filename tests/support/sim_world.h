@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pool's machines with the donors and requests that play against them, for tests/sim: what the
+ * pool's loop does (placing layers, carrying out actions), with checks where it would send. Each
+ * check fails the cmocka test that is running.
+ */
+#ifndef AYNI_TESTS_SUPPORT_SIM_WORLD_H
+#define AYNI_TESTS_SUPPORT_SIM_WORLD_H
+
+#include "node/pool/scheduler.h"
+#include "tests/support/fake_donor.h"
+
+enum { SIM_MAX_DONORS = 10, SIM_MAX_QUEUE = 64, SIM_MAX_REQUESTS = 40, SIM_KV_TOKENS = 48 };
+
+/* What was played, over all scenarios: a test of faults that never happen is no test. */
+struct sim_played {
+	uint64_t answered, cancelled, failed, units, wrong, lost, crashes, restarts, leaves;
+};
+
+/* A unit on its way to a donor, or in its queue. */
+struct sim_unit {
+	struct msg_work_unit unit; /* spans and closed are owned */
+	uint8_t *payload;
+	bool stale; /* the donor forgot its sessions after this was sent */
+};
+
+struct sim_donor {
+	bool here;
+	int slot;
+	uint64_t last_unit;
+	struct fake_donor fake;
+	uint64_t assignment;
+	size_t n_queue;
+	struct sim_unit queue[SIM_MAX_QUEUE];
+};
+
+struct sim_request {
+	uint64_t number;
+	uint32_t n_prompt, n_tokens, n_rows;
+	uint32_t tokens[SIM_KV_TOKENS]; /* as answered so far */
+	uint32_t n_right;
+	uint32_t right[SIM_KV_TOKENS], best[SIM_KV_TOKENS];
+	enum finish_reason right_reason;
+	uint32_t top;
+	bool finished;
+};
+
+struct sim_world {
+	uint64_t random, now_us, next_assignment;
+	uint32_t stages;
+	bool calm; /* no more faults */
+	struct roster *roster;
+	struct scheduler *scheduler;
+	struct actions actions;
+	struct sim_donor donors[SIM_MAX_DONORS];
+	size_t n_requests;
+	struct sim_request requests[SIM_MAX_REQUESTS];
+	const struct catalog_model *model;
+	struct sim_played *played;
+	uint64_t bookable; /* the unit whose right result is being given; 0: none */
+};
+
+uint64_t sim_random(struct sim_world *w);
+uint32_t sim_below(struct sim_world *w, uint32_t n);
+bool sim_chance(struct sim_world *w, uint32_t percent);
+
+/* A new donor joins and makes an offer, if there is room for one. */
+void sim_join(struct sim_world *w, uint64_t memory_bytes, uint32_t max_layers);
+/* The donor is no more; the roster is not told. */
+void sim_end_donor(struct sim_donor *d);
+void sim_drop_unit(struct sim_donor *d); /* the first of its queue */
+/* Has it layers, or fetches them? */
+bool sim_holds(const struct roster_donor *d);
+/* Bring what donors hold closer to what they should, as the pool's loop does. */
+void sim_place(struct sim_world *w);
+
+/* Carry out what the machines want, and check that it may be done. */
+void sim_carry_out(struct sim_world *w);
+/* The scheduler's turn, then all invariants. */
+void sim_advance(struct sim_world *w);
+
+#endif
