@@ -294,3 +294,17 @@ bool model_range_needs(const struct gguf *g, const struct model_sizes *sizes, ui
 	return find_arch(g, &arch, NULL) == AYNI_OK && arch->layer_of(t->name, &layer) &&
 	       layer >= first && layer < last;
 }
+
+bool model_tensor_layer(const char *tensor_name, uint32_t *layer)
+{
+	unsigned long number;
+	char *rest;
+
+	if (strncmp(tensor_name, "blk.", 4) != 0 || tensor_name[4] < '0' || tensor_name[4] > '9')
+		return false;
+	number = strtoul(tensor_name + 4, &rest, 10);
+	if (*rest != '.' || number >= LIMIT_LAYERS)
+		return false;
+	*layer = (uint32_t)number;
+	return true;
+}

@@ -77,6 +77,9 @@ void model_free(struct model *m);
 bool model_range_needs(const struct gguf *g, const struct model_sizes *sizes, uint32_t first,
     uint32_t last, const struct gguf_tensor *t);
 
+/* The layer that a tensor's name says it belongs to ("blk.7.attn_q.weight"); false: none. */
+bool model_tensor_layer(const char *tensor_name, uint32_t *layer);
+
 /* "llama": what compute/arch knows, for messages. */
 const char *model_architectures(void);
 

@@ -24,7 +24,7 @@ static_assert(FLT_EVAL_METHOD == 0, "binary32 expressions are evaluated in binar
 #define TWO_OVER_PI  0x1.45f306dc9c883p-1
 #define HALF_PI_HIGH 0x1.921fb54442d18p+0
 #define HALF_PI_MID  0x1.1a62633145c07p-54
-#define HALF_PI_LOW  -0x1.f1976b7ed8fbcp-110
+#define HALF_PI_LOW  (-0x1.f1976b7ed8fbcp-110)
 
 #define ROUND64 0x1.8p+52 /* adding it leaves no fraction bits */
 

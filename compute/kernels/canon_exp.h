@@ -17,12 +17,12 @@
 #ifndef AYNI_COMPUTE_KERNELS_CANON_EXP_H
 #define AYNI_COMPUTE_KERNELS_CANON_EXP_H
 
-#define CANON_EXP_LOW      -87.3f    /* below: 0; the smallest result stays normal */
+#define CANON_EXP_LOW      (-87.3f)  /* below: 0; the smallest result stays normal */
 #define CANON_EXP_HIGH     88.72283f /* above: +inf; close under the logarithm of FLT_MAX */
 #define CANON_EXP_LOG2E    0x1.715476p+0f
 #define CANON_EXP_ROUND    0x1.8p+23f /* adding it leaves no fraction bits */
 #define CANON_EXP_LN2_HIGH 0x1.62e430p-1f
-#define CANON_EXP_LN2_LOW  -0x1.05c610p-29f
+#define CANON_EXP_LN2_LOW  (-0x1.05c610p-29f)
 #define CANON_EXP_C2       0x1.fffffcp-2f
 #define CANON_EXP_C3       0x1.555492p-3f
 #define CANON_EXP_C4       0x1.5558a8p-5f

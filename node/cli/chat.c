@@ -112,11 +112,13 @@ static int add_turn(
 	if (c->n_turns == MAX_TURNS)
 		return error_set(
 		    err, AYNI_ERR_LIMIT, "the conversation is over after %d messages", MAX_TURNS);
-	t->role = strdup(role);
-	t->content = strdup(content);
-	c->n_turns++;
-	if (t->role == NULL || t->content == NULL)
+	*t = (struct turn){strdup(role), strdup(content)};
+	if (t->role == NULL || t->content == NULL) {
+		free(t->role);
+		free(t->content);
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
+	}
+	c->n_turns++;
 	return AYNI_OK;
 }
 

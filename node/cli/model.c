@@ -50,9 +50,9 @@ static void print_layers(const struct gguf *g, const struct model_sizes *s)
 
 		for (size_t i = 0; i < gguf_n_tensors(g); i++) {
 			const struct gguf_tensor *t = gguf_tensor_at(g, i);
-			unsigned layer;
+			uint32_t layer;
 
-			if (sscanf(t->name, "blk.%u.", &layer) == 1 && layer == l)
+			if (model_tensor_layer(t->name, &layer) && layer == l)
 				bytes += t->size_bytes;
 		}
 		(void)snprintf(name, sizeof name, "layer %u", l);

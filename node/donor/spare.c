@@ -33,12 +33,13 @@ static uint32_t count_cores(uint64_t wanted)
 static uint64_t available_bytes(void)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
+	static const char key[] = "MemAvailable:";
 	unsigned long long kib = 0;
 	char line[128];
 
-	while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-			break;
+	while (f != NULL && kib == 0 && fgets(line, sizeof line, f) != NULL) {
+		if (strncmp(line, key, sizeof key - 1) == 0)
+			kib = strtoull(line + sizeof key - 1, NULL, 10);
 	}
 	if (f != NULL)
 		(void)fclose(f);

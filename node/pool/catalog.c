@@ -185,9 +185,9 @@ static int weigh(struct catalog_model *m, struct error *err)
 		const struct gguf_tensor *t = gguf_tensor_at(m->gguf, i);
 		bool first = model_range_needs(m->gguf, &m->sizes, 0, 1, t);
 		bool last = model_range_needs(m->gguf, &m->sizes, n_layers - 1, n_layers, t);
-		unsigned layer;
+		uint32_t layer;
 
-		if (sscanf(t->name, "blk.%u.", &layer) == 1 && layer < n_layers) {
+		if (model_tensor_layer(t->name, &layer) && layer < n_layers) {
 			m->layer_bytes[layer] += t->size_bytes;
 			continue;
 		}
