@@ -227,6 +227,17 @@ static uint64_t now_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+/* As the daemon's intake does: what they hold after a failure is not known there. */
+static void forget_spans(struct worker *w, const struct worker_command *c)
+{
+	for (uint32_t i = 0; i < c->n_spans; i++) {
+		struct held *h = find(w, w->shared->spans[i].session);
+
+		if (h != NULL)
+			forget(w, h);
+	}
+}
+
 static int run(
     struct worker *w, const struct worker_command *c, struct worker_answer *a, struct error *err)
 {
@@ -241,8 +252,10 @@ static int run(
 		rc = layers_run(w->layers, w->spans, c->n_spans,
 		    w->model->layer_first == 0 ? w->tokens : NULL, w->activations,
 		    last ? w->logits : NULL, err);
-	if (rc != AYNI_OK)
+	if (rc != AYNI_OK) {
+		forget_spans(w, c);
 		return rc;
+	}
 	if (last) {
 		a->result_bytes = put_rows(w, c);
 	} else {
@@ -318,6 +331,8 @@ int worker_main(int socket_fd, unsigned threads, const char *kernels)
 
 	if (w == NULL || confine() != 0 || team_new(threads, &w->team, NULL) != AYNI_OK ||
 	    (w->kernels = spare_kernels(kernels)) == NULL) {
+		if (w != NULL)
+			team_free(w->team);
 		free(w);
 		return 1;
 	}

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -17,6 +18,7 @@ struct worker_link {
 	int fd;
 	pid_t pid;
 	struct worker_shared *shared;
+	bool mapped;                      /* the answer to MAP was here */
 	enum worker_command_kind waiting; /* for the answer to this; 0: idle */
 	uint64_t unit;
 	struct worker_range range;
@@ -36,6 +38,9 @@ static void exec_worker(const struct worker_options *o, int fd)
 
 	(void)snprintf(fd_text, sizeof fd_text, "%d", fd);
 	(void)snprintf(threads, sizeof threads, "%u", o->threads);
+	if (fd > 3)
+		(void)close_range(3, (unsigned)fd - 1, 0);
+	(void)close_range((unsigned)fd + 1, UINT_MAX, 0);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (fcntl(fd, F_SETFD, 0) == 0)
@@ -179,7 +184,7 @@ int worker_link_run(
 	    .n_closed = (uint32_t)u->n_closed,
 	    .top = u->top,
 	    .unit = u->unit};
-	bool last = u->layer_last == l->n_layers;
+	bool last = l->range.layer_last == l->n_layers;
 
 	if (busy(l) || l->n_layers == 0)
 		return error_set(
@@ -255,14 +260,13 @@ static bool take_result(
 static int take_answer(
     struct worker_link *l, const struct worker_answer *a, struct worker_event *out)
 {
-	bool sensible = a->kind == (uint32_t)l->waiting && known_code(a->code);
+	bool sensible = busy(l) && a->kind == (uint32_t)l->waiting && known_code(a->code);
 
 	*out = (struct worker_event){.code = (enum ayni_error)a->code};
 	copy_text(a, out->text);
-	if (sensible && l->waiting == WORKER_LOAD)
-		sensible = take_loaded(l, a, out);
-	else if (sensible && l->waiting == WORKER_RUN)
-		sensible = take_result(l, a, out);
+	if (sensible)
+		sensible =
+		    l->waiting == WORKER_LOAD ? take_loaded(l, a, out) : take_result(l, a, out);
 	if (!sensible)
 		return died(l, out);
 	l->waiting = 0;
@@ -282,11 +286,10 @@ int worker_link_receive(struct worker_link *l, struct worker_event *out)
 			return AYNI_ERR_AGAIN;
 		if (n != (ssize_t)sizeof a)
 			return died(l, out);
-		if (a.kind == WORKER_MAP && a.code == AYNI_OK) {
-			if (l->waiting == WORKER_MAP)
-				l->waiting = 0;
-			continue; /* not worth an event */
-		}
-		return take_answer(l, &a, out);
+		if (l->mapped || a.kind != WORKER_MAP || a.code != AYNI_OK)
+			return take_answer(l, &a, out);
+		l->mapped = true; /* not worth an event */
+		if (l->waiting == WORKER_MAP)
+			l->waiting = 0;
 	}
 }
