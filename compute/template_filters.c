@@ -274,7 +274,9 @@ FILTER(round)
 	if (!text_is(method, "common"))
 		return render_fail(
 		    r, AYNI_ERR_FORMAT, "round: method must be common, ceil or floor");
-	if (!isfinite(d) || (self.type == VALUE_INT && precision >= 0))
+	if (self.type != VALUE_FLOAT && precision >= 0)
+		return value_int(value_integer(self));
+	if (!isfinite(d))
 		return self;
 	if (precision < 0) {
 		scale = pow(10, (double)-precision);

@@ -40,7 +40,8 @@ void *arena_alloc(struct arena *a, size_t n, size_t element_bytes)
 
 	if (__builtin_mul_overflow(n, element_bytes, &bytes) || bytes > TEMPLATE_MAX_MEMORY_BYTES)
 		return NULL;
-	bytes = (bytes + alignof(max_align_t)) & ~(alignof(max_align_t) - 1);
+	bytes = bytes == 0 ? 1 : bytes; /* so that nothing is no failure */
+	bytes = (bytes + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 	if (a->block == NULL || a->block->bytes - a->block->used < bytes) {
 		size_t block_bytes = bytes > ARENA_BLOCK_BYTES ? bytes : ARENA_BLOCK_BYTES;
 		struct arena_block *block;

@@ -251,13 +251,15 @@ METHOD(rsplit)
 METHOD(splitlines)
 {
 	struct value out = value_list(r);
+	bool keep_ends = arg_bool(call, 0, false);
 	size_t at = 0;
 
-	(void)call;
 	while (at < self.as.text.len && render_charge(r, 1)) {
 		size_t from = at;
 		struct text line = text_next_line(self.as.text, &at);
 
+		if (keep_ends)
+			line = text_sub(self.as.text, from, at);
 		list_append(r, out, value_string(line));
 		render_charge_bytes(r, at - from);
 	}
@@ -523,7 +525,7 @@ const struct builtin template_string_methods[] = {
     {"rstrip", "chars", 0, string_rstrip},
     {"split", "sep maxsplit", 0, string_split},
     {"rsplit", "sep maxsplit", 0, string_rsplit},
-    {"splitlines", "", 0, string_splitlines},
+    {"splitlines", "keepends", 0, string_splitlines},
     {"startswith", "prefix", 1, string_startswith},
     {"endswith", "suffix", 1, string_endswith},
     {"removeprefix", "prefix", 1, string_removeprefix},
