@@ -102,7 +102,8 @@ void status_send(struct pool *p, struct peer *peer)
 
 struct page {
 	struct pool *pool;
-	struct msg_receipts *out;
+	struct msg_receipts *out; /* room for `limit` of both */
+	size_t limit;
 };
 
 static void add_name(struct page *page, const struct public_key *donor)
@@ -122,8 +123,11 @@ static void add_name(struct page *page, const struct public_key *donor)
 static int add_receipt(void *context, const struct ledger_entry *e)
 {
 	struct page *page = context;
-	struct signed_receipt *s = &page->out->receipts[page->out->n_receipts++];
+	struct signed_receipt *s;
 
+	if (page->out->n_receipts == page->limit)
+		return AYNI_ERR_LIMIT; /* a number that several pools gave, in one file */
+	s = &page->out->receipts[page->out->n_receipts++];
 	if (e->receipt.len > sizeof s->receipt)
 		return AYNI_ERR_FORMAT;
 	memcpy(s->receipt, e->receipt.data, e->receipt.len);
@@ -138,8 +142,8 @@ static int add_receipt(void *context, const struct ledger_entry *e)
 void receipts_send(struct pool *p, struct peer *peer, const struct msg_receipts_query *q)
 {
 	struct message m = {.type = MSG_RECEIPTS};
-	struct page page = {p, &m.receipts};
-	struct error err = {0};
+	struct page page = {p, &m.receipts, q->limit};
+	struct error err = {.text = "the books cannot be read"};
 
 	m.receipts.receipts = calloc(q->limit, sizeof *m.receipts.receipts);
 	m.receipts.names = calloc(q->limit, sizeof *m.receipts.names);
