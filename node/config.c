@@ -170,7 +170,7 @@ static void set_defaults(const struct table *t)
 		const struct option *o = &t->options[i];
 
 		if (o->initial != NULL && set_option(t, o->key, o->initial, &err) != AYNI_OK)
-			assert(!"a default is outside its own range");
+			assert(false && "a default is outside its own range");
 	}
 }
 

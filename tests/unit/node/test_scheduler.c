@@ -109,9 +109,10 @@ static int ready(uint32_t first, uint32_t last, uint32_t max_sessions)
 
 static int submit(uint32_t n_prompt, uint32_t max_tokens)
 {
-	struct session_request r = {.id = ++n_sessions,
+	uint64_t number = ++n_sessions;
+	struct session_request r = {.id = number,
 	    .peer = PEER,
-	    .request = n_sessions,
+	    .request = number,
 	    .n_tokens = n_prompt,
 	    .kv_tokens = KV_TOKENS,
 	    .n_vocabulary = model->sizes.n_vocabulary,
@@ -122,7 +123,7 @@ static int submit(uint32_t n_prompt, uint32_t max_tokens)
 	r.tokens = calloc(n_prompt > 0 ? n_prompt : 1, sizeof *r.tokens);
 	assert_non_null(r.tokens);
 	for (uint32_t i = 0; i < n_prompt; i++)
-		r.tokens[i] = (uint32_t)(n_sessions * 16 + i) % 256;
+		r.tokens[i] = (uint32_t)(number * 16 + i) % 256;
 	return scheduler_submit(scheduler, &r, 1, &err);
 }
 
