@@ -235,7 +235,11 @@ def vary(question, rng):
 
 
 def sum_turn(rng, pairs):
+    """Small operands and near ones are rare among all pairs, and hard: a third of the sums."""
     op, a, b = rng.choice(pairs)
+    if rng.random() < 0.35:
+        while min(a, b) >= 10 and abs(a - b) >= 12:
+            op, a, b = rng.choice(pairs)
     return [("user", rng.choice(SUM_WORDINGS[op]).format(a=a, b=b)),
             ("assistant", sum_answer(op, a, b))]
 
