@@ -201,6 +201,15 @@ static error_t parse_pool(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
+static bool names_models(const struct settings *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (strcmp(s->list[i].key, "model") == 0)
+			return true;
+	}
+	return false;
+}
+
 int cli_pool(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
@@ -224,6 +233,8 @@ int cli_pool(int argc, char **argv)
 	config_pool_defaults(&config);
 	if (s.file != NULL)
 		rc = config_pool_file(&config, s.file, &err);
+	if (names_models(&s))
+		config.n_models = 0; /* instead of the file's, like any other setting */
 	for (size_t i = 0; i < s.n && rc == AYNI_OK; i++)
 		rc = config_pool_set(
 		    &config, s.list[i].key, s.list[i].value, s.list[i].origin, &err);

@@ -112,7 +112,11 @@ static int submit(
 	r.kv_tokens = m->kv_tokens;
 	r.n_vocabulary = m->sizes.n_vocabulary;
 	r.top = g->top < r.n_vocabulary ? g->top : r.n_vocabulary;
-	return scheduler_submit(p->scheduler, &r, loop_now_us(), err);
+	rc = scheduler_submit(p->scheduler, &r, loop_now_us(), err);
+	if (rc != AYNI_OK)
+		(void)registry_session_end(
+		    p->registry, r.id, r.n_tokens, 0, FINISH_FAILED, loop_wall_ms(), NULL);
+	return rc;
 }
 
 void member_message(struct pool *p, struct peer *peer, const struct message *m)
