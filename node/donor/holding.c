@@ -145,23 +145,43 @@ static void store_chunk(struct donor *d, const struct hash *content, struct span
 	wake(d, 0);
 }
 
+static void on_not_found(struct donor *d, const struct hash *content)
+{
+	struct holding *h = &d->holding;
+	size_t i = 0;
+
+	if (h->state == HOLDING_MANIFEST ? hash_equal(content, &h->a.model)
+	                                 : h->shards != NULL && h->state < HOLDING_LOADING &&
+	                                       shards_find(h->shards, content, &i))
+		holding_failed(d, "the pool does not have what these layers need");
+}
+
+static void take_manifest(struct donor *d, struct span content)
+{
+	struct hash model = d->holding.a.model, hash;
+	struct error err = {0};
+
+	hash_bytes(content.data, content.len, &hash);
+	if (!hash_equal(&hash, &model)) {
+		holding_failed(d, "the manifest has another hash than the model");
+		return;
+	}
+	if (cache_blob_put(d->cache, &model, content.data, content.len, &err) != AYNI_OK)
+		report(REPORT_WARNING, "%s", err.text); /* it can be fetched again */
+	on_manifest(d, content);
+}
+
+/* What is of no use now, an answer to an earlier assignment's question perhaps, is ignored. */
 void holding_blob(struct donor *d, const struct msg_blob *b, struct span content)
 {
 	struct holding *h = &d->holding;
-	struct error err = {0};
 
-	if (!b->found) {
-		if (h->state != HOLDING_NOTHING)
-			holding_failed(d, "the pool does not have what its manifest lists");
-		return;
-	}
-	if (h->state == HOLDING_MANIFEST && hash_equal(&b->hash, &h->a.model)) {
-		if (cache_blob_put(d->cache, &b->hash, content.data, content.len, &err) != AYNI_OK)
-			report(REPORT_WARNING, "%s", err.text); /* it can be fetched again */
-		on_manifest(d, content);
-	} else if (h->shards != NULL && h->state < HOLDING_LOADING) {
+	if (!b->found)
+		on_not_found(d, &b->hash);
+	else if (h->state == HOLDING_MANIFEST && hash_equal(&b->hash, &h->a.model))
+		take_manifest(d, content);
+	else if (h->shards != NULL && h->state < HOLDING_LOADING)
 		store_chunk(d, &b->hash, content);
-	}
 }
 
 /* What of it is in the cache already? A bounded part of the answer; true when all is known. */
@@ -184,13 +204,17 @@ static bool check_cache(struct holding *h)
 
 /* ---- head and layers ---------------------------------------------------------------------- */
 
+/* For weights and all sessions; UINT64_MAX if that is past counting. */
 static uint64_t memory_needed(const struct holding *h, uint64_t weights)
 {
 	const struct msg_assignment *a = &h->a;
-	uint64_t session =
-	    kv_bytes_per_token(h->sizes, a->layer_last - a->layer_first) * a->kv_tokens;
+	uint64_t bytes = kv_bytes_per_token(h->sizes, a->layer_last - a->layer_first);
 
-	return weights + session * a->max_sessions;
+	if (__builtin_mul_overflow(bytes, a->kv_tokens, &bytes) ||
+	    __builtin_mul_overflow(bytes, a->max_sessions, &bytes) ||
+	    __builtin_add_overflow(bytes, weights, &bytes))
+		return UINT64_MAX;
+	return bytes;
 }
 
 /* The head is here: which tensors do these layers need? */
@@ -210,10 +234,12 @@ static int want_layers(struct donor *d, struct error *err)
 	else
 		rc = model_sizes_read(g, h->sizes, err);
 	if (rc == AYNI_OK &&
-	    (a->layer_first >= a->layer_last || a->layer_last > h->sizes->n_layers ||
-	        a->kv_tokens > h->sizes->context_tokens))
-		rc = error_set(err, AYNI_ERR_ARGUMENT, "layers %u to %u of a model of %u",
+	    (a->layer_first >= a->layer_last || a->layer_last > h->sizes->n_layers))
+		rc = error_set(err, AYNI_ERR_ARGUMENT, "layers [%u, %u) of a model of %u",
 		    a->layer_first, a->layer_last, h->sizes->n_layers);
+	if (rc == AYNI_OK && a->kv_tokens > h->sizes->context_tokens)
+		rc = error_set(err, AYNI_ERR_ARGUMENT, "sessions of %u tokens; the model takes %u",
+		    a->kv_tokens, h->sizes->context_tokens);
 	for (size_t i = 0; rc == AYNI_OK && i < gguf_n_tensors(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 
