@@ -110,6 +110,26 @@ static int cost_of(const struct model_sizes *s, const struct msg_work_unit *u, s
 	return AYNI_OK;
 }
 
+/* A sum that does not fit stays as it is: a receipt for less is fine. */
+static void open_add(struct open_work *o, uint32_t tokens, struct flop cost)
+{
+	o->units++;
+	o->tokens += tokens;
+	(void)flop_add(o->cost, cost, &o->cost);
+}
+
+static uint64_t minus(uint64_t from, uint64_t what)
+{
+	return what < from ? from - what : 0;
+}
+
+static void open_settle(struct open_work *o, const struct receipt *r)
+{
+	o->units = minus(o->units, r->units);
+	o->tokens = minus(o->tokens, r->tokens);
+	(void)flop_from(minus(flop_count(o->cost), flop_count(r->cost)), &o->cost);
+}
+
 static void on_result(struct donor *d, const struct worker_event *e)
 {
 	const struct msg_work_unit *u = &at(d, 0)->message->work_unit;
@@ -121,7 +141,7 @@ static void on_result(struct donor *d, const struct worker_event *e)
 		send_failed(d, u->unit, REFUSAL_BOUNDS, "the cost does not fit");
 	} else {
 		d->units_done++;
-		d->open_units++;
+		open_add(&d->open, u->n_tokens, m.result.cost);
 		donor_send(d, &m, e->payload);
 	}
 	intake_done(d->intake, u, false);
@@ -185,9 +205,23 @@ void units_on_worker(void *donor)
 
 /* ---- receipts ----------------------------------------------------------------------------- */
 
-/* Is it about us, and no more than what we did? */
+static int is_this(void *receipt, const struct ledger_entry *e)
+{
+	const struct signed_receipt *s = receipt;
+
+	return e->receipt.len == s->receipt_len &&
+	       memcmp(e->receipt.data, s->receipt, s->receipt_len) == 0;
+}
+
+/* Was it kept before? The pool sends it again if it did not hear our answer. */
+static bool is_known(struct donor *d, const struct receipt *r, struct signed_receipt *s)
+{
+	return r->number > 0 &&
+	       ledger_each(d->ledger, r->number - 1, 1, is_this, s, NULL) == (int)true;
+}
+
 static int check_receipt(
-    struct donor *d, const struct signed_receipt *s, struct receipt *r, struct error *err)
+    const struct donor *d, const struct signed_receipt *s, struct receipt *r, struct error *err)
 {
 	int rc = receipt_check(s, r, err);
 
@@ -196,9 +230,18 @@ static int check_receipt(
 	if (!public_key_equal(&r->donor, identity_public(d->identity)) ||
 	    !public_key_equal(&r->pool, &d->invite.pool))
 		return error_set(err, AYNI_ERR_SIGNATURE, "a receipt between others");
-	if (r->first_ms >= d->began_ms && r->units > d->open_units)
+	return AYNI_OK;
+}
+
+/* What was returned before this program started is not known any more: the pool is believed. */
+static int check_amounts(const struct donor *d, const struct receipt *r, struct error *err)
+{
+	const struct open_work *o = &d->open;
+
+	if (r->first_ms >= d->began_ms && (r->units > o->units || r->tokens > o->tokens ||
+	                                      flop_count(r->cost) > flop_count(o->cost)))
 		return error_set(
-		    err, AYNI_ERR_ARGUMENT, "a receipt for more units than were returned");
+		    err, AYNI_ERR_ARGUMENT, "a receipt for more work than was returned");
 	return AYNI_OK;
 }
 
@@ -231,10 +274,14 @@ void units_receipt(struct donor *d, const struct signed_receipt *receipt)
 	struct signed_receipt s = *receipt;
 	struct error err = {0};
 	struct receipt r;
+	bool known;
 	int rc;
 
 	s.countersigned = false; /* what the pool says of our signature does not count */
 	rc = check_receipt(d, &s, &r, &err);
+	known = rc == AYNI_OK && is_known(d, &r, &s);
+	if (rc == AYNI_OK && !known)
+		rc = check_amounts(d, &r, &err);
 	if (rc != AYNI_OK) {
 		report(REPORT_WARNING, "receipt refused: %s", err.text);
 		donor_refuse(d, rc == AYNI_ERR_SIGNATURE ? REFUSAL_SIGNATURE : REFUSAL_BOUNDS,
@@ -247,7 +294,8 @@ void units_receipt(struct donor *d, const struct signed_receipt *receipt)
 		report(REPORT_ERROR, "a receipt could not be kept: %s", err.text);
 		return;
 	}
-	d->open_units -= r.units < d->open_units ? r.units : d->open_units;
+	if (!known)
+		open_settle(&d->open, &r);
 	m.receipt_ack.number = r.number;
 	m.receipt_ack.donor_signature = s.donor_signature;
 	donor_send(d, &m, (struct span){0});

@@ -500,6 +500,130 @@ static void dropping_an_assignment_with_units_at_hand_leaves_nothing(void **stat
 	assert_int_equal(f->d.units_done, 1);
 }
 
+/* ---- receipts ------------------------------------------------------------------------------- */
+
+static int count(void *n, const struct ledger_entry *e)
+{
+	assert_true(e->countersigned);
+	++*(unsigned *)n;
+	return 0;
+}
+
+/* How many receipts did the donor keep? */
+static unsigned kept(struct fixture *f)
+{
+	unsigned n = 0;
+
+	assert_int_equal(ledger_each(f->d.ledger, 0, 100, count, &n, NULL), AYNI_OK);
+	return n;
+}
+
+static void send_receipt(struct fixture *f, const struct receipt *r)
+{
+	struct signed_receipt s = {0};
+
+	assert_int_equal(receipt_issue(r, f->pool, &s, NULL), AYNI_OK);
+	units_receipt(&f->d, &s);
+}
+
+/* A receipt for n units of one token, as an honest pool writes it for what is open. */
+static struct receipt receipt_for(const struct fixture *f, uint64_t number, uint64_t n)
+{
+	struct receipt r = {.number = number,
+	    .pool = *identity_public(f->pool),
+	    .donor = *identity_public(f->d.identity),
+	    .model = f->model,
+	    .layer_last = LAYERS,
+	    .units = n,
+	    .tokens = n,
+	    .first_ms = 1000,
+	    .last_ms = 2000};
+
+	assert_int_equal(flop_from(flop_count(f->d.open.cost), &r.cost), AYNI_OK);
+	return r;
+}
+
+static void do_two_units(struct fixture *f)
+{
+	f->d.began_ms = 500;
+	make_ready(f, 1);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_true(take_unit(f, 1, 5, i));
+		hear_worker(f);
+	}
+	assert_int_equal(f->d.open.units, 2);
+	assert_int_equal(f->d.open.tokens, 2);
+}
+
+static void receipts_for_work_that_was_done_are_kept_and_settle_it(void **state)
+{
+	struct fixture *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 2);
+	send_receipt(f, &r);
+	assert_int_equal(kept(f), 1);
+	assert_int_equal(f->d.open.units, 0);
+	assert_int_equal(f->d.open.tokens, 0);
+	assert_int_equal(flop_count(f->d.open.cost), 0);
+}
+
+static void receipts_for_work_that_was_never_done_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 3);
+	r.tokens = 2;
+	send_receipt(f, &r);
+	r = receipt_for(f, 1, 2);
+	r.tokens = 3;
+	send_receipt(f, &r);
+	r = receipt_for(f, 1, 2);
+	assert_int_equal(flop_add(r.cost, (struct flop){1}, &r.cost), AYNI_OK);
+	send_receipt(f, &r);
+	assert_int_equal(kept(f), 0);
+	assert_int_equal(f->d.open.units, 2);
+	assert_int_equal(f->d.refused.by_reason[REFUSAL_BOUNDS], 3);
+}
+
+static void receipts_between_others_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 2);
+	r.donor = r.pool;
+	send_receipt(f, &r);
+	assert_int_equal(kept(f), 0);
+	assert_int_equal(f->d.refused.by_reason[REFUSAL_SIGNATURE], 1);
+}
+
+static void a_receipt_that_comes_again_is_answered_and_settles_nothing_more(void **state)
+{
+	struct fixture *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 2);
+	send_receipt(f, &r);
+	send_receipt(f, &r); /* our answer was lost */
+	assert_int_equal(f->d.refused.by_reason[REFUSAL_BOUNDS], 0);
+	assert_true(take_unit(f, 1, 5, 2));
+	hear_worker(f);
+	send_receipt(f, &r);
+	assert_int_equal(f->d.open.units, 1);
+	r.units = 1; /* the same number for other work */
+	r.tokens = 1;
+	r.cost = (struct flop){1};
+	send_receipt(f, &r);
+	assert_int_equal(f->d.open.units, 1);
+	assert_int_equal(kept(f), 1);
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -520,6 +644,10 @@ int main(int argc, char **argv)
 	    TEST(units_at_hand_fail_when_the_worker_dies_and_another_takes_its_place),
 	    TEST(a_worker_that_dies_again_and_again_ends_the_assignment),
 	    TEST(dropping_an_assignment_with_units_at_hand_leaves_nothing),
+	    TEST(receipts_for_work_that_was_done_are_kept_and_settle_it),
+	    TEST(receipts_for_work_that_was_never_done_are_refused),
+	    TEST(receipts_between_others_are_refused),
+	    TEST(a_receipt_that_comes_again_is_answered_and_settles_nothing_more),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "worker") == 0)
