@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Units at hand when the worker dies or the assignment goes, and receipts for those returned. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/support/donor_trial.h"
+
+/* ---- deaths --------------------------------------------------------------------------------- */
+
+static void units_at_hand_fail_when_the_worker_dies_and_another_takes_its_place(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	assert_int_equal(kill(trial_pid(), SIGSTOP), 0);
+	assert_true(donor_trial_take_unit(f, 1, 5, 0));
+	assert_true(donor_trial_take_unit(f, 1, 5, 1));
+	assert_true(donor_trial_take_unit(f, 1, 6, 0));
+	assert_int_equal(f->d.queue_n, 3);
+	assert_int_equal(kill(trial_pid(), SIGKILL), 0);
+	while (f->d.queue_n > 0)
+		donor_trial_hear_worker(f);
+	assert_int_equal(intake_queued(f->d.intake), 0);
+	assert_int_equal(f->d.holding.state, HOLDING_LOADING);
+	assert_false(donor_trial_take_unit(f, 1, 5, 0)); /* not ready yet */
+	while (f->d.holding.state == HOLDING_LOADING)
+		donor_trial_hear_worker(f);
+	assert_false(donor_trial_take_unit(f, 1, 5, 1)); /* its sessions are gone */
+	assert_true(donor_trial_take_unit(f, 1, 5, 0));
+	donor_trial_hear_worker(f);
+	assert_int_equal(f->d.queue_n, 0);
+}
+
+static void a_worker_that_dies_again_and_again_ends_the_assignment(void **state)
+{
+	struct donor_trial *f = *state;
+	unsigned deaths = 0;
+
+	donor_trial_make_ready(f, 1);
+	for (; f->d.holding.state != HOLDING_NOTHING; deaths++) {
+		unsigned before = f->d.holding.worker_deaths;
+
+		assert_int_equal(kill(trial_pid(), SIGKILL), 0);
+		while (
+		    f->d.holding.state != HOLDING_NOTHING && f->d.holding.worker_deaths == before)
+			donor_trial_hear_worker(f);
+	}
+	assert_int_equal(deaths, MAX_WORKER_DEATHS + 1);
+	assert_null(f->d.worker);
+	donor_trial_make_ready(f, 2);
+}
+
+static void dropping_an_assignment_with_units_at_hand_leaves_nothing(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit(f, 1, 5, 0));
+	assert_true(donor_trial_take_unit(f, 1, 5, 1));
+	holding_drop(&f->d);
+	assert_int_equal(f->d.queue_n, 0);
+	assert_int_equal(intake_queued(f->d.intake), 0);
+	assert_null(f->d.worker);
+	donor_trial_make_ready(f, 2);
+	assert_true(donor_trial_take_unit(f, 2, 5, 0));
+	donor_trial_hear_worker(f);
+	assert_int_equal(f->d.units_done, 1);
+}
+
+/* ---- receipts ------------------------------------------------------------------------------- */
+
+static int count(void *n, const struct ledger_entry *e)
+{
+	assert_true(e->countersigned);
+	++*(unsigned *)n;
+	return 0;
+}
+
+/* How many receipts did the donor keep? */
+static unsigned kept(struct donor_trial *f)
+{
+	unsigned n = 0;
+
+	assert_int_equal(ledger_each(f->d.ledger, 0, 100, count, &n, NULL), AYNI_OK);
+	return n;
+}
+
+static void send_receipt(struct donor_trial *f, const struct receipt *r)
+{
+	struct signed_receipt s = {0};
+
+	assert_int_equal(receipt_issue(r, f->pool, &s, NULL), AYNI_OK);
+	units_receipt(&f->d, &s);
+}
+
+/* A receipt for n units of one token, as an honest pool writes it for what is open. */
+static struct receipt receipt_for(const struct donor_trial *f, uint64_t number, uint64_t n)
+{
+	struct receipt r = {.number = number,
+	    .pool = *identity_public(f->pool),
+	    .donor = *identity_public(f->d.identity),
+	    .model = f->model,
+	    .layer_last = LAYERS,
+	    .units = n,
+	    .tokens = n,
+	    .first_ms = 1000,
+	    .last_ms = 2000};
+
+	assert_int_equal(flop_from(flop_count(f->d.open.cost), &r.cost), AYNI_OK);
+	return r;
+}
+
+static void do_two_units(struct donor_trial *f)
+{
+	f->d.began_ms = 500;
+	donor_trial_make_ready(f, 1);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_true(donor_trial_take_unit(f, 1, 5, i));
+		donor_trial_hear_worker(f);
+	}
+	assert_int_equal(f->d.open.units, 2);
+	assert_int_equal(f->d.open.tokens, 2);
+}
+
+static void receipts_for_work_that_was_done_are_kept_and_settle_it(void **state)
+{
+	struct donor_trial *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 2);
+	send_receipt(f, &r);
+	assert_int_equal(kept(f), 1);
+	assert_int_equal(f->d.open.units, 0);
+	assert_int_equal(f->d.open.tokens, 0);
+	assert_int_equal(flop_count(f->d.open.cost), 0);
+}
+
+static void receipts_for_work_that_was_never_done_are_refused(void **state)
+{
+	struct donor_trial *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 3);
+	r.tokens = 2;
+	send_receipt(f, &r);
+	r = receipt_for(f, 1, 2);
+	r.tokens = 3;
+	send_receipt(f, &r);
+	r = receipt_for(f, 1, 2);
+	assert_int_equal(flop_add(r.cost, (struct flop){1}, &r.cost), AYNI_OK);
+	send_receipt(f, &r);
+	assert_int_equal(kept(f), 0);
+	assert_int_equal(f->d.open.units, 2);
+	assert_int_equal(f->d.refused.by_reason[REFUSAL_BOUNDS], 3);
+}
+
+static void receipts_between_others_are_refused(void **state)
+{
+	struct donor_trial *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 2);
+	r.donor = r.pool;
+	send_receipt(f, &r);
+	assert_int_equal(kept(f), 0);
+	assert_int_equal(f->d.refused.by_reason[REFUSAL_SIGNATURE], 1);
+}
+
+static void a_receipt_that_comes_again_is_answered_and_settles_nothing_more(void **state)
+{
+	struct donor_trial *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 2);
+	send_receipt(f, &r);
+	send_receipt(f, &r); /* our answer was lost */
+	assert_int_equal(f->d.refused.by_reason[REFUSAL_BOUNDS], 0);
+	assert_true(donor_trial_take_unit(f, 1, 5, 2));
+	donor_trial_hear_worker(f);
+	send_receipt(f, &r);
+	assert_int_equal(f->d.open.units, 1);
+	r.units = 1; /* the same number for other work */
+	r.tokens = 1;
+	r.cost = (struct flop){1};
+	send_receipt(f, &r);
+	assert_int_equal(f->d.open.units, 1);
+	assert_int_equal(kept(f), 1);
+}
+
+int main(int argc, char **argv)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, donor_trial_set_up, donor_trial_tear_down)
+	const struct CMUnitTest tests[] = {
+	    TEST(units_at_hand_fail_when_the_worker_dies_and_another_takes_its_place),
+	    TEST(a_worker_that_dies_again_and_again_ends_the_assignment),
+	    TEST(dropping_an_assignment_with_units_at_hand_leaves_nothing),
+	    TEST(receipts_for_work_that_was_done_are_kept_and_settle_it),
+	    TEST(receipts_for_work_that_was_never_done_are_refused),
+	    TEST(receipts_between_others_are_refused),
+	    TEST(a_receipt_that_comes_again_is_answered_and_settles_nothing_more),
+	};
+
+	if (argc > 1 && strcmp(argv[1], "worker") == 0)
+		return trial_worker_main(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
