@@ -223,7 +223,7 @@ static void print_log(const struct network *n, const char *name)
 {
 	char *text = network_read(n, name);
 
-	print_message("---- %s\n%s", name, text);
+	(void)fprintf(stderr, "---- %s\n%s", name, text); /* print_message would cut it */
 	free(text);
 }
 
