@@ -9,7 +9,7 @@
 
 uint64_t donor_pool_ms(const struct donor *d)
 {
-	return (uint64_t)((int64_t)loop_wall_ms() + d->clock_offset_ms);
+	return loop_wall_ms() + d->clock_offset_ms;
 }
 
 void donor_fail(struct donor *d, const struct error *err)
@@ -84,7 +84,7 @@ static void on_welcome(struct donor *d, const struct msg_welcome *w)
 		return;
 	d->joined = true;
 	d->heartbeat_ms = w->heartbeat_ms;
-	d->clock_offset_ms = (int64_t)w->pool_time_ms - (int64_t)loop_wall_ms();
+	d->clock_offset_ms = w->pool_time_ms - loop_wall_ms();
 	d->began_ms = d->began_ms > 0 ? d->began_ms : w->pool_time_ms;
 	report(REPORT_INFO, "joined %s", w->pool_name);
 	m.offer = d->offer;

@@ -75,7 +75,7 @@ struct donor {
 
 	bool joined;
 	uint32_t heartbeat_ms;
-	int64_t clock_offset_ms; /* pool's clock minus ours */
+	uint64_t clock_offset_ms; /* pool's clock minus ours, modulo 2^64 */
 	uint64_t heard_us, hello_us;
 	struct refusal_counts refused;
 
