@@ -284,7 +284,7 @@ static int play(struct demo *d, struct error *err)
 		rc = show_books(d, err);
 	if (rc == AYNI_OK && d->wrong > 0)
 		rc = error_set(err, AYNI_ERR_NUMERIC, "%u answers were wrong", d->wrong);
-	return interrupted ? error_set(err, AYNI_ERR_STATE, "interrupted") : rc;
+	return rc;
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -361,6 +361,8 @@ int cli_demo(int argc, char **argv)
 	(void)sigaction(SIGTERM, &action, NULL);
 	(void)setenv("AYNI_HOME", d.folder, 1);
 	rc = play(&d, &err);
+	if (interrupted)
+		rc = error_set(&err, AYNI_ERR_STATE, "interrupted");
 	(void)printf("\n");
 	(void)fflush(stdout);
 	client_free(d.client);
