@@ -84,7 +84,8 @@ $(PROTOCOL_O): | $(GEN_C)
 SQL := storage/schema.sql $(sort $(wildcard storage/migrations/*.sql))
 $(BUILD)/gen/storage/schema.c: $(SQL) storage/embed_sql.sh
 	@mkdir -p $(@D)
-	sh storage/embed_sql.sh $(SQL) > $@.tmp && mv $@.tmp $@
+	$(call say,GEN,$@)
+	$(Q)sh storage/embed_sql.sh $(SQL) > $@.tmp && mv $@.tmp $@
 $(BUILD)/gen/storage/schema.o: $(BUILD)/gen/storage/schema.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
