@@ -51,9 +51,9 @@ def byte_alphabet():
 class Vocabulary:
     """Byte-level BPE, learnt from the corpus; digits stay single tokens."""
 
-    def __init__(self):
+    def __init__(self, merges=None):
         self.alphabet = byte_alphabet()
-        self.merges = self.learn()
+        self.merges = merges or self.learn()
         self.tokens = self.alphabet + [a + b for a, b in self.merges] + SPECIALS
         self.ids = {t: i for i, t in enumerate(self.tokens)}
         self.ranks = {pair: i for i, pair in enumerate(self.merges)}
@@ -238,6 +238,12 @@ def save(model, vocabulary, path, kind):
     os.replace(path + ".part", path)
 
 
+def saved_merges(path):
+    """A model goes on with the vocabulary it began with, whatever the corpus has become."""
+    merges = reference.Gguf(path).keys["tokenizer.ggml.merges"]
+    return [tuple(merge.split(" ")) for merge in merges]
+
+
 def resume(model, path):
     weights = reference.Gguf(path)
     with torch.no_grad():
@@ -248,7 +254,7 @@ def resume(model, path):
 def train(options):
     torch.manual_seed(options.seed)
     rng = random.Random(options.seed)
-    vocabulary = Vocabulary()
+    vocabulary = Vocabulary(saved_merges(options.resume) if options.resume else None)
     model = Model(len(vocabulary.tokens))
     if options.resume:
         resume(model, options.resume)
