@@ -34,7 +34,8 @@ void donor_send(struct donor *d, struct message *m, struct span payload)
 		rc = transport_send(d->transport, NULL, (struct span){envelope, sizeof envelope},
 		    (struct span){header, header_len}, payload, &err);
 	if (rc != AYNI_OK)
-		report(REPORT_WARNING, "%s could not be sent: %s", message_name(m->type), err.text);
+		report(REPORT_WARNING, "%s could not be sent: %s", message_name((uint16_t)m->type),
+		    err.text);
 	free(header);
 }
 

@@ -145,15 +145,14 @@ static void store_chunk(struct donor *d, const struct hash *content, struct span
 	wake(d, 0);
 }
 
-static void on_not_found(struct donor *d, const struct hash *content)
+static bool is_needed(const struct holding *h, const struct hash *content)
 {
-	struct holding *h = &d->holding;
 	size_t i = 0;
 
-	if (h->state == HOLDING_MANIFEST ? hash_equal(content, &h->a.model)
-	                                 : h->shards != NULL && h->state < HOLDING_LOADING &&
-	                                       shards_find(h->shards, content, &i))
-		holding_failed(d, "the pool does not have what these layers need");
+	if (h->state == HOLDING_MANIFEST)
+		return hash_equal(content, &h->a.model);
+	return h->shards != NULL && h->state < HOLDING_LOADING &&
+	       shards_find(h->shards, content, &i);
 }
 
 static void take_manifest(struct donor *d, struct span content)
@@ -176,11 +175,13 @@ void holding_blob(struct donor *d, const struct msg_blob *b, struct span content
 {
 	struct holding *h = &d->holding;
 
+	if (!is_needed(h, &b->hash))
+		return;
 	if (!b->found)
-		on_not_found(d, &b->hash);
-	else if (h->state == HOLDING_MANIFEST && hash_equal(&b->hash, &h->a.model))
+		holding_failed(d, "the pool does not have what these layers need");
+	else if (h->state == HOLDING_MANIFEST)
 		take_manifest(d, content);
-	else if (h->shards != NULL && h->state < HOLDING_LOADING)
+	else
 		store_chunk(d, &b->hash, content);
 }
 
