@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-#include "protocol/receipt.h"
-#include "storage/ledger.h"
+#include "node/receipts.h"
 
 enum { PAGE = 256 };
 
@@ -128,16 +127,12 @@ struct walk {
 static int add_entry(void *context, const struct ledger_entry *e)
 {
 	struct walk *w = context;
-	struct signed_receipt s = {.pool_signature = e->pool_signature,
-	    .countersigned = e->countersigned,
-	    .donor_signature = e->donor_signature};
+	struct signed_receipt s;
 
-	if (e->receipt.len > sizeof s.receipt) {
+	if (receipts_signed(e, &s) != AYNI_OK) {
 		w->audit->bad++;
 		return AYNI_OK;
 	}
-	memcpy(s.receipt, e->receipt.data, e->receipt.len);
-	s.receipt_len = e->receipt.len;
 	return audit_add(w->audit, &s, w->err);
 }
 

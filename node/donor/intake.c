@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "node/work.h"
+
 struct held {
 	uint64_t session;
 	uint32_t length; /* positions in the KV cache when all admitted units have run */
@@ -102,7 +104,7 @@ static enum refusal check_bounds(
 		return refuse(why, REFUSAL_BOUNDS, "the payload's size does not fit the tokens");
 	if (u->top > i->a.n_vocabulary || (u->n_logits > 0 && (!last || u->top == 0)))
 		return refuse(why, REFUSAL_BOUNDS, "logits that these layers cannot give");
-	if ((size_t)u->n_logits * (4 + (size_t)u->top * 8) > LIMIT_PAYLOAD_BYTES)
+	if (u->n_logits * logit_row_bytes(u->top) > LIMIT_PAYLOAD_BYTES)
 		return refuse(why, REFUSAL_BOUNDS, "more logits than a result may hold");
 	for (size_t s = 0; s < u->n_spans; s++) {
 		const struct unit_span *span = &u->spans[s];

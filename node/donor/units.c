@@ -3,8 +3,9 @@
 
 #include <stdlib.h>
 
-#include "compute/cost.h"
+#include "node/receipts.h"
 #include "node/report.h"
+#include "node/work.h"
 #include "protocol/messages.h"
 #include "protocol/receipt.h"
 
@@ -91,25 +92,6 @@ void units_drop_all(struct donor *d)
 
 /* ---- results ------------------------------------------------------------------------------ */
 
-static int cost_of(const struct model_sizes *s, const struct msg_work_unit *u, struct flop *out)
-{
-	struct flop sum = {0};
-
-	for (size_t i = 0; i < u->n_spans; i++) {
-		const struct unit_span *span = &u->spans[i];
-		struct flop cost;
-		int rc = cost_span(s, u->layer_first, u->layer_last, span->position, span->n_tokens,
-		    span->n_logits, &cost);
-
-		if (rc == AYNI_OK)
-			rc = flop_add(sum, cost, &sum);
-		if (rc != AYNI_OK)
-			return rc;
-	}
-	*out = sum;
-	return AYNI_OK;
-}
-
 /* A sum that does not fit stays as it is: a receipt for less is fine. */
 static void open_add(struct open_work *o, uint32_t tokens, struct flop cost)
 {
@@ -137,7 +119,7 @@ static void on_result(struct donor *d, const struct worker_event *e)
 
 	m.result.unit = u->unit;
 	m.result.compute_us = e->compute_us;
-	if (cost_of(d->holding.sizes, u, &m.result.cost) != AYNI_OK) {
+	if (work_cost(d->holding.sizes, u, &m.result.cost) != AYNI_OK) {
 		send_failed(d, u->unit, REFUSAL_BOUNDS, "the cost does not fit");
 	} else {
 		d->units_done++;
@@ -249,21 +231,7 @@ static int check_amounts(const struct donor *d, const struct receipt *r, struct 
 static int keep_receipt(
     struct donor *d, const struct receipt *r, const struct signed_receipt *s, struct error *err)
 {
-	struct ledger_entry e = {.number = r->number,
-	    .pool = r->pool,
-	    .donor = r->donor,
-	    .model = r->model,
-	    .layer_first = r->layer_first,
-	    .layer_last = r->layer_last,
-	    .units = r->units,
-	    .tokens = r->tokens,
-	    .cost = r->cost,
-	    .first_ms = r->first_ms,
-	    .last_ms = r->last_ms,
-	    .receipt = {s->receipt, s->receipt_len},
-	    .pool_signature = s->pool_signature,
-	    .countersigned = true,
-	    .donor_signature = s->donor_signature};
+	struct ledger_entry e = receipts_entry(r, s);
 
 	return ledger_append(d->ledger, &e, err);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "node/donor/worker_wire.h"
+#include "node/work.h"
 
 struct worker_link {
 	int fd;
@@ -184,7 +185,6 @@ int worker_link_run(
 	    .n_closed = (uint32_t)u->n_closed,
 	    .top = u->top,
 	    .unit = u->unit};
-	bool last = l->range.layer_last == l->n_layers;
 
 	if (busy(l) || l->n_layers == 0)
 		return error_set(
@@ -192,8 +192,7 @@ int worker_link_run(
 	if (u->n_spans > LIMIT_UNIT_SPANS || u->n_closed > WORKER_CLOSED_MAX ||
 	    payload.len > sizeof l->shared->in)
 		return error_set(err, AYNI_ERR_LIMIT, "worker: the unit is too large");
-	l->result_bytes =
-	    last ? u->n_logits * (4 + (size_t)u->top * 8) : (size_t)u->n_tokens * l->d_model * 4;
+	l->result_bytes = work_result_bytes(l->n_layers, l->d_model, u);
 	if (l->result_bytes > sizeof l->shared->out)
 		return error_set(err, AYNI_ERR_LIMIT, "worker: the result would be too large");
 	memcpy(l->shared->spans, u->spans, u->n_spans * sizeof *u->spans);

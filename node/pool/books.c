@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "node/pool/roster.h"
-#include "protocol/receipt.h"
+#include "node/receipts.h"
 
 enum { REMIND_MAX = 256 };
 
@@ -45,23 +45,6 @@ void books_free(struct books *b)
 	free(b);
 }
 
-static struct ledger_entry entry_of(const struct receipt *r, const struct signed_receipt *s)
-{
-	return (struct ledger_entry){.number = r->number,
-	    .pool = r->pool,
-	    .donor = r->donor,
-	    .model = r->model,
-	    .layer_first = r->layer_first,
-	    .layer_last = r->layer_last,
-	    .units = r->units,
-	    .tokens = r->tokens,
-	    .cost = r->cost,
-	    .first_ms = r->first_ms,
-	    .last_ms = r->last_ms,
-	    .receipt = {s->receipt, s->receipt_len},
-	    .pool_signature = s->pool_signature};
-}
-
 /* The window as the receipt that follows the last one, into the ledger. */
 static int write_receipt(struct books *b, int donor, struct signed_receipt *s, struct error *err)
 {
@@ -74,7 +57,7 @@ static int write_receipt(struct books *b, int donor, struct signed_receipt *s, s
 	rc = receipt_issue(r, b->pool, s, err);
 	if (rc != AYNI_OK)
 		return rc;
-	e = entry_of(r, s);
+	e = receipts_entry(r, s);
 	rc = ledger_append(b->ledger, &e, err);
 	if (rc == AYNI_OK)
 		b->last_number++;
@@ -193,23 +176,11 @@ struct search {
 	bool is_found;
 };
 
-static void signed_of(const struct ledger_entry *e, struct signed_receipt *s)
-{
-	memset(s, 0, sizeof *s);
-	if (e->receipt.len > sizeof s->receipt)
-		return;
-	memcpy(s->receipt, e->receipt.data, e->receipt.len);
-	s->receipt_len = e->receipt.len;
-	s->pool_signature = e->pool_signature;
-	s->countersigned = e->countersigned;
-	s->donor_signature = e->donor_signature;
-}
-
 static int on_entry(void *context, const struct ledger_entry *e)
 {
 	struct search *f = context;
 
-	signed_of(e, &f->found);
+	(void)receipts_signed(e, &f->found);
 	f->is_found = public_key_equal(&e->donor, f->donor);
 	return 0;
 }
@@ -252,7 +223,7 @@ static int remind(void *context, const struct ledger_entry *e)
 	const struct reminder *m = context;
 	struct signed_receipt s;
 
-	signed_of(e, &s);
+	(void)receipts_signed(e, &s);
 	m->books->issued(m->books->context, m->donor, &s);
 	return 0;
 }

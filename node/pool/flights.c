@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "node/pool/verifier.h"
+#include "node/work.h"
 #include "protocol/messages.h"
 
 void flight_clear(struct scheduler *s, struct flight *f)

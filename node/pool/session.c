@@ -3,12 +3,8 @@
 
 #include <stdlib.h>
 
+#include "node/work.h"
 #include "protocol/messages.h"
-
-size_t logit_row_bytes(uint32_t top)
-{
-	return 4 + (size_t)top * 8;
-}
 
 int session_new(const struct session_request *r, const struct tokenizer *t, uint64_t now_us,
     struct session **out, struct error *err)

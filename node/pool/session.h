@@ -52,12 +52,11 @@ struct session {
 	struct share *shares; /* who computed what */
 };
 
-/* What a row of logits looks like in a payload: lse, then `top` pairs of id and logit. */
+/* Rows of logits in a payload (node/work.h). */
 struct logit_rows {
 	uint32_t n_rows, top;
 	const uint8_t *data;
 };
-size_t logit_row_bytes(uint32_t top);
 
 /* The tokenizer is borrowed. On failure r->tokens is freed too. */
 int session_new(const struct session_request *r, const struct tokenizer *t, uint64_t now_us,

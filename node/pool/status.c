@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "node/receipts.h"
 #include "node/report.h"
 
 enum { MISSING_MAX = 64 };
@@ -128,15 +129,8 @@ static int add_receipt(void *context, const struct ledger_entry *e)
 	if (page->out->n_receipts == page->limit)
 		return AYNI_ERR_LIMIT; /* a number that several pools gave, in one file */
 	s = &page->out->receipts[page->out->n_receipts++];
-	if (e->receipt.len > sizeof s->receipt)
-		return AYNI_ERR_FORMAT;
-	memcpy(s->receipt, e->receipt.data, e->receipt.len);
-	s->receipt_len = e->receipt.len;
-	s->pool_signature = e->pool_signature;
-	s->countersigned = e->countersigned;
-	s->donor_signature = e->donor_signature;
 	add_name(page, &e->donor);
-	return 0;
+	return receipts_signed(e, s);
 }
 
 void receipts_send(struct pool *p, struct peer *peer, const struct msg_receipts_query *q)

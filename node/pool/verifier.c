@@ -3,35 +3,8 @@
 
 #include <math.h>
 
-#include "compute/cost.h"
-#include "node/pool/session.h"
+#include "node/work.h"
 #include "protocol/messages.h"
-
-int verifier_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out)
-{
-	struct flop sum = {0};
-
-	for (size_t i = 0; i < u->n_spans; i++) {
-		const struct unit_span *s = &u->spans[i];
-		struct flop cost;
-		int rc = cost_span(
-		    m, u->layer_first, u->layer_last, s->position, s->n_tokens, s->n_logits, &cost);
-
-		if (rc == AYNI_OK)
-			rc = flop_add(sum, cost, &sum);
-		if (rc != AYNI_OK)
-			return rc;
-	}
-	*out = sum;
-	return AYNI_OK;
-}
-
-size_t verifier_result_bytes(const struct model_sizes *m, const struct msg_work_unit *u)
-{
-	if (u->layer_last < m->n_layers)
-		return (size_t)u->n_tokens * m->d_model * 4;
-	return u->n_logits * logit_row_bytes(u->top);
-}
 
 static bool activations_finite(struct span payload)
 {
@@ -72,7 +45,7 @@ static bool row_in_order(const uint8_t *row, uint32_t top, uint32_t n_vocabulary
 enum refusal verifier_check(const struct model_sizes *m, const struct msg_work_unit *u,
     const struct msg_result *r, struct span payload, struct error *why)
 {
-	size_t want = verifier_result_bytes(m, u);
+	size_t want = work_result_bytes(m->n_layers, m->d_model, u);
 	struct flop cost;
 
 	if (payload.len != want) {
@@ -80,7 +53,7 @@ enum refusal verifier_check(const struct model_sizes *m, const struct msg_work_u
 		    payload.len, want);
 		return REFUSAL_BOUNDS;
 	}
-	if (verifier_cost(m, u, &cost) != AYNI_OK || flop_count(cost) != flop_count(r->cost)) {
+	if (work_cost(m, u, &cost) != AYNI_OK || flop_count(cost) != flop_count(r->cost)) {
 		(void)error_set(why, AYNI_ERR_FORMAT, "claimed cost is not the published one");
 		return REFUSAL_BOUNDS;
 	}

@@ -11,10 +11,6 @@
 #include "compute/model.h"
 #include "protocol/message_types.h"
 
-/* The published cost of a unit. */
-int verifier_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out);
-/* Bytes that the unit's result must have. */
-size_t verifier_result_bytes(const struct model_sizes *m, const struct msg_work_unit *u);
 /* REFUSAL_NONE if acceptable; *why says what is wrong. */
 enum refusal verifier_check(const struct model_sizes *m, const struct msg_work_unit *u,
     const struct msg_result *r, struct span payload, struct error *why);

@@ -11,6 +11,7 @@
 
 #include "compute/kv.h"
 #include "node/pool/placement.h"
+#include "node/work.h"
 
 uint64_t sim_random(struct sim_world *w)
 {

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "node/pool/session.h"
+#include "node/work.h"
 #include "protocol/messages.h"
 #include "tests/support/vocabulary.h"
 

@@ -10,6 +10,7 @@
 #include "compute/cost.h"
 #include "node/pool/session.h"
 #include "node/pool/verifier.h"
+#include "node/work.h"
 #include "protocol/messages.h"
 
 enum { TOP = 3, VOCABULARY = 10, WIDTH = 4, MAX_BYTES = 4096 };
@@ -71,7 +72,7 @@ static void right_logits(void)
 		put_logit(row, 1, 0, 1.0f);
 		put_logit(row, 2, 4, 1.0f);
 	}
-	assert_int_equal(verifier_cost(&sizes, &unit, &result.cost), AYNI_OK);
+	assert_int_equal(work_cost(&sizes, &unit, &result.cost), AYNI_OK);
 }
 
 /* And one of layers before these. */
@@ -82,7 +83,7 @@ static void right_activations(void)
 	unit.top = unit.n_logits = 0;
 	spans[0].n_logits = spans[1].n_logits = 0;
 	len = 4 * WIDTH * 4;
-	assert_int_equal(verifier_cost(&sizes, &unit, &result.cost), AYNI_OK);
+	assert_int_equal(work_cost(&sizes, &unit, &result.cost), AYNI_OK);
 }
 
 static enum refusal check(void)
@@ -94,10 +95,10 @@ static void a_right_result_is_accepted(void **state)
 {
 	(void)state;
 	right_logits();
-	assert_int_equal(verifier_result_bytes(&sizes, &unit), len);
+	assert_int_equal(work_result_bytes(sizes.n_layers, sizes.d_model, &unit), len);
 	assert_int_equal(check(), REFUSAL_NONE);
 	right_activations();
-	assert_int_equal(verifier_result_bytes(&sizes, &unit), len);
+	assert_int_equal(work_result_bytes(sizes.n_layers, sizes.d_model, &unit), len);
 	assert_int_equal(check(), REFUSAL_NONE);
 }
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the receipts of protocol/ and the ledger of storage/ meet: one signed document in the forms
+ * that these two rooms have for it. Pure functions.
+ */
+#ifndef AYNI_NODE_RECEIPTS_H
+#define AYNI_NODE_RECEIPTS_H
+
+#include "protocol/receipt.h"
+#include "storage/ledger.h"
+
+/* r: what s says, checked. The entry borrows the bytes of s. */
+struct ledger_entry receipts_entry(const struct receipt *r, const struct signed_receipt *s);
+/* AYNI_ERR_FORMAT if what is stored cannot be a receipt. */
+int receipts_signed(const struct ledger_entry *e, struct signed_receipt *out);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/work.h"
+
+#include "compute/cost.h"
+
+size_t logit_row_bytes(uint32_t top)
+{
+	return 4 + (size_t)top * 8;
+}
+
+int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out)
+{
+	struct flop sum = {0};
+
+	for (size_t i = 0; i < u->n_spans; i++) {
+		const struct unit_span *s = &u->spans[i];
+		struct flop cost;
+		int rc = cost_span(
+		    m, u->layer_first, u->layer_last, s->position, s->n_tokens, s->n_logits, &cost);
+
+		if (rc == AYNI_OK)
+			rc = flop_add(sum, cost, &sum);
+		if (rc != AYNI_OK)
+			return rc;
+	}
+	*out = sum;
+	return AYNI_OK;
+}
+
+size_t work_result_bytes(uint32_t n_layers, uint32_t d_model, const struct msg_work_unit *u)
+{
+	if (u->layer_last < n_layers)
+		return (size_t)u->n_tokens * d_model * 4;
+	return u->n_logits * logit_row_bytes(u->top);
+}
