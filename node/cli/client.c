@@ -21,7 +21,7 @@ struct client {
 	struct invite invite;
 	struct msg_welcome welcome;
 	uint64_t heartbeat_at_us, heard_us;
-	int64_t clock_offset_ms;      /* pool's clock minus ours */
+	uint64_t clock_offset_ms;     /* pool's clock minus ours, modulo 2^64 */
 	struct transport_parts parts; /* of `current` */
 	struct message *current;
 };
@@ -88,7 +88,7 @@ static int take(struct client *c, struct error *err)
 		return rc;
 	c->heard_us = loop_now_us();
 	return envelope_open(&c->channel, c->parts.envelope, c->parts.header, c->parts.payload,
-	    (uint64_t)((int64_t)loop_wall_ms() + c->clock_offset_ms), &c->current, &why, err);
+	    loop_wall_ms() + c->clock_offset_ms, &c->current, &why, err);
 }
 
 /* Wait until the socket may have something, a heartbeat is due, or the time is over. */
@@ -179,7 +179,7 @@ static int join(struct client *c, int timeout_ms, struct error *err)
 		return error_set(err, AYNI_ERR_FORMAT,
 		    "the pool answered with %s instead of a welcome", message_name(m->type));
 	c->welcome = m->welcome;
-	c->clock_offset_ms = (int64_t)m->welcome.pool_time_ms - (int64_t)loop_wall_ms();
+	c->clock_offset_ms = m->welcome.pool_time_ms - loop_wall_ms();
 	return send_heartbeat(c, err);
 }
 
