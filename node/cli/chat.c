@@ -112,7 +112,8 @@ static int add_turn(
 	if (c->n_turns == MAX_TURNS)
 		return error_set(
 		    err, AYNI_ERR_LIMIT, "the conversation is over after %d messages", MAX_TURNS);
-	*t = (struct turn){strdup(role), strdup(content)};
+	t->role = strdup(role);
+	t->content = strdup(content);
 	if (t->role == NULL || t->content == NULL) {
 		free(t->role);
 		free(t->content);

@@ -15,10 +15,13 @@ static void search(struct roster *r, uint32_t model, uint32_t n_layers, bool ful
 	for (uint32_t l = n_layers; l-- > 0;) {
 		for (int i = 0; i < roster_slots(r); i++) {
 			const struct roster_donor *d = roster_get(r, i);
-			const struct donor_assignment *a = d != NULL ? &d->assignment : NULL;
+			const struct donor_assignment *a;
 			uint32_t n;
 
-			if (!roster_serves(d) || a->model != model || a->layers.first != l ||
+			if (d == NULL || !roster_serves(d))
+				continue;
+			a = &d->assignment;
+			if (a->model != model || a->layers.first != l ||
 			    a->layers.last > n_layers ||
 			    (!full_too && d->sessions >= a->max_sessions))
 				continue;

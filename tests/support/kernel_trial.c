@@ -73,7 +73,11 @@ float *unaligned_copy(const float *x, size_t n, void **block)
 
 static bool same_float(float a, float b)
 {
-	return (isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof a) == 0;
+	uint32_t a_bits, b_bits;
+
+	memcpy(&a_bits, &a, sizeof a);
+	memcpy(&b_bits, &b, sizeof b);
+	return (isnan(a) && isnan(b)) || a_bits == b_bits;
 }
 
 void assert_same(const char *what, const struct kernels *k, const float *want, const float *got,

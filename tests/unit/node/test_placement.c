@@ -389,7 +389,7 @@ static void any_population_settles_and_loses_nothing(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 1; seed <= POPULATIONS; seed++) {
-		size_t before[2];
+		size_t before[2] = {0};
 		bool coverable;
 
 		populate(seed);

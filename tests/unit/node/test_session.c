@@ -211,7 +211,7 @@ static void what_is_drawn_needs_candidates(void **state)
 
 static void a_replay_draws_the_same_tokens(void **state)
 {
-	uint32_t first[4], again[4];
+	uint32_t first[4] = {0}, again[4] = {0};
 
 	(void)state;
 	for (int round = 0; round < 2; round++) {
