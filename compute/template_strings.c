@@ -266,12 +266,29 @@ METHOD(splitlines)
 	return out;
 }
 
-/* Whether the string begins (ends) with args[0], or one of the strings in a tuple. */
-static struct value affix(
-    struct render *r, struct text s, const struct call *call, bool (*has)(struct text, struct text))
+/* self[start:end] of the arguments (needle, start, end). */
+static struct value searched(struct render *r, struct value self, const struct call *call)
+{
+	struct value none = value_none();
+
+	if (!render_charge_bytes(r, self.as.text.len))
+		return self;
+	return value_slice(r, self, arg_given(call, 1) ? call->args[1] : none,
+	    arg_given(call, 2) ? call->args[2] : none, none);
+}
+
+/* Whether the string, or its part [start:end], begins (ends) with args[0], or with one of the
+ * strings in a tuple. */
+static struct value affix(struct render *r, struct value self, const struct call *call,
+    bool (*has)(struct text, struct text))
 {
 	struct value v = call->args[0];
+	struct text s;
 
+	self = searched(r, self, call);
+	if (r->code != AYNI_OK)
+		return self;
+	s = self.as.text;
 	if (v.type == VALUE_TUPLE) {
 		for (size_t i = 0; i < v.as.list->n && render_charge(r, 1); i++) {
 			struct value one = v.as.list->items[i];
@@ -286,12 +303,12 @@ static struct value affix(
 
 METHOD(startswith)
 {
-	return affix(r, self.as.text, call, text_starts_with);
+	return affix(r, self, call, text_starts_with);
 }
 
 METHOD(endswith)
 {
-	return affix(r, self.as.text, call, text_ends_with);
+	return affix(r, self, call, text_ends_with);
 }
 
 METHOD(removeprefix)
@@ -341,17 +358,6 @@ METHOD(replace)
 	int64_t count = arg_int(r, call, 2, -1);
 
 	return r->code == AYNI_OK ? text_replace(r, self.as.text, from, to, count) : self;
-}
-
-/* self[start:end] of the arguments (needle, start, end). */
-static struct value searched(struct render *r, struct value self, const struct call *call)
-{
-	struct value none = value_none();
-
-	if (!render_charge_bytes(r, self.as.text.len))
-		return self;
-	return value_slice(r, self, arg_given(call, 1) ? call->args[1] : none,
-	    arg_given(call, 2) ? call->args[2] : none, none);
 }
 
 /* Code points before the needle; -1 if it is not there. */
@@ -526,8 +532,8 @@ const struct builtin template_string_methods[] = {
     {"split", "sep maxsplit", 0, string_split},
     {"rsplit", "sep maxsplit", 0, string_rsplit},
     {"splitlines", "keepends", 0, string_splitlines},
-    {"startswith", "prefix", 1, string_startswith},
-    {"endswith", "suffix", 1, string_endswith},
+    {"startswith", "prefix start end", 1, string_startswith},
+    {"endswith", "suffix start end", 1, string_endswith},
     {"removeprefix", "prefix", 1, string_removeprefix},
     {"removesuffix", "suffix", 1, string_removesuffix},
     {"upper", "", 0, string_upper},
