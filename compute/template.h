@@ -30,7 +30,7 @@ enum {
 	TEMPLATE_MAX_NESTING = 128,     /* statements and (twice) brackets inside each other */
 	TEMPLATE_MAX_DEPTH = 512,       /* evaluations inside each other, rendering */
 	TEMPLATE_MAX_DATA_DEPTH = 64,   /* lists and objects inside each other */
-	TEMPLATE_MAX_STEPS = 5000000,   /* evaluations, loop turns, pieces of text copied */
+	TEMPLATE_MAX_STEPS = 10000000,  /* evaluations, loop turns, pieces of text copied */
 	TEMPLATE_MAX_RANGE = 100000,    /* length of a range(), as in Jinja's sandbox */
 	TEMPLATE_MAX_OUTPUT_BYTES = 16 << 20,  /* of rendered text */
 	TEMPLATE_MAX_MEMORY_BYTES = 128 << 20, /* of one parsed template, and of one rendering */
