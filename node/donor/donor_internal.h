@@ -22,7 +22,8 @@ enum {
 	SILENT_HEARTBEATS = 5,  /* after so many without a word the pool is given up */
 	HELLO_AGAIN_MS = 3000,  /* no Welcome by then: another Hello */
 	STOP_WAIT_US = 2000000, /* for receipts at the end */
-	MAX_WORKER_DEATHS = 5   /* for one assignment */
+	MAX_WORKER_DEATHS = 5,  /* within WORKER_DEATHS_US */
+	WORKER_DEATHS_US = 60000000
 };
 
 enum holding_state {
@@ -42,7 +43,8 @@ struct holding {
 	uint64_t head_bytes;
 	struct shards *shards;
 	struct model_sizes *sizes; /* owned; from LAYERS on */
-	unsigned worker_deaths;
+	unsigned worker_deaths;    /* since deaths_since_us */
+	uint64_t deaths_since_us;
 	uint64_t reported_us;
 };
 

@@ -309,6 +309,17 @@ void holding_loaded(struct donor *d)
 	send_state(d, PROGRESS_READY, "");
 }
 
+static bool dies_too_often(struct holding *h)
+{
+	uint64_t now = loop_now_us();
+
+	if (now > h->deaths_since_us + WORKER_DEATHS_US) {
+		h->deaths_since_us = now;
+		h->worker_deaths = 0;
+	}
+	return ++h->worker_deaths > MAX_WORKER_DEATHS;
+}
+
 /* A crash costs the units at hand, not the daemon. */
 void holding_worker_died(struct donor *d)
 {
@@ -320,7 +331,7 @@ void holding_worker_died(struct donor *d)
 	units_fail_all(d, REFUSAL_INTERNAL, "the worker process died");
 	if (h->state < HOLDING_LOADING)
 		return;
-	if (++h->worker_deaths > MAX_WORKER_DEATHS)
+	if (dies_too_often(h))
 		holding_failed(d, "the worker process dies again and again");
 	else
 		load(d);

@@ -43,6 +43,7 @@ static void a_worker_that_dies_again_and_again_ends_the_assignment(void **state)
 	unsigned deaths = 0;
 
 	donor_trial_make_ready(f, 1);
+	f->d.holding.deaths_since_us = UINT64_MAX / 2; /* the minute does not pass */
 	for (; f->d.holding.state != HOLDING_NOTHING; deaths++) {
 		unsigned before = f->d.holding.worker_deaths;
 
@@ -54,6 +55,22 @@ static void a_worker_that_dies_again_and_again_ends_the_assignment(void **state)
 	assert_int_equal(deaths, MAX_WORKER_DEATHS + 1);
 	assert_null(f->d.worker);
 	donor_trial_make_ready(f, 2);
+}
+
+static void deaths_of_earlier_minutes_do_not_count(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	f->d.holding.worker_deaths = MAX_WORKER_DEATHS;
+	f->d.holding.deaths_since_us = loop_now_us() - WORKER_DEATHS_US - 1;
+	assert_int_equal(kill(trial_pid(), SIGKILL), 0);
+	while (f->d.holding.worker_deaths == MAX_WORKER_DEATHS)
+		donor_trial_hear_worker(f);
+	assert_int_equal(f->d.holding.worker_deaths, 1);
+	while (f->d.holding.state == HOLDING_LOADING)
+		donor_trial_hear_worker(f);
+	assert_int_equal(f->d.holding.state, HOLDING_READY);
 }
 
 static void dropping_an_assignment_with_units_at_hand_leaves_nothing(void **state)
@@ -203,6 +220,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    TEST(units_at_hand_fail_when_the_worker_dies_and_another_takes_its_place),
 	    TEST(a_worker_that_dies_again_and_again_ends_the_assignment),
+	    TEST(deaths_of_earlier_minutes_do_not_count),
 	    TEST(dropping_an_assignment_with_units_at_hand_leaves_nothing),
 	    TEST(receipts_for_work_that_was_done_are_kept_and_settle_it),
 	    TEST(receipts_for_work_that_was_never_done_are_refused),
