@@ -229,7 +229,7 @@ static void on_stop_time(void *context)
 {
 	struct donor *d = context;
 	bool idle = d->queue_n == 0;
-	bool settled = d->open.units == 0 || !d->joined;
+	bool settled = open_work_units(&d->open) == 0 || !d->joined;
 
 	if (idle && (settled || loop_now_us() >= d->stop_at_us))
 		loop_stop(d->loop);

@@ -9,6 +9,7 @@
 #include "node/config.h"
 #include "node/donor/donor.h"
 #include "node/donor/intake.h"
+#include "node/donor/open_work.h"
 #include "node/donor/shards.h"
 #include "node/donor/worker_link.h"
 #include "node/loop.h"
@@ -54,12 +55,6 @@ struct queued_unit {
 	struct transport_parts parts;
 };
 
-/* What a receipt may be for. */
-struct open_work {
-	uint64_t units, tokens;
-	struct flop cost;
-};
-
 struct donor {
 	const struct donor_config *config;
 	char folder[CONFIG_PATH_BYTES];
@@ -86,8 +81,8 @@ struct donor {
 	size_t queue_first, queue_n; /* the first is at the worker, if `running` */
 	bool running;
 	uint64_t units_done;
-	struct open_work open; /* returned, and in no receipt yet */
-	uint64_t began_ms;     /* pool's clock at the first Welcome */
+	struct open_work open;
+	uint64_t began_ms; /* pool's clock at the first Welcome */
 
 	uint64_t stop_at_us; /* 0: not stopping */
 	int fatal;           /* an error that ends the loop */

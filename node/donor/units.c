@@ -92,26 +92,6 @@ void units_drop_all(struct donor *d)
 
 /* ---- results ------------------------------------------------------------------------------ */
 
-/* A sum that does not fit stays as it is: a receipt for less is fine. */
-static void open_add(struct open_work *o, uint32_t tokens, struct flop cost)
-{
-	o->units++;
-	o->tokens += tokens;
-	(void)flop_add(o->cost, cost, &o->cost);
-}
-
-static uint64_t minus(uint64_t from, uint64_t what)
-{
-	return what < from ? from - what : 0;
-}
-
-static void open_settle(struct open_work *o, const struct receipt *r)
-{
-	o->units = minus(o->units, r->units);
-	o->tokens = minus(o->tokens, r->tokens);
-	(void)flop_from(minus(flop_count(o->cost), flop_count(r->cost)), &o->cost);
-}
-
 static void on_result(struct donor *d, const struct worker_event *e)
 {
 	const struct msg_work_unit *u = &at(d, 0)->message->work_unit;
@@ -123,7 +103,9 @@ static void on_result(struct donor *d, const struct worker_event *e)
 		send_failed(d, u->unit, REFUSAL_BOUNDS, "the cost does not fit");
 	} else {
 		d->units_done++;
-		open_add(&d->open, u->n_tokens, m.result.cost);
+		open_work_add(&d->open, &u->model,
+		    (struct layer_range){u->layer_first, u->layer_last}, u->n_tokens,
+		    m.result.cost);
 		donor_send(d, &m, e->payload);
 	}
 	intake_done(d->intake, u, false);
@@ -216,15 +198,22 @@ static int check_receipt(
 }
 
 /* What was returned before this program started is not known any more: the pool is believed. */
-static int check_amounts(const struct donor *d, const struct receipt *r, struct error *err)
+static bool is_earlier(const struct donor *d, const struct receipt *r)
 {
-	const struct open_work *o = &d->open;
+	return r->first_ms < d->began_ms;
+}
 
-	if (r->first_ms >= d->began_ms && (r->units > o->units || r->tokens > o->tokens ||
-	                                      flop_count(r->cost) > flop_count(o->cost)))
-		return error_set(
-		    err, AYNI_ERR_ARGUMENT, "a receipt for more work than was returned");
-	return AYNI_OK;
+static void settle(struct donor *d, const struct receipt *r)
+{
+	struct open_range missing;
+
+	open_work_settle(&d->open, r, &missing);
+	if (missing.tokens > 0 || flop_count(missing.cost) > 0)
+		report(REPORT_WARNING,
+		    "receipt %llu counts less than was returned: %llu tokens and %.3f GFLOP are "
+		    "in none",
+		    (unsigned long long)r->number, (unsigned long long)missing.tokens,
+		    flop_giga(missing.cost));
 }
 
 /* Ours to keep first, then countersigned to the pool. */
@@ -248,8 +237,8 @@ void units_receipt(struct donor *d, const struct signed_receipt *receipt)
 	s.countersigned = false; /* what the pool says of our signature does not count */
 	rc = check_receipt(d, &s, &r, &err);
 	known = rc == AYNI_OK && is_known(d, &r, &s);
-	if (rc == AYNI_OK && !known)
-		rc = check_amounts(d, &r, &err);
+	if (rc == AYNI_OK && !known && !is_earlier(d, &r))
+		rc = open_work_check(&d->open, &r, &err);
 	if (rc != AYNI_OK) {
 		report(REPORT_WARNING, "receipt refused: %s", err.text);
 		donor_refuse(d, rc == AYNI_ERR_SIGNATURE ? REFUSAL_SIGNATURE : REFUSAL_BOUNDS,
@@ -262,8 +251,8 @@ void units_receipt(struct donor *d, const struct signed_receipt *receipt)
 		report(REPORT_ERROR, "a receipt could not be kept: %s", err.text);
 		return;
 	}
-	if (!known)
-		open_settle(&d->open, &r);
+	if (!known && !is_earlier(d, &r))
+		settle(d, &r);
 	m.receipt_ack.number = r.number;
 	m.receipt_ack.donor_signature = s.donor_signature;
 	donor_send(d, &m, (struct span){0});

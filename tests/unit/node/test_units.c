@@ -129,7 +129,7 @@ static struct receipt receipt_for(const struct donor_trial *f, uint64_t number, 
 	    .first_ms = 1000,
 	    .last_ms = 2000};
 
-	assert_int_equal(flop_from(flop_count(f->d.open.cost), &r.cost), AYNI_OK);
+	assert_int_equal(flop_from(flop_count(f->d.open.ranges[0].cost), &r.cost), AYNI_OK);
 	return r;
 }
 
@@ -141,8 +141,9 @@ static void do_two_units(struct donor_trial *f)
 		assert_true(donor_trial_take_unit(f, 1, 5, i));
 		donor_trial_hear_worker(f);
 	}
-	assert_int_equal(f->d.open.units, 2);
-	assert_int_equal(f->d.open.tokens, 2);
+	assert_int_equal(f->d.open.n, 1);
+	assert_int_equal(f->d.open.ranges[0].units, 2);
+	assert_int_equal(f->d.open.ranges[0].tokens, 2);
 }
 
 static void receipts_for_work_that_was_done_are_kept_and_settle_it(void **state)
@@ -154,9 +155,7 @@ static void receipts_for_work_that_was_done_are_kept_and_settle_it(void **state)
 	r = receipt_for(f, 1, 2);
 	send_receipt(f, &r);
 	assert_int_equal(kept(f), 1);
-	assert_int_equal(f->d.open.units, 0);
-	assert_int_equal(f->d.open.tokens, 0);
-	assert_int_equal(flop_count(f->d.open.cost), 0);
+	assert_int_equal(f->d.open.n, 0);
 }
 
 static void receipts_for_work_that_was_never_done_are_refused(void **state)
@@ -175,8 +174,52 @@ static void receipts_for_work_that_was_never_done_are_refused(void **state)
 	assert_int_equal(flop_add(r.cost, (struct flop){1}, &r.cost), AYNI_OK);
 	send_receipt(f, &r);
 	assert_int_equal(kept(f), 0);
-	assert_int_equal(f->d.open.units, 2);
+	assert_int_equal(open_work_units(&f->d.open), 2);
 	assert_int_equal(f->d.refused.by_reason[REFUSAL_BOUNDS], 3);
+}
+
+static void receipts_for_layers_or_models_that_were_not_computed_are_refused(void **state)
+{
+	struct donor_trial *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 2);
+	r.layer_last--;
+	send_receipt(f, &r);
+	r = receipt_for(f, 1, 2);
+	r.model.bytes[0] ^= 1;
+	send_receipt(f, &r);
+	assert_int_equal(kept(f), 0);
+	assert_int_equal(open_work_units(&f->d.open), 2);
+	assert_int_equal(f->d.refused.by_reason[REFUSAL_BOUNDS], 2);
+}
+
+static void receipts_of_an_earlier_run_are_kept_and_settle_nothing(void **state)
+{
+	struct donor_trial *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	f->d.began_ms = 1500;
+	r = receipt_for(f, 1, 9);
+	r.layer_last--;
+	send_receipt(f, &r);
+	assert_int_equal(kept(f), 1);
+	assert_int_equal(open_work_units(&f->d.open), 2);
+}
+
+static void a_receipt_for_less_than_was_returned_is_kept(void **state)
+{
+	struct donor_trial *f = *state;
+	struct receipt r;
+
+	do_two_units(f);
+	r = receipt_for(f, 1, 2);
+	r.tokens = 1;
+	send_receipt(f, &r);
+	assert_int_equal(kept(f), 1);
+	assert_int_equal(f->d.open.n, 0);
 }
 
 static void receipts_between_others_are_refused(void **state)
@@ -205,12 +248,12 @@ static void a_receipt_that_comes_again_is_answered_and_settles_nothing_more(void
 	assert_true(donor_trial_take_unit(f, 1, 5, 2));
 	donor_trial_hear_worker(f);
 	send_receipt(f, &r);
-	assert_int_equal(f->d.open.units, 1);
+	assert_int_equal(open_work_units(&f->d.open), 1);
 	r.units = 1; /* the same number for other work */
 	r.tokens = 1;
 	r.cost = (struct flop){1};
 	send_receipt(f, &r);
-	assert_int_equal(f->d.open.units, 1);
+	assert_int_equal(open_work_units(&f->d.open), 1);
 	assert_int_equal(kept(f), 1);
 }
 
@@ -224,6 +267,9 @@ int main(int argc, char **argv)
 	    TEST(dropping_an_assignment_with_units_at_hand_leaves_nothing),
 	    TEST(receipts_for_work_that_was_done_are_kept_and_settle_it),
 	    TEST(receipts_for_work_that_was_never_done_are_refused),
+	    TEST(receipts_for_layers_or_models_that_were_not_computed_are_refused),
+	    TEST(receipts_of_an_earlier_run_are_kept_and_settle_nothing),
+	    TEST(a_receipt_for_less_than_was_returned_is_kept),
 	    TEST(receipts_between_others_are_refused),
 	    TEST(a_receipt_that_comes_again_is_answered_and_settles_nothing_more),
 	};
