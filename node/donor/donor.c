@@ -133,7 +133,7 @@ static bool dispatch(struct donor *d, struct message *m, struct transport_parts 
 		heartbeat(d, m->heartbeat.echo_us);
 		break;
 	case MSG_ASSIGNMENT:
-		if (d->stop_at_us == 0)
+		if (!d->stopping)
 			holding_assign(d, &m->assignment);
 		break;
 	case MSG_UNASSIGN:
@@ -228,13 +228,18 @@ static void on_tick(void *context)
 static void on_stop_time(void *context)
 {
 	struct donor *d = context;
-	bool idle = d->queue_n == 0;
-	bool settled = open_work_units(&d->open) == 0 || !d->joined;
+	uint64_t now = loop_now_us(), open = open_work_units(&d->open);
 
-	if (idle && (settled || loop_now_us() >= d->stop_at_us))
-		loop_stop(d->loop);
-	else
-		(void)loop_timer(d->loop, loop_now_us() + 10000, on_stop_time, d, NULL);
+	if (d->queue_n == 0 && d->stop_at_us == 0)
+		d->stop_at_us = now + STOP_WAIT_US;
+	if (d->queue_n > 0 || (open > 0 && d->joined && now < d->stop_at_us)) {
+		(void)loop_timer(d->loop, now + 10000, on_stop_time, d, NULL);
+		return;
+	}
+	if (open > 0)
+		report(REPORT_INFO, "%llu units that were returned are in no receipt yet",
+		    (unsigned long long)open);
+	loop_stop(d->loop);
 }
 
 static void on_signal(void *context, int signal_number)
@@ -242,13 +247,13 @@ static void on_signal(void *context, int signal_number)
 	struct donor *d = context;
 	struct message m = {.type = MSG_LEAVE};
 
-	if (d->stop_at_us != 0) {
+	if (d->stopping) {
 		loop_stop(d->loop);
 		return;
 	}
 	report(
 	    REPORT_INFO, "leaving (%s): %zu units to finish", strsignal(signal_number), d->queue_n);
-	d->stop_at_us = loop_now_us() + STOP_WAIT_US;
+	d->stopping = true;
 	intake_leave(d->intake);
 	m.leave.units_left = (uint32_t)d->queue_n;
 	donor_send(d, &m, (struct span){0});

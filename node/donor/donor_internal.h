@@ -84,7 +84,8 @@ struct donor {
 	struct open_work open;
 	uint64_t began_ms; /* pool's clock at the first Welcome */
 
-	uint64_t stop_at_us; /* 0: not stopping */
+	bool stopping;
+	uint64_t stop_at_us; /* receipts are waited for until then; 0: units are still at hand */
 	int fatal;           /* an error that ends the loop */
 	struct error *err;
 };
