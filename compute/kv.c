@@ -10,12 +10,11 @@
 
 struct kv {
 	uint32_t layer_first, layer_last;
-	uint32_t key_width;   /* n_kv_heads * d_head */
-	uint32_t value_width; /* n_kv_heads * d_value */
-	uint32_t capacity;    /* positions */
-	uint32_t length;      /* positions that hold data */
-	uint32_t reserved;    /* positions that pages exist for and that may be written */
-	uint32_t n_pages;     /* pages allocated; pages[0..n_pages) */
+	uint32_t key_width, value_width; /* of struct attention_shape */
+	uint32_t capacity;               /* positions */
+	uint32_t length;                 /* positions that hold data */
+	uint32_t reserved; /* positions that pages exist for and that may be written */
+	uint32_t n_pages;  /* pages allocated; pages[0..n_pages) */
 	size_t page_bytes;
 	float **pages;
 };
@@ -23,14 +22,14 @@ struct kv {
 uint64_t kv_bytes_per_token(const struct model_sizes *sizes, uint32_t n_layers)
 {
 	/* Model sizes are bounded (MODEL_MAX_WIDTH), so this cannot overflow. */
-	uint64_t width = (uint64_t)sizes->n_kv_heads * ((uint64_t)sizes->d_head + sizes->d_value);
+	struct attention_shape a = model_attention_shape(sizes);
 
-	return width * n_layers * sizeof(float);
+	return ((uint64_t)a.key_width + a.value_width) * n_layers * sizeof(float);
 }
 
 int kv_new(const struct model *m, uint32_t capacity_tokens, struct kv **out, struct error *err)
 {
-	const struct model_sizes *s = &m->sizes;
+	struct attention_shape a = model_attention_shape(&m->sizes);
 	uint32_t n_layers = m->layer_last - m->layer_first;
 	size_t max_pages = ((size_t)capacity_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
 	struct kv *kv;
@@ -44,11 +43,11 @@ int kv_new(const struct model *m, uint32_t capacity_tokens, struct kv **out, str
 		goto err0;
 	kv->layer_first = m->layer_first;
 	kv->layer_last = m->layer_last;
-	kv->key_width = s->n_kv_heads * s->d_head;
-	kv->value_width = s->n_kv_heads * s->d_value;
+	kv->key_width = a.key_width;
+	kv->value_width = a.value_width;
 	kv->capacity = capacity_tokens;
 	if (__builtin_mul_overflow(
-	        kv_bytes_per_token(s, n_layers), KV_PAGE_TOKENS, &kv->page_bytes))
+	        kv_bytes_per_token(&m->sizes, n_layers), KV_PAGE_TOKENS, &kv->page_bytes))
 		goto err1;
 	kv->pages = calloc(max_pages, sizeof *kv->pages);
 	if (kv->pages == NULL)
@@ -87,9 +86,10 @@ uint32_t kv_capacity(const struct kv *kv)
 
 bool kv_fits(const struct kv *kv, const struct model *m)
 {
+	struct attention_shape a = model_attention_shape(&m->sizes);
+
 	return kv->layer_first == m->layer_first && kv->layer_last == m->layer_last &&
-	       kv->key_width == m->sizes.n_kv_heads * m->sizes.d_head &&
-	       kv->value_width == m->sizes.n_kv_heads * m->sizes.d_value;
+	       kv->key_width == a.key_width && kv->value_width == a.value_width;
 }
 
 int kv_reserve(struct kv *kv, uint32_t position, uint32_t n, struct error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys and values of one session in one range of layers.
+ * The keys and values of one session in one range of layers; in latent attention the compressed
+ * vector and the rotated key that all heads share (struct attention_shape).
  *
  * Memory is taken in pages of KV_PAGE_TOKENS positions when a position is first reached, up to the
  * capacity named at creation. Positions are written in order; running a position that is already
@@ -32,7 +33,8 @@ bool kv_fits(const struct kv *kv, const struct model *m);
 int kv_reserve(struct kv *kv, uint32_t position, uint32_t n, struct error *err);
 /*
  * The key (value) row of `layer` (counted from the range's first) at a reserved position: all kv
- * heads. The rows of one page, from a multiple of KV_PAGE_TOKENS on, follow each other.
+ * heads. Latent attention has key rows alone: its values are their beginnings. The rows of one
+ * page, from a multiple of KV_PAGE_TOKENS on, follow each other.
  */
 float *kv_key(struct kv *kv, uint32_t layer, uint32_t position);
 float *kv_value(struct kv *kv, uint32_t layer, uint32_t position);

@@ -6,7 +6,7 @@
 #include "compute/arch/arch.h"
 
 enum {
-	MAX_BLOCKS = 16,  /* pieces of scratch memory */
+	MAX_BLOCKS = 32,  /* pieces of scratch memory */
 	ALIGN_BYTES = 64, /* a cache line, and the widest vector register */
 	MIN_SCORES = 1024 /* positions that attention has room for from the start */
 };
@@ -50,55 +50,127 @@ static bool block_new(size_t n, size_t width, size_t size, struct block *out)
 }
 
 /* A piece of scratch memory that lives as long as `l`; NULL if there is none. */
-static void *take(struct layers *l, size_t width, size_t size)
+static void *take(struct layers *l, size_t n, size_t width, size_t size)
 {
 	struct block *b = &l->blocks[l->n_blocks];
 
 	assert(l->n_blocks < MAX_BLOCKS);
-	if (!block_new(l->max_tokens, width, size, b))
+	if (!block_new(n, width, size, b))
 		return NULL;
 	l->n_blocks++;
 	return b->data;
 }
 
-static size_t widest_input(const struct model_sizes *s)
+static size_t larger(size_t a, size_t b)
 {
-	size_t widest = s->d_model;
+	return a > b ? a : b;
+}
 
-	if (widest < (size_t)s->n_heads * s->d_value)
-		widest = (size_t)s->n_heads * s->d_value;
-	return widest < s->d_ff ? s->d_ff : widest;
+/* Tokens and rows of experts that run together. */
+static size_t expert_tokens(const struct layers *l)
+{
+	return l->max_tokens < BATCH_EXPERT_TOKENS ? l->max_tokens : BATCH_EXPERT_TOKENS;
+}
+
+static size_t expert_rows(const struct layers *l)
+{
+	return expert_tokens(l) * l->model->sizes.experts.n_used;
+}
+
+/* Elements of the middle of the feed-forward, whichever is larger. */
+static size_t middle(const struct layers *l)
+{
+	const struct model_sizes *s = &l->model->sizes;
+	size_t n = (size_t)l->max_tokens * s->d_ff;
+
+	n = larger(n, expert_rows(l) * s->experts.d_ff);
+	return larger(n, expert_tokens(l) * s->experts.d_ff_shared);
+}
+
+/* Elements of the largest input of one call of products. */
+static size_t widest_input(const struct layers *l)
+{
+	const struct model_sizes *s = &l->model->sizes;
+	size_t n = larger(s->d_model, (size_t)s->n_heads * s->d_value);
+
+	n = larger(n, s->d_query_latent);
+	if (s->d_latent > 0)
+		n = larger(n, (size_t)s->n_heads * larger(s->d_latent, s->d_head));
+	n = larger(n * l->max_tokens, expert_rows(l) * s->d_model);
+	return larger(n, middle(l));
+}
+
+struct piece {
+	float **place;
+	size_t n, width;
+};
+
+static bool take_floats(struct layers *l, const struct piece *pieces, size_t n_pieces)
+{
+	for (size_t i = 0; i < n_pieces; i++) {
+		if (pieces[i].width == 0)
+			continue;
+		*pieces[i].place = take(l, pieces[i].n, pieces[i].width, sizeof(float));
+		if (*pieces[i].place == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool take_experts(struct layers *l)
+{
+	const struct model_sizes *s = &l->model->sizes;
+	struct batch_experts *x = &l->batch.experts;
+	size_t m = expert_tokens(l), r = expert_rows(l);
+	const struct piece pieces[] = {
+	    {&x->logits, m, s->experts.n},
+	    {&x->choice, m, s->experts.n},
+	    {&x->in, r, s->d_model},
+	    {&x->out, r, s->d_model},
+	    {&x->shared, m, s->experts.d_ff_shared > 0 ? s->d_model : 0},
+	    {&x->weights, r, 1},
+	};
+
+	if (s->experts.n == 0)
+		return true;
+	x->chosen = take(l, r, 1, sizeof *x->chosen);
+	x->row = take(l, r, 1, sizeof *x->row);
+	x->first = take(l, s->experts.n + 1, 1, sizeof *x->first);
+	x->products = take(l, s->experts.n, 2, sizeof *x->products);
+	return x->chosen != NULL && x->row != NULL && x->first != NULL && x->products != NULL &&
+	       take_floats(l, pieces, sizeof pieces / sizeof pieces[0]);
 }
 
 static bool take_all(struct layers *l)
 {
 	const struct model_sizes *s = &l->model->sizes;
+	const struct attention_shape a = model_attention_shape(s);
 	struct batch *b = &l->batch;
-	const struct {
-		float **place;
-		size_t width;
-	} floats[] = {
-	    {&b->normed, s->d_model},
-	    {&b->query, (size_t)s->n_heads * s->d_head},
-	    {&b->key, (size_t)s->n_kv_heads * s->d_head},
-	    {&b->value, (size_t)s->n_kv_heads * s->d_value},
-	    {&b->mixed, (size_t)s->n_heads * s->d_value},
-	    {&b->gate, s->d_ff},
-	    {&b->up, s->d_ff},
-	    {&b->update, s->d_model},
-	    {&b->cosines, s->d_rope / 2},
-	    {&b->sines, s->d_rope / 2},
-	    {&b->scales, widest_input(s) / QUANT_BLOCK + 1},
+	size_t n = l->max_tokens, pairs = s->d_rope / 2, latent = s->d_latent > 0 ? n : 0;
+	size_t local = s->rope.base_local > 0.0 ? pairs : 0;
+	const struct piece pieces[] = {
+	    {&b->normed, n, s->d_model},
+	    {&b->query, n, (size_t)s->n_heads * s->d_head},
+	    {&b->key, n, a.key_width},
+	    {&b->value, n, a.value_width},
+	    {&b->mixed, n, (size_t)s->n_heads * s->d_value},
+	    {&b->gate, middle(l), 1},
+	    {&b->up, middle(l), 1},
+	    {&b->update, n, s->d_model},
+	    {&b->angles[ROPE_ALL].cosines, n, pairs},
+	    {&b->angles[ROPE_ALL].sines, n, pairs},
+	    {&b->angles[ROPE_LOCAL].cosines, n, local},
+	    {&b->angles[ROPE_LOCAL].sines, n, local},
+	    {&b->query_latent, n, s->d_query_latent},
+	    {&b->absorbed, latent, latent > 0 ? (size_t)s->n_heads * a.d_key : 0},
+	    {&b->gathered, latent, (size_t)s->n_heads * s->d_latent},
+	    {&b->scales, widest_input(l) / QUANT_BLOCK + 1, 1},
 	};
 
-	for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++) {
-		*floats[i].place = take(l, floats[i].width, sizeof(float));
-		if (*floats[i].place == NULL)
-			return false;
-	}
-	b->quants = take(l, widest_input(s), sizeof *b->quants);
-	b->tokens = take(l, 1, sizeof *b->tokens);
-	return b->quants != NULL && b->tokens != NULL;
+	b->quants = take(l, widest_input(l), 1, sizeof *b->quants);
+	b->tokens = take(l, n, 1, sizeof *b->tokens);
+	return b->quants != NULL && b->tokens != NULL &&
+	       take_floats(l, pieces, sizeof pieces / sizeof pieces[0]) && take_experts(l);
 }
 
 /* Room for the scores of n positions in each thread. Grows by doubling, so that it soon rests. */
@@ -258,6 +330,9 @@ static void embed(struct layers *l, const uint32_t *tokens)
 	for (size_t t = 0; t < l->batch.n_tokens; t++)
 		tensor_decode_row(e->type, e->data + tokens[t] * e->row_bytes, e->n_cols,
 		    l->batch.residual + t * e->n_cols);
+	if (l->model->sizes.embedding_scale != 0.0f)
+		l->batch.kernels->scale(l->batch.residual, l->model->sizes.embedding_scale,
+		    l->batch.n_tokens * e->n_cols);
 }
 
 /* The final norm and the vocabulary head, for the rows wanted alone. */
@@ -273,8 +348,11 @@ static void project(struct layers *l, const struct layers_span *spans, size_t n_
 			l->batch.kernels->rms_norm(l->batch.residual + t * d, m->output_norm,
 			    m->sizes.norm_epsilon, d, l->batch.normed + row++ * d);
 	}
-	batch_products(
-	    &l->batch, l->batch.normed, n_logits, &(struct batch_product){&m->output, logits}, 1);
+	batch_products(&l->batch, l->batch.normed, n_logits * d,
+	    &(struct batch_product){m->output, l->batch.normed, logits, n_logits}, 1);
+	if (m->sizes.logit_cap > 0.0f)
+		l->batch.kernels->soft_cap(
+		    logits, m->sizes.logit_cap, n_logits * m->sizes.n_vocabulary);
 }
 
 int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans,
@@ -298,8 +376,10 @@ int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans
 	if (l->model->layer_first == 0)
 		embed(l, tokens);
 	batch_angles(&l->batch);
-	for (uint32_t layer = 0; layer < l->model->layer_last - l->model->layer_first; layer++)
-		l->model->arch->run_layer(&l->batch, layer);
+	for (uint32_t layer = 0; layer < l->model->layer_last - l->model->layer_first; layer++) {
+		l->model->arch->attention(&l->batch, layer);
+		l->model->arch->feed_forward(&l->batch, layer);
+	}
 	if (totals.n_logits > 0)
 		project(l, spans, n_spans, totals.n_logits, logits);
 

@@ -152,6 +152,57 @@ static void avx2_silu_mul(float *gate, const float *up, size_t n)
 	}
 }
 
+static void avx2_gelu_mul(float *gate, const float *up, size_t n)
+{
+	const __m256 one = _mm256_set1_ps(1.0f);
+	const __m256 sign = _mm256_set1_ps(-0.0f);
+	const __m256 cube = _mm256_set1_ps(CANON_GELU_CUBE);
+	const __m256 line = _mm256_set1_ps(CANON_GELU_LINE);
+
+	for (size_t i = 0; i < n; i += WIDTH) {
+		__m256 g = load_some(gate + i, n - i);
+		__m256 u = _mm256_mul_ps(g, _mm256_fmadd_ps(cube, _mm256_mul_ps(g, g), line));
+		__m256 gelu = _mm256_div_ps(g, _mm256_add_ps(one, exp8(_mm256_xor_ps(u, sign))));
+
+		store_some(gate + i, n - i, _mm256_mul_ps(gelu, load_some(up + i, n - i)));
+	}
+}
+
+static void avx2_clamped_mul(float *gate, const float *up, size_t n)
+{
+	const __m256 one = _mm256_set1_ps(1.0f);
+	const __m256 sign = _mm256_set1_ps(-0.0f);
+	const __m256 high = _mm256_set1_ps(CANON_CLAMP);
+	const __m256 low = _mm256_set1_ps(-CANON_CLAMP);
+	const __m256 slope = _mm256_set1_ps(CANON_CLAMP_SLOPE);
+
+	/* The minimum and maximum return their second operand for NaN. */
+	for (size_t i = 0; i < n; i += WIDTH) {
+		__m256 g = _mm256_min_ps(high, load_some(gate + i, n - i));
+		__m256 u = _mm256_min_ps(high, load_some(up + i, n - i));
+		__m256 e = exp8(_mm256_xor_ps(_mm256_mul_ps(slope, g), sign));
+
+		u = _mm256_add_ps(_mm256_max_ps(low, u), one);
+		g = _mm256_div_ps(g, _mm256_add_ps(one, e));
+		store_some(gate + i, n - i, _mm256_mul_ps(g, u));
+	}
+}
+
+static void avx2_soft_cap(float *x, float cap, size_t n)
+{
+	const __m256 one = _mm256_set1_ps(1.0f);
+	const __m256 c = _mm256_set1_ps(cap);
+	const __m256 twice = _mm256_set1_ps(cap + cap);
+	const __m256 inverse = _mm256_set1_ps(2.0f / cap);
+
+	for (size_t i = 0; i < n; i += WIDTH) {
+		__m256 e = exp8(_mm256_mul_ps(load_some(x + i, n - i), inverse));
+		__m256 part = _mm256_div_ps(twice, _mm256_add_ps(one, e));
+
+		store_some(x + i, n - i, _mm256_sub_ps(c, part));
+	}
+}
+
 static void avx2_rope_pairs(float *x, const float *cosines, const float *sines, size_t n_pairs)
 {
 	const __m256i even_twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
@@ -176,6 +227,20 @@ static void avx2_rope_pairs(float *x, const float *cosines, const float *sines, 
 
 		x[2 * i] = fmaf(x0, cosines[i], -(x1 * sines[i]));
 		x[2 * i + 1] = fmaf(x0, sines[i], x1 * cosines[i]);
+	}
+}
+
+static void avx2_rope_halves(float *x, const float *cosines, const float *sines, size_t n_pairs)
+{
+	for (size_t i = 0; i < n_pairs; i += WIDTH) {
+		size_t left = n_pairs - i;
+		__m256 x0 = load_some(x + i, left);
+		__m256 x1 = load_some(x + n_pairs + i, left);
+		__m256 c = load_some(cosines + i, left);
+		__m256 s = load_some(sines + i, left);
+
+		store_some(x + i, left, _mm256_fmsub_ps(x0, c, _mm256_mul_ps(x1, s)));
+		store_some(x + n_pairs + i, left, _mm256_fmadd_ps(x0, s, _mm256_mul_ps(x1, c)));
 	}
 }
 
@@ -206,7 +271,11 @@ const struct kernels kernels_avx2 = {
     .exp_sum = avx2_exp_sum,
     .rms_norm = avx2_rms_norm,
     .silu_mul = avx2_silu_mul,
+    .gelu_mul = avx2_gelu_mul,
+    .clamped_mul = avx2_clamped_mul,
+    .soft_cap = avx2_soft_cap,
     .rope_pairs = avx2_rope_pairs,
+    .rope_halves = avx2_rope_halves,
     .all_finite = avx2_all_finite,
 };
 

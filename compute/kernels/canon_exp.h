@@ -29,4 +29,12 @@
 #define CANON_EXP_C5       0x1.12397cp-7f
 #define CANON_EXP_C6       0x1.6a5618p-10f
 
+/* gelu: 2 sqrt(2/pi), and the same times 0.044715 (kernels/README.md, Elementwise). */
+#define CANON_GELU_LINE 0x1.988454p+0f
+#define CANON_GELU_CUBE 0x1.2444f2p-4f
+
+/* gpt-oss's gate: its limit and the slope of its sigmoid. */
+#define CANON_CLAMP       7.0f
+#define CANON_CLAMP_SLOPE 0x1.b3b646p+0f
+
 #endif

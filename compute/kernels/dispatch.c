@@ -135,7 +135,11 @@ static void trial_elementwise(
 	k->rope_pairs(v, t->y, t->y + TRIAL_ODD, TRIAL_ODD);
 	k->add(v, t->y, TRIAL_ODD);
 	k->accumulate(v, 0.37f, t->y + 1, TRIAL_ODD);
+	k->rope_halves(v, t->y + 5, t->y + TRIAL_ODD, TRIAL_ODD / 2);
 	k->silu_mul(v, t->y + 3, TRIAL_ODD);
+	k->gelu_mul(v, t->y + 2, TRIAL_ODD);
+	k->clamped_mul(v, t->y + 7, TRIAL_ODD);
+	k->soft_cap(v, 30.0f, TRIAL_ODD);
 	k->scale(v + 1, 1.0f / 3.0f, TRIAL_ODD);
 	k->rms_norm(v, t->y, 1e-5f, TRIAL_ODD, out->values + TRIAL_COLS * 2);
 	s[0] = k->dot(v, t->y, TRIAL_ODD);

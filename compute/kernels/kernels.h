@@ -23,6 +23,16 @@ struct matrix {
 	const uint8_t *data; /* borrowed */
 };
 
+/* Rows [first, first + n) of it. */
+static inline struct matrix matrix_rows(const struct matrix *m, uint32_t first, uint32_t n)
+{
+	struct matrix rows = *m;
+
+	rows.n_rows = n;
+	rows.data += (size_t)first * m->row_bytes;
+	return rows;
+}
+
 /*
  * A batch of activation vectors in the form that a matrix type wants: binary32, and for quantised
  * types the int8 form made by `quantise`. Vector v is f32 + v*n, quants + v*n, scales + v*(n/32).
@@ -54,10 +64,17 @@ struct kernels {
 	float (*max)(const float *x, size_t n);                  /* n > 0; passes NaN over */
 	/* x[i] = exp(x[i] - shift); returns the sum in the order of the definition. */
 	float (*exp_sum)(float *x, float shift, size_t n);
+	/* `out` may be x. */
 	void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t n, float *out);
 	void (*silu_mul)(float *gate, const float *up, size_t n); /* gate = silu(gate) * up */
+	void (*gelu_mul)(float *gate, const float *up, size_t n); /* gate = gelu(gate) * up */
+	/* gpt-oss: gate at most 7, up within 7; gate = gate * sigmoid(1.702 gate) * (up + 1) */
+	void (*clamped_mul)(float *gate, const float *up, size_t n);
+	void (*soft_cap)(float *x, float cap, size_t n); /* x = cap * tanh(x / cap) */
 	/* Rotate n_pairs pairs (x[2i], x[2i+1]) by the angles whose cosines and sines are given. */
 	void (*rope_pairs)(float *x, const float *cosines, const float *sines, size_t n_pairs);
+	/* The same with the pairs (x[i], x[i + n_pairs]). */
+	void (*rope_halves)(float *x, const float *cosines, const float *sines, size_t n_pairs);
 	bool (*all_finite)(const float *x, size_t n);
 };
 

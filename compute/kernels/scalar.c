@@ -4,6 +4,7 @@
  * written to be read, not to be fast; every other table of kernels must give the same bits.
  */
 #include "compute/kernels/canon.h"
+#include "compute/kernels/canon_exp.h"
 #include "compute/kernels/kernels.h"
 
 #include <float.h>
@@ -242,6 +243,44 @@ static void scalar_silu_mul(float *gate, const float *up, size_t n)
 		gate[i] = (gate[i] / (1.0f + canon_exp(-gate[i]))) * up[i];
 }
 
+/* gelu(x) = x * sigmoid(2u), u = sqrt(2/pi) * (x + 0.044715 x^3): the tanh form, rewritten. */
+static void scalar_gelu_mul(float *gate, const float *up, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float g = gate[i];
+		float u = g * fmaf(CANON_GELU_CUBE, g * g, CANON_GELU_LINE);
+
+		gate[i] = (g / (1.0f + canon_exp(-u))) * up[i];
+	}
+}
+
+/* NaN passes through both bounds. */
+static float at_most_f(float x, float limit)
+{
+	return x > limit ? limit : x;
+}
+
+static void scalar_clamped_mul(float *gate, const float *up, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		float g = at_most_f(gate[i], CANON_CLAMP);
+		float u = at_most_f(up[i], CANON_CLAMP);
+
+		u = u < -CANON_CLAMP ? -CANON_CLAMP : u;
+		gate[i] = (g / (1.0f + canon_exp(-(CANON_CLAMP_SLOPE * g)))) * (u + 1.0f);
+	}
+}
+
+/* tanh(y) = 1 - 2 / (1 + exp(2y)) */
+static void scalar_soft_cap(float *x, float cap, size_t n)
+{
+	float twice = cap + cap;
+	float inverse = 2.0f / cap;
+
+	for (size_t i = 0; i < n; i++)
+		x[i] = cap - twice / (1.0f + canon_exp(x[i] * inverse));
+}
+
 static void scalar_rope_pairs(float *x, const float *cosines, const float *sines, size_t n_pairs)
 {
 	for (size_t i = 0; i < n_pairs; i++) {
@@ -250,6 +289,17 @@ static void scalar_rope_pairs(float *x, const float *cosines, const float *sines
 
 		x[2 * i] = fmaf(x0, cosines[i], -(x1 * sines[i]));
 		x[2 * i + 1] = fmaf(x0, sines[i], x1 * cosines[i]);
+	}
+}
+
+static void scalar_rope_halves(float *x, const float *cosines, const float *sines, size_t n_pairs)
+{
+	for (size_t i = 0; i < n_pairs; i++) {
+		float x0 = x[i];
+		float x1 = x[i + n_pairs];
+
+		x[i] = fmaf(x0, cosines[i], -(x1 * sines[i]));
+		x[i + n_pairs] = fmaf(x0, sines[i], x1 * cosines[i]);
 	}
 }
 
@@ -274,6 +324,10 @@ const struct kernels kernels_scalar = {
     .exp_sum = scalar_exp_sum,
     .rms_norm = scalar_rms_norm,
     .silu_mul = scalar_silu_mul,
+    .gelu_mul = scalar_gelu_mul,
+    .clamped_mul = scalar_clamped_mul,
+    .soft_cap = scalar_soft_cap,
     .rope_pairs = scalar_rope_pairs,
+    .rope_halves = scalar_rope_halves,
     .all_finite = scalar_all_finite,
 };

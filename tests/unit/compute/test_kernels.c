@@ -56,6 +56,21 @@ static void call_all(const struct kernels *k, float *x, const float *y, size_t n
 	case 7:
 		k->rope_pairs(x, y, y + n / 2, n / 2);
 		break;
+	case 8:
+		k->rope_halves(x, y, y + n / 2, n / 2);
+		break;
+	case 9:
+		k->gelu_mul(x, y, n);
+		break;
+	case 10:
+		k->clamped_mul(x, y, n);
+		break;
+	case 11:
+		k->soft_cap(x, 30.0f, n);
+		break;
+	case 12: /* in place */
+		k->rms_norm(x, y, 1e-5f, n, x);
+		break;
 	default:
 		break;
 	}
@@ -64,7 +79,8 @@ static void call_all(const struct kernels *k, float *x, const float *y, size_t n
 static void check_elementwise(const struct kernels *k, size_t n, enum kind kind_x, enum kind kind_y)
 {
 	static const char *const names[] = {"dot/max/all_finite", "add", "accumulate", "scale",
-	    "exp_sum", "rms_norm", "silu_mul", "rope_pairs"};
+	    "exp_sum", "rms_norm", "silu_mul", "rope_pairs", "rope_halves", "gelu_mul",
+	    "clamped_mul", "soft_cap", "rms_norm in place"};
 	float x[MAX_N], y[MAX_N];
 
 	fill(x, n, kind_x);
@@ -276,6 +292,50 @@ static void elementwise_definition_is_close_to_the_exact_value(void **state)
 	assert_true(fabsf(out[1] - (x[0] * 0.8f + x[1] * 0.6f)) < 1e-6f);
 }
 
+static void activations_and_caps_are_close_to_the_exact_value(void **state)
+{
+	enum { N = 400 };
+	float x[N], y[N], out[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		x[i] = ((float)i - 200.0f) * 0.05f;
+		y[i] = sinf((float)i) * 9.0f;
+	}
+	memcpy(out, x, sizeof out);
+	kernels_scalar.gelu_mul(out, y, N);
+	for (int i = 0; i < N; i++) {
+		long double g = (long double)x[i];
+		long double tanh_of =
+		    tanhl(sqrtl(2.0L / acosl(-1.0L)) * (g + 0.044715L * g * g * g));
+		long double want = 0.5L * g * (1.0L + tanh_of) * (long double)y[i];
+
+		assert_true(fabsl((long double)out[i] - want) <= fabsl(want) * 0x1p-18L + 1e-9L);
+	}
+	memcpy(out, x, sizeof out);
+	kernels_scalar.clamped_mul(out, y, N);
+	for (int i = 0; i < N; i++) {
+		long double g = fminl((long double)x[i], 7.0L);
+		long double u = fmaxl(fminl((long double)y[i], 7.0L), -7.0L);
+		long double want = g / (1.0L + expl(-1.702L * g)) * (u + 1.0L);
+
+		assert_true(fabsl((long double)out[i] - want) <= fabsl(want) * 0x1p-19L);
+	}
+	for (int i = 0; i < N; i++)
+		out[i] = x[i] * 20.0f;
+	kernels_scalar.soft_cap(out, 30.0f, N);
+	for (int i = 0; i < N; i++) {
+		long double want = 30.0L * tanhl((long double)x[i] * 20.0L / 30.0L);
+
+		assert_true(fabsl((long double)out[i] - want) <= 30.0L * 0x1p-22L);
+	}
+	memcpy(out, x, sizeof out);
+	kernels_scalar.rope_halves(out, (float[]){0.6f, 1.0f}, (float[]){0.8f, 0.0f}, 2);
+	assert_true(fabsf(out[0] - (x[0] * 0.6f - x[2] * 0.8f)) < 1e-6f);
+	assert_true(fabsf(out[2] - (x[0] * 0.8f + x[2] * 0.6f)) < 1e-6f);
+	assert_true(out[1] == x[1] && out[3] == x[3]);
+}
+
 static void measures_a_peak(void **state)
 {
 	double gflops = 0.0;
@@ -328,6 +388,7 @@ int main(void)
 	    cmocka_unit_test(quantising_keeps_its_edges),
 	    cmocka_unit_test(dot_is_close_to_the_exact_sum),
 	    cmocka_unit_test(elementwise_definition_is_close_to_the_exact_value),
+	    cmocka_unit_test(activations_and_caps_are_close_to_the_exact_value),
 	    cmocka_unit_test(measures_a_peak),
 	    cmocka_unit_test(a_table_with_one_wrong_bit_is_found),
 	    cmocka_unit_test(the_best_table_is_one_of_those_by_name),
