@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every family and form of model that tests/tools/random_model.py can write: its logits are those
+ * of tests/tools/reference.py, the model from its definition; and they are the same bits however a
+ * prompt is cut, whatever the threads and the instruction set, and whole or split over three
+ * ranges.
+ *
+ * The tools need numpy; without it these tests are skipped.
+ */
+#include "compute/layers.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+	N = 48, /* positions, past every window and original context of these models */
+	MAX_VARIANTS = 64,
+	NAME_BYTES = 64,
+	NO_NUMPY = 77 /* exit status of the tools */
+};
+
+static struct {
+	size_t n;
+	char names[MAX_VARIANTS][NAME_BYTES];
+	char folder[64]; /* the models, <name>.gguf */
+} variants;
+
+/* ---- the tools ------------------------------------------------------------------------------ */
+
+static FILE *open_tool(const char *command)
+{
+	FILE *pipe = popen(command, "r"); /* allowed: a test's own command, of its own words */
+
+	assert_non_null(pipe);
+	return pipe;
+}
+
+/* False if numpy is missing; any other failure fails the test. */
+static bool close_tool(FILE *pipe)
+{
+	int status = pclose(pipe);
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_NUMPY)
+		return false;
+	assert_int_equal(status, 0);
+	return true;
+}
+
+static char *path_of(const char *name, char path[256])
+{
+	(void)snprintf(path, 256, "%s/%s.gguf", variants.folder, name);
+	return path;
+}
+
+static bool write_model(const char *name)
+{
+	char command[512], path[256];
+
+	(void)snprintf(command, sizeof command,
+	    "/usr/bin/python3 tests/tools/random_model.py %s %s", name, path_of(name, path));
+	return close_tool(open_tool(command));
+}
+
+/* All variants but the large one, which is for the network's tests. */
+static int write_models(void **state)
+{
+	FILE *pipe;
+	size_t n = 0;
+
+	(void)state;
+	(void)snprintf(variants.folder, sizeof variants.folder, "/tmp/ayni-families-XXXXXX");
+	assert_non_null(mkdtemp(variants.folder));
+	pipe = open_tool("/usr/bin/python3 tests/tools/random_model.py --list");
+	while (n < MAX_VARIANTS && fscanf(pipe, "%63s", variants.names[n]) == 1)
+		n += strcmp(variants.names[n], "deepseek-v3-shape") != 0;
+	if (!close_tool(pipe))
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (!write_model(variants.names[i]))
+			return 0;
+	variants.n = n;
+	return 0;
+}
+
+static int remove_models(void **state)
+{
+	char path[256];
+
+	(void)state;
+	for (size_t i = 0; i < variants.n; i++)
+		(void)unlink(path_of(variants.names[i], path));
+	return rmdir(variants.folder);
+}
+
+/* ---- running -------------------------------------------------------------------------------- */
+
+/* How a prompt of N tokens goes through a model. */
+struct manner {
+	const char *what;
+	uint32_t chunk; /* tokens at once */
+	uint32_t n_stages;
+	unsigned n_threads;
+	const struct kernels *kernels; /* NULL: the best */
+};
+
+struct stage {
+	struct model *model;
+	struct layers *layers;
+	struct kv *kv;
+};
+
+static uint32_t token_at(uint32_t position, uint32_t n_vocabulary)
+{
+	return (position * 37 + 11) % n_vocabulary;
+}
+
+static void stages_new(
+    const struct gguf *g, const struct manner *how, struct team *team, struct stage *stages)
+{
+	struct error err = {0};
+	struct model_sizes s;
+
+	if (model_sizes_read(g, &s, &err) != AYNI_OK)
+		fail_msg("%s", err.text);
+	for (uint32_t i = 0; i < how->n_stages; i++) {
+		uint32_t first = s.n_layers * i / how->n_stages;
+		uint32_t last = s.n_layers * (i + 1) / how->n_stages;
+
+		if (model_load(g, first, last, &stages[i].model, &err) != AYNI_OK ||
+		    kv_new(stages[i].model, N, &stages[i].kv, &err) != AYNI_OK ||
+		    layers_new(stages[i].model,
+		        how->kernels != NULL ? how->kernels : kernels_best(), team, how->chunk,
+		        &stages[i].layers, &err) != AYNI_OK)
+			fail_msg("%s", err.text);
+	}
+}
+
+static void stages_free(const struct manner *how, struct stage *stages)
+{
+	for (uint32_t i = 0; i < how->n_stages; i++) {
+		layers_free(stages[i].layers);
+		kv_free(stages[i].kv);
+		model_free(stages[i].model);
+	}
+}
+
+static void run_chunk(
+    const struct manner *how, struct stage *stages, uint32_t position, uint32_t n, float *logits)
+{
+	const struct model_sizes *s = &stages[0].model->sizes;
+	float *residual = calloc((size_t)n * s->d_model, sizeof *residual);
+	struct error err = {0};
+	uint32_t tokens[N];
+
+	assert_non_null(residual);
+	for (uint32_t i = 0; i < n; i++)
+		tokens[i] = token_at(position + i, s->n_vocabulary);
+	for (uint32_t i = 0; i < how->n_stages; i++) {
+		bool last = i + 1 == how->n_stages;
+		struct layers_span span = {stages[i].kv, position, n, last ? n : 0};
+
+		if (layers_run(stages[i].layers, &span, 1, i == 0 ? tokens : NULL, residual,
+		        last ? logits + (size_t)position * s->n_vocabulary : NULL, &err) != AYNI_OK)
+			fail_msg("%s: %s", how->what, err.text);
+	}
+	free(residual);
+}
+
+/* All logits of N positions, to be freed. */
+static float *run(const struct gguf *g, const struct manner *how)
+{
+	struct stage stages[3] = {0};
+	struct team *team;
+	uint32_t n_vocabulary;
+	float *logits;
+
+	assert_int_equal(team_new(how->n_threads, &team, NULL), AYNI_OK);
+	stages_new(g, how, team, stages);
+	n_vocabulary = stages[0].model->sizes.n_vocabulary;
+	logits = calloc((size_t)N * n_vocabulary, sizeof *logits);
+	assert_non_null(logits);
+	for (uint32_t p = 0; p < N; p += how->chunk)
+		run_chunk(how, stages, p, N - p < how->chunk ? N - p : how->chunk, logits);
+	stages_free(how, stages);
+	team_free(team);
+	return logits;
+}
+
+static const struct manner whole = {"in one piece", N, 1, 1, NULL};
+
+static struct gguf *open_variant(const char *name, uint32_t *n_vocabulary)
+{
+	struct error err = {0};
+	struct model_sizes s;
+	struct gguf *g = NULL;
+	char path[256];
+
+	if (gguf_open(path_of(name, path), &g, &err) != AYNI_OK ||
+	    model_sizes_read(g, &s, &err) != AYNI_OK)
+		fail_msg("%s: %s", name, err.text);
+	*n_vocabulary = s.n_vocabulary;
+	return g;
+}
+
+/* ---- the same bits -------------------------------------------------------------------------- */
+
+static void assert_same_bits(const char *name, const struct manner *how, const struct gguf *g,
+    const float *expected, size_t n)
+{
+	float *logits = run(g, how);
+
+	for (size_t i = 0; i < n; i++)
+		if (memcmp(&logits[i], &expected[i], sizeof *logits) != 0)
+			fail_msg("%s %s: logit %zu is %a, not %a", name, how->what, i,
+			    (double)logits[i], (double)expected[i]);
+	free(logits);
+}
+
+static void every_family_gives_the_same_bits_however_it_is_run(void **state)
+{
+	const struct manner manners[] = {
+	    {"token by token", 1, 1, 1, NULL},
+	    {"in chunks of 7", 7, 1, 1, NULL},
+	    {"in chunks of 32, two threads", 32, 1, 2, NULL},
+	    {"in one piece, three threads", N, 1, 3, NULL},
+	    {"by the definition", N, 1, 1, &kernels_scalar},
+	    {"in three ranges", N, 3, 1, NULL},
+	    {"in three ranges, chunks of 5, two threads", 5, 3, 2, NULL},
+	};
+
+	(void)state;
+	if (variants.n == 0)
+		skip();
+	for (size_t v = 0; v < variants.n; v++) {
+		uint32_t n_vocabulary;
+		struct gguf *g = open_variant(variants.names[v], &n_vocabulary);
+		float *expected = run(g, &whole);
+
+		for (size_t i = 0; i < sizeof manners / sizeof manners[0]; i++)
+			assert_same_bits(
+			    variants.names[v], &manners[i], g, expected, (size_t)N * n_vocabulary);
+		free(expected);
+		gguf_free(g);
+	}
+}
+
+/* ---- the reference -------------------------------------------------------------------------- */
+
+static void read_reference(const char *name, uint32_t n_vocabulary, double *out)
+{
+	char command[4096], path[256];
+	size_t n = (size_t)N * n_vocabulary;
+	FILE *pipe;
+	int at = snprintf(command, sizeof command, "/usr/bin/python3 tests/tools/reference.py %s",
+	    path_of(name, path));
+
+	for (uint32_t p = 0; p < N; p++)
+		at += snprintf(
+		    command + at, sizeof command - (size_t)at, " %u", token_at(p, n_vocabulary));
+	pipe = open_tool(command);
+	for (size_t i = 0; i < n; i++)
+		if (fscanf(pipe, "%lf", &out[i]) != 1)
+			fail_msg("%s: the reference ends after %zu of %zu numbers", name, i, n);
+	assert_true(close_tool(pipe));
+}
+
+/* Relative to the largest logit of a position. */
+static const double tolerance = 1e-4;
+
+static void every_family_agrees_with_the_reference(void **state)
+{
+	(void)state;
+	if (variants.n == 0)
+		skip();
+	for (size_t v = 0; v < variants.n; v++) {
+		uint32_t n_vocabulary;
+		struct gguf *g = open_variant(variants.names[v], &n_vocabulary);
+		float *logits = run(g, &whole);
+		double *expected = calloc((size_t)N * n_vocabulary, sizeof *expected);
+		double worst = 0.0;
+
+		assert_non_null(expected);
+		read_reference(variants.names[v], n_vocabulary, expected);
+		for (size_t p = 0; p < N; p++) {
+			double difference = 0.0, size = 0.0;
+
+			for (size_t i = p * n_vocabulary; i < (p + 1) * n_vocabulary; i++) {
+				difference =
+				    fmax(difference, fabs((double)logits[i] - expected[i]));
+				size = fmax(size, fabs(expected[i]));
+			}
+			worst = fmax(worst, difference / size);
+		}
+		print_message("%-28s %.1e\n", variants.names[v], worst);
+		if (!(worst <= tolerance))
+			fail_msg("%s differs from the reference by %g", variants.names[v], worst);
+		free(expected);
+		free(logits);
+		gguf_free(g);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(every_family_gives_the_same_bits_however_it_is_run),
+	    cmocka_unit_test(every_family_agrees_with_the_reference),
+	};
+
+	return cmocka_run_group_tests(tests, write_models, remove_models);
+}
