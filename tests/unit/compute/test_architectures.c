@@ -12,89 +12,27 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-enum {
-	N = 48, /* positions, past every window and original context of these models */
-	MAX_VARIANTS = 64,
-	NAME_BYTES = 64,
-	NO_NUMPY = 77 /* exit status of the tools */
-};
+#include "tests/support/random_models.h"
 
-static struct {
-	size_t n;
-	char names[MAX_VARIANTS][NAME_BYTES];
-	char folder[64]; /* the models, <name>.gguf */
-} variants;
+enum { N = 48 /* positions, past every window and original context of these models */ };
 
-/* ---- the tools ------------------------------------------------------------------------------ */
+static struct random_models variants;
 
-static FILE *open_tool(const char *command)
-{
-	FILE *pipe = popen(command, "r"); /* allowed: a test's own command, of its own words */
-
-	assert_non_null(pipe);
-	return pipe;
-}
-
-/* False if numpy is missing; any other failure fails the test. */
-static bool close_tool(FILE *pipe)
-{
-	int status = pclose(pipe);
-
-	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_NUMPY)
-		return false;
-	assert_int_equal(status, 0);
-	return true;
-}
-
-static char *path_of(const char *name, char path[256])
-{
-	(void)snprintf(path, 256, "%s/%s.gguf", variants.folder, name);
-	return path;
-}
-
-static bool write_model(const char *name)
-{
-	char command[512], path[256];
-
-	(void)snprintf(command, sizeof command,
-	    "/usr/bin/python3 tests/tools/random_model.py %s %s", name, path_of(name, path));
-	return close_tool(open_tool(command));
-}
-
-/* All variants but the large one, which is for the network's tests. */
 static int write_models(void **state)
 {
-	FILE *pipe;
-	size_t n = 0;
-
 	(void)state;
-	(void)snprintf(variants.folder, sizeof variants.folder, "/tmp/ayni-families-XXXXXX");
-	assert_non_null(mkdtemp(variants.folder));
-	pipe = open_tool("/usr/bin/python3 tests/tools/random_model.py --list");
-	while (n < MAX_VARIANTS && fscanf(pipe, "%63s", variants.names[n]) == 1)
-		n += strcmp(variants.names[n], "deepseek-v3-shape") != 0;
-	if (!close_tool(pipe))
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		if (!write_model(variants.names[i]))
-			return 0;
-	variants.n = n;
+	random_models_write(&variants);
 	return 0;
 }
 
 static int remove_models(void **state)
 {
-	char path[256];
-
 	(void)state;
-	for (size_t i = 0; i < variants.n; i++)
-		(void)unlink(path_of(variants.names[i], path));
-	return rmdir(variants.folder);
+	random_models_remove(&variants);
+	return 0;
 }
 
 /* ---- running -------------------------------------------------------------------------------- */
@@ -198,9 +136,9 @@ static struct gguf *open_variant(const char *name, uint32_t *n_vocabulary)
 	struct error err = {0};
 	struct model_sizes s;
 	struct gguf *g = NULL;
-	char path[256];
+	char path[RANDOM_MODELS_PATH];
 
-	if (gguf_open(path_of(name, path), &g, &err) != AYNI_OK ||
+	if (gguf_open(random_models_path(&variants, name, path), &g, &err) != AYNI_OK ||
 	    model_sizes_read(g, &s, &err) != AYNI_OK)
 		fail_msg("%s: %s", name, err.text);
 	*n_vocabulary = s.n_vocabulary;
@@ -253,20 +191,20 @@ static void every_family_gives_the_same_bits_however_it_is_run(void **state)
 
 static void read_reference(const char *name, uint32_t n_vocabulary, double *out)
 {
-	char command[4096], path[256];
+	char command[4096], path[RANDOM_MODELS_PATH];
 	size_t n = (size_t)N * n_vocabulary;
 	FILE *pipe;
 	int at = snprintf(command, sizeof command, "/usr/bin/python3 tests/tools/reference.py %s",
-	    path_of(name, path));
+	    random_models_path(&variants, name, path));
 
 	for (uint32_t p = 0; p < N; p++)
 		at += snprintf(
 		    command + at, sizeof command - (size_t)at, " %u", token_at(p, n_vocabulary));
-	pipe = open_tool(command);
+	pipe = tool_open(command);
 	for (size_t i = 0; i < n; i++)
 		if (fscanf(pipe, "%lf", &out[i]) != 1)
 			fail_msg("%s: the reference ends after %zu of %zu numbers", name, i, n);
-	assert_true(close_tool(pipe));
+	assert_true(tool_close(pipe));
 }
 
 /* Relative to the largest logit of a position. */
