@@ -36,8 +36,11 @@ static int read_sizes(const struct arch_keys *k, struct model_sizes *s)
 	s->logit_cap = (float)logit_cap;
 	/* The files do not say it: the largest model scales by the width of a head as it would be
 	 * without its own key_length. */
-	if (s->n_layers == LAYERS_OF_27B && s->attention_scale == 0.0f)
-		s->attention_scale = 1.0f / sqrtf((float)(s->d_model / s->n_heads));
+	if (s->n_layers == LAYERS_OF_27B && s->attention_scale == 0.0f) {
+		size_t head = s->d_model / s->n_heads;
+
+		s->attention_scale = 1.0f / sqrtf((float)head);
+	}
 	return rc;
 }
 

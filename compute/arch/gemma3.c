@@ -32,8 +32,11 @@ static int read_sizes(const struct arch_keys *k, struct model_sizes *s)
 	s->activation = ACTIVATION_GELU;
 	s->embedding_scale = sqrtf((float)s->d_model);
 	s->logit_cap = (float)logit_cap;
-	if (s->n_layers == LAYERS_OF_27B && s->attention_scale == 0.0f)
-		s->attention_scale = 1.0f / sqrtf((float)(s->d_model / s->n_heads));
+	if (s->n_layers == LAYERS_OF_27B && s->attention_scale == 0.0f) {
+		size_t head = s->d_model / s->n_heads;
+
+		s->attention_scale = 1.0f / sqrtf((float)head);
+	}
 	return rc;
 }
 

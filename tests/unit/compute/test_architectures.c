@@ -147,13 +147,21 @@ static struct gguf *open_variant(const char *name, uint32_t *n_vocabulary)
 
 /* ---- the same bits -------------------------------------------------------------------------- */
 
+static uint32_t bits_of(float x)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &x, sizeof bits);
+	return bits;
+}
+
 static void assert_same_bits(const char *name, const struct manner *how, const struct gguf *g,
     const float *expected, size_t n)
 {
 	float *logits = run(g, how);
 
 	for (size_t i = 0; i < n; i++)
-		if (memcmp(&logits[i], &expected[i], sizeof *logits) != 0)
+		if (bits_of(logits[i]) != bits_of(expected[i]))
 			fail_msg("%s %s: logit %zu is %a, not %a", name, how->what, i,
 			    (double)logits[i], (double)expected[i]);
 	free(logits);
