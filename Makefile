@@ -67,7 +67,7 @@ $(BUILD)/%.o: %.c Makefile
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
 
 # One file an instruction set: only these are compiled for more than the baseline.
-$(BUILD)/compute/kernels/avx2.o $(BUILD)/compute/kernels/avx2_matmul.o: CFLAGS_FILE := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma -mf16c)
+$(patsubst %,$(BUILD)/compute/kernels/%.o,avx2 avx2_matmul avx2_quants): CFLAGS_FILE := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma -mf16c)
 # scalar.c calls fma() by its definition; without -mfma the C library gives the same bits, slower.
 
 # Generated code: the wire schema, and the SQL schema and migrations as C strings.

@@ -254,9 +254,12 @@ static void heads_part(void *context, size_t first, size_t end, unsigned thread)
 			int8_t *quants = b->quants + item * n;
 			float *scales = b->scales + item * n / QUANT_BLOCK;
 
-			b->kernels->quantise(a.f32, n, quants, scales);
+			int16_t *sums = b->sums + item * n / QUANT_HALF;
+
+			b->kernels->quantise(a.f32, n, quants, scales, sums);
 			a.quants = quants;
 			a.scales = scales;
+			a.sums = sums;
 		}
 		b->kernels->matmul(
 		    &rows, 0, p->n_rows, &a, p->out + item * p->out_stride, p->n_rows);

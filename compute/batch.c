@@ -126,7 +126,7 @@ static void quantise_part(void *context, size_t first, size_t end, unsigned thre
 
 	(void)thread;
 	b->kernels->quantise(work->in + first * QUANT_BLOCK, (end - first) * QUANT_BLOCK,
-	    b->quants + first * QUANT_BLOCK, b->scales + first);
+	    b->quants + first * QUANT_BLOCK, b->scales + first, b->sums + first * 2);
 }
 
 struct products_work {
@@ -151,6 +151,7 @@ static struct activations activations_of(
 	if (tensor_type_info(p->weights.type)->quantised) {
 		a.quants = b->quants + at;
 		a.scales = b->scales + at / QUANT_BLOCK;
+		a.sums = b->sums + at / QUANT_HALF;
 	}
 	return a;
 }

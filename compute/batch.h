@@ -66,6 +66,7 @@ struct batch {
 	struct batch_experts experts;
 	int8_t *quants; /* of the widest input of a product */
 	float *scales;  /* the same / QUANT_BLOCK */
+	int16_t *sums;  /* the same / QUANT_HALF */
 	float *scores;  /* team_size x scores_stride: a thread's attention scores */
 	size_t scores_stride;
 };

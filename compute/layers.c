@@ -168,8 +168,9 @@ static bool take_all(struct layers *l)
 	};
 
 	b->quants = take(l, widest_input(l), 1, sizeof *b->quants);
+	b->sums = take(l, widest_input(l) / QUANT_HALF + 1, 1, sizeof *b->sums);
 	b->tokens = take(l, n, 1, sizeof *b->tokens);
-	return b->quants != NULL && b->tokens != NULL &&
+	return b->quants != NULL && b->sums != NULL && b->tokens != NULL &&
 	       take_floats(l, pieces, sizeof pieces / sizeof pieces[0]) && take_experts(l);
 }
 

@@ -4,12 +4,32 @@
 /* Rows are read in place, so multi-byte values have the file's order: little-endian. */
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensor data is little-endian");
 
+#define SMALL(name, block, minima)                                                                 \
+	{                                                                                          \
+		name, QUANT_BLOCK, sizeof(struct block), true, false, minima                       \
+	}
+#define SUPER(name, block, halves, minima)                                                         \
+	{                                                                                          \
+		name, QUANT_SUPER, sizeof(struct block), true, halves, minima                      \
+	}
+
 static const struct tensor_type_info types[TENSOR_TYPE_END] = {
-    [TENSOR_F32] = {"F32", 1, sizeof(float), false},
-    [TENSOR_F16] = {"F16", 1, sizeof(uint16_t), false},
-    [TENSOR_BF16] = {"BF16", 1, sizeof(uint16_t), false},
-    [TENSOR_Q8_0] = {"Q8_0", QUANT_BLOCK, sizeof(struct block_q8_0), true},
-    [TENSOR_Q4_0] = {"Q4_0", QUANT_BLOCK, sizeof(struct block_q4_0), true},
+    [TENSOR_F32] = {"F32", 1, sizeof(float), false, false, false},
+    [TENSOR_F16] = {"F16", 1, sizeof(uint16_t), false, false, false},
+    [TENSOR_BF16] = {"BF16", 1, sizeof(uint16_t), false, false, false},
+    [TENSOR_Q8_0] = SMALL("Q8_0", block_q8_0, false),
+    [TENSOR_Q4_0] = SMALL("Q4_0", block_q4_0, false),
+    [TENSOR_Q4_1] = SMALL("Q4_1", block_q4_1, true),
+    [TENSOR_Q5_0] = SMALL("Q5_0", block_q5_0, false),
+    [TENSOR_Q5_1] = SMALL("Q5_1", block_q5_1, true),
+    [TENSOR_IQ4_NL] = SMALL("IQ4_NL", block_iq4_nl, false),
+    [TENSOR_MXFP4] = SMALL("MXFP4", block_mxfp4, false),
+    [TENSOR_Q2_K] = SUPER("Q2_K", block_q2_k, true, true),
+    [TENSOR_Q3_K] = SUPER("Q3_K", block_q3_k, true, false),
+    [TENSOR_Q4_K] = SUPER("Q4_K", block_q4_k, false, true),
+    [TENSOR_Q5_K] = SUPER("Q5_K", block_q5_k, false, true),
+    [TENSOR_Q6_K] = SUPER("Q6_K", block_q6_k, true, false),
+    [TENSOR_IQ4_XS] = SUPER("IQ4_XS", block_iq4_xs, false, false),
 };
 
 const struct tensor_type_info *tensor_type_info(uint32_t raw_type)
@@ -21,7 +41,8 @@ const struct tensor_type_info *tensor_type_info(uint32_t raw_type)
 
 const char *tensor_types_supported(void)
 {
-	return "F32, F16, BF16, Q8_0, Q4_0";
+	return "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, "
+	       "IQ4_NL, IQ4_XS, MXFP4";
 }
 
 int tensor_row_bytes(uint32_t raw_type, uint64_t n, uint64_t *out)
@@ -76,56 +97,64 @@ static void decode_16bit(float (*widen)(uint16_t), const uint8_t *row, size_t n,
 	}
 }
 
-static void decode_q8_0(const uint8_t *row, size_t n_blocks, float *out)
+static void decode_parts(enum tensor_type type, const uint8_t *row, size_t n_parts, float *out)
 {
-	for (size_t b = 0; b < n_blocks; b++, out += QUANT_BLOCK) {
-		struct block_q8_0 block;
+	bool minima = types[type].minima;
 
-		memcpy(&block, row + b * sizeof block, sizeof block);
-		float scale = f16_to_f32(block.scale);
+	for (size_t p = 0; p < n_parts; p++, out += QUANT_BLOCK) {
+		struct quant_part part;
 
-		for (int i = 0; i < QUANT_BLOCK; i++)
-			out[i] = scale * (float)block.quants[i];
-	}
-}
-
-static void decode_q4_0(const uint8_t *row, size_t n_blocks, float *out)
-{
-	for (size_t b = 0; b < n_blocks; b++, out += QUANT_BLOCK) {
-		struct block_q4_0 block;
-
-		memcpy(&block, row + b * sizeof block, sizeof block);
-		float scale = f16_to_f32(block.scale);
-
-		for (int i = 0; i < QUANT_BLOCK / 2; i++) {
-			out[i] = scale * (float)((block.quants[i] & 15) - 8);
-			out[i + QUANT_BLOCK / 2] = scale * (float)((block.quants[i] >> 4) - 8);
+		quant_unpack(type, row, p, &part);
+		for (int i = 0; i < QUANT_BLOCK; i++) {
+			out[i] = part.scale[i / QUANT_HALF] * (float)part.quants[i];
+			if (minima)
+				out[i] += part.minimum[i / QUANT_HALF];
 		}
 	}
 }
 
 void tensor_decode_row(enum tensor_type type, const uint8_t *row, size_t n, float *out)
 {
-	switch (type) {
-	case TENSOR_F32:
+	assert(tensor_type_info(type) != NULL);
+	if (types[type].quantised) {
+		assert(n % types[type].block_elements == 0);
+		decode_parts(type, row, n / QUANT_BLOCK, out);
+	} else if (type == TENSOR_F32) {
 		memcpy(out, row, n * sizeof *out);
-		return;
-	case TENSOR_F16:
-		decode_16bit(f16_to_f32, row, n, out);
-		return;
-	case TENSOR_BF16:
-		decode_16bit(bf16_to_f32, row, n, out);
-		return;
-	case TENSOR_Q8_0:
-		assert(n % QUANT_BLOCK == 0);
-		decode_q8_0(row, n / QUANT_BLOCK, out);
-		return;
-	case TENSOR_Q4_0:
-		assert(n % QUANT_BLOCK == 0);
-		decode_q4_0(row, n / QUANT_BLOCK, out);
-		return;
-	case TENSOR_TYPE_END:
-		break;
+	} else {
+		decode_16bit(type == TENSOR_F16 ? f16_to_f32 : bf16_to_f32, row, n, out);
 	}
-	assert(false && "tensor type without a decoder");
+}
+
+/* Where a block's binary16 scale lies, and its minimum; the same where it has none. */
+static void scales_at(enum tensor_type type, size_t *scale, size_t *minimum)
+{
+	*scale = 0;
+	if (type == TENSOR_Q2_K)
+		*scale = offsetof(struct block_q2_k, scale);
+	else if (type == TENSOR_Q3_K)
+		*scale = offsetof(struct block_q3_k, scale);
+	else if (type == TENSOR_Q6_K)
+		*scale = offsetof(struct block_q6_k, scale);
+	*minimum = *scale + (types[type].minima ? sizeof(uint16_t) : 0);
+}
+
+void quant_moderate(enum tensor_type type, uint8_t *block)
+{
+	const uint8_t kept = 0x83; /* the sign, and the exponent's lower bits */
+	size_t scale, minimum;
+
+	if (type == TENSOR_MXFP4) {
+		block[0] = (uint8_t)(120 + block[0] % 8);
+		return;
+	}
+	if (!types[type].quantised) {
+		uint8_t *top = block + types[type].block_bytes - 1;
+
+		*top = (uint8_t)((*top & kept) | (type == TENSOR_F16 ? 0x30 : 0x3c));
+		return;
+	}
+	scales_at(type, &scale, &minimum);
+	block[scale + 1] = (uint8_t)((block[scale + 1] & kept) | 0x2c);
+	block[minimum + 1] = (uint8_t)((block[minimum + 1] & kept) | 0x2c);
 }

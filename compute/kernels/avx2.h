@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pieces that avx2.c and avx2_matmul.c share, for files compiled with AVX2, FMA and F16C alone.
+ * Pieces that the files avx2*.c share, for files compiled with AVX2, FMA and F16C alone.
  * The sixteen lanes of the definition are two registers.
  */
 #ifndef AYNI_COMPUTE_KERNELS_AVX2_H
@@ -22,12 +22,15 @@
 #endif
 
 enum {
-	WIDTH = 8, /* floats of a register */
-	LANES = 16 /* of the definition */
+	WIDTH = 8,  /* floats of a register */
+	LANES = 16, /* of the definition */
+	CACHE_LINE = 64
 };
 
-void avx2_quantise(const float *x, size_t n, int8_t *quants, float *scales);
+void avx2_quantise(const float *x, size_t n, int8_t *quants, float *scales, int16_t *sums);
 void avx2_matmul(const struct matrix *w, uint32_t row_first, uint32_t row_end,
+    const struct activations *x, float *out, size_t out_stride);
+void avx2_matmul_quants(const struct matrix *w, uint32_t row_first, uint32_t row_end,
     const struct activations *x, float *out, size_t out_stride);
 float avx2_dot(const float *a, const float *b, size_t n);
 
@@ -66,6 +69,18 @@ INLINE void store_some(float *x, size_t left, __m256 v)
 		_mm256_storeu_ps(x, v);
 	else
 		_mm256_maskstore_ps(x, first_lanes(left), v);
+}
+
+/*
+ * Ask for n_bytes to come nearer. Several rows at once are as many short streams, too many and too
+ * short for the processor to foresee; while one tile is computed the next, which lies behind it in
+ * one piece, is asked for in order. (One vector: Q8_0 24 GB/s instead of 10, F16 23 instead of 14.)
+ */
+INLINE void fetch_ahead(const uint8_t *at, size_t n_bytes)
+{
+	UNROLL
+	for (size_t i = 0; i < n_bytes; i += CACHE_LINE)
+		_mm_prefetch((const char *)at + i, _MM_HINT_T1);
 }
 
 #endif

@@ -20,7 +20,7 @@ static const struct kernels *const tables[] = {
 enum {
 	N_TABLES = sizeof tables / sizeof tables[0],
 	TRIAL_ROWS = 11,  /* not a multiple of any tile */
-	TRIAL_COLS = 256, /* whole blocks of every type */
+	TRIAL_COLS = 512, /* whole blocks of every type */
 	TRIAL_VECTORS = 5,
 	TRIAL_ODD = 147, /* with a tail in every vector width */
 	TRIAL_BYTES = TRIAL_COLS * sizeof(float)
@@ -36,6 +36,7 @@ struct trial {
 		float products[TRIAL_VECTORS * TRIAL_ROWS];
 		int8_t quants[TRIAL_VECTORS * TRIAL_COLS];
 		float scales[TRIAL_VECTORS * TRIAL_COLS / QUANT_BLOCK];
+		int16_t sums[TRIAL_VECTORS * TRIAL_COLS / QUANT_HALF];
 	} want, got;
 };
 
@@ -75,15 +76,8 @@ static void trial_fill_weights(struct trial *t, enum tensor_type type, size_t ro
 
 	for (size_t i = 0; i < TRIAL_ROWS * row_bytes; i++)
 		t->weights[i] = (uint8_t)(next_random(&state) >> 24);
-	for (size_t i = 0; i < TRIAL_ROWS * row_bytes; i += info->block_bytes) {
-		uint8_t *block = t->weights + i;
-		/* The byte that holds sign and upper exponent: the first block's scale, or the
-		 * last byte of a float. */
-		uint8_t *top = info->quantised ? block + 1 : block + info->block_bytes - 1;
-		uint8_t exponent = type == TENSOR_F16 || info->quantised ? 0x2c : 0x3e;
-
-		*top = (uint8_t)((*top & 0x83) | exponent);
-	}
+	for (size_t i = 0; i < TRIAL_ROWS * row_bytes; i += info->block_bytes)
+		quant_moderate(type, t->weights + i);
 }
 
 static bool same_bits(const void *a, const void *b, size_t n_bytes)
@@ -95,9 +89,10 @@ static void trial_matmul(const struct kernels *k, const struct trial *t, enum te
     size_t row_bytes, struct trial_output *out)
 {
 	struct matrix w = {type, TRIAL_ROWS, TRIAL_COLS, row_bytes, t->weights};
-	struct activations x = {TRIAL_COLS, TRIAL_VECTORS, t->x, out->quants, out->scales};
+	struct activations x = {
+	    TRIAL_COLS, TRIAL_VECTORS, t->x, out->quants, out->scales, out->sums};
 
-	k->quantise(t->x, TRIAL_VECTORS * TRIAL_COLS, out->quants, out->scales);
+	k->quantise(t->x, TRIAL_VECTORS * TRIAL_COLS, out->quants, out->scales, out->sums);
 	k->matmul(&w, 0, TRIAL_ROWS, &x, out->products, TRIAL_ROWS);
 }
 

@@ -35,7 +35,8 @@ static inline struct matrix matrix_rows(const struct matrix *m, uint32_t first, 
 
 /*
  * A batch of activation vectors in the form that a matrix type wants: binary32, and for quantised
- * types the int8 form made by `quantise`. Vector v is f32 + v*n, quants + v*n, scales + v*(n/32).
+ * types the int8 form made by `quantise`. Vector v is f32 + v*n, quants + v*n, scales + v*(n/32),
+ * sums + v*(n/16).
  */
 struct activations {
 	size_t n; /* elements of a vector */
@@ -43,6 +44,7 @@ struct activations {
 	const float *f32;
 	const int8_t *quants; /* NULL unless a quantised type follows */
 	const float *scales;
+	const int16_t *sums; /* of each 16 quants, for types with minima */
 };
 
 struct kernels {
@@ -50,7 +52,7 @@ struct kernels {
 	bool (*supported)(void); /* by this processor */
 
 	/* int8 form of n (multiple of 32) activations. */
-	void (*quantise)(const float *x, size_t n, int8_t *quants, float *scales);
+	void (*quantise)(const float *x, size_t n, int8_t *quants, float *scales, int16_t *sums);
 
 	/* out[v*out_stride + r] = row r of w . vector v, for rows [row_first, row_end). */
 	void (*matmul)(const struct matrix *w, uint32_t row_first, uint32_t row_end,

@@ -3,188 +3,33 @@
  * The definition of canonical arithmetic in C: README.md beside this file says it in words. It is
  * written to be read, not to be fast; every other table of kernels must give the same bits.
  */
+#include "compute/kernels/scalar.h"
 #include "compute/kernels/canon.h"
 #include "compute/kernels/canon_exp.h"
-#include "compute/kernels/kernels.h"
 
 #include <float.h>
 #include <math.h>
 
 static_assert(FLT_EVAL_METHOD == 0, "binary32 expressions are evaluated in binary32");
 
-enum { LANES = 16 };
-
 static bool supported_everywhere(void)
 {
 	return true;
 }
 
-static uint32_t bits_of(float x)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &x, sizeof bits);
-	return bits;
-}
-
 /* ---- sums ---------------------------------------------------------------------------------- */
 
-static float sum16(float lanes[LANES])
+float scalar_sum16(float lanes[SCALAR_LANES])
 {
-	for (int half = LANES / 2; half > 0; half /= 2)
+	for (int half = SCALAR_LANES / 2; half > 0; half /= 2)
 		for (int i = 0; i < half; i++)
 			lanes[i] += lanes[i + half];
 	return lanes[0];
 }
 
-static void dot_step(float lanes[LANES], const float *a, const float *b)
-{
-	for (int i = 0; i < LANES; i++)
-		lanes[i] = fmaf(a[i], b[i], lanes[i]);
-}
-
-/* dot() of a row of a float type and a vector; whole rows of F32 make it plain dot(). */
-static float dot_float(enum tensor_type type, const uint8_t *row, const float *x, size_t n)
-{
-	size_t element_bytes = tensor_type_info(type)->block_bytes;
-	float lanes[LANES] = {0};
-	size_t i = 0;
-
-	for (; i + LANES <= n; i += LANES) {
-		float weights[LANES];
-
-		tensor_decode_row(type, row + i * element_bytes, LANES, weights);
-		dot_step(lanes, weights, x + i);
-	}
-	if (i < n) { /* padded with +0 */
-		float weights[LANES] = {0};
-		float vector[LANES] = {0};
-
-		tensor_decode_row(type, row + i * element_bytes, n - i, weights);
-		memcpy(vector, x + i, (n - i) * sizeof *x);
-		dot_step(lanes, weights, vector);
-	}
-	return sum16(lanes);
-}
-
 static float scalar_dot(const float *a, const float *b, size_t n)
 {
-	return dot_float(TENSOR_F32, (const uint8_t *)a, b, n);
-}
-
-/* ---- quantised products -------------------------------------------------------------------- */
-
-/* Round to nearest even; |x| < 2^22. */
-static int32_t round_even(float x)
-{
-	const float shift = 0x1.8p+23f;
-
-	return (int32_t)(bits_of(x + shift) - bits_of(shift));
-}
-
-/* The largest magnitude, or something that is not finite if any element is so: magnitudes are
- * compared as integers, which order like the numbers, with infinity and NaN last. */
-static float magnitude(const float *x, size_t n)
-{
-	uint32_t largest = 0;
-	float m;
-
-	for (size_t i = 0; i < n; i++) {
-		uint32_t bits = bits_of(x[i]) & 0x7fffffffU;
-
-		if (bits > largest)
-			largest = bits;
-	}
-	memcpy(&m, &largest, sizeof m);
-	return m;
-}
-
-static void quantise_block(const float *x, int8_t *quants, float *scale)
-{
-	float m = magnitude(x, QUANT_BLOCK);
-
-	if (m < 0x1p-100f || !isfinite(m)) {
-		*scale = isfinite(m) ? 0.0f : NAN;
-		memset(quants, 0, QUANT_BLOCK);
-		return;
-	}
-	float f = 127.0f / m;
-
-	*scale = m / 127.0f;
-	for (int i = 0; i < QUANT_BLOCK; i++)
-		quants[i] = (int8_t)round_even(x[i] * f);
-}
-
-static void scalar_quantise(const float *x, size_t n, int8_t *quants, float *scales)
-{
-	assert(n % QUANT_BLOCK == 0);
-	for (size_t i = 0; i < n; i += QUANT_BLOCK)
-		quantise_block(x + i, quants + i, scales + i / QUANT_BLOCK);
-}
-
-static float dot_q8_0(const uint8_t *row, const int8_t *quants, const float *scales, size_t n)
-{
-	float acc = 0.0f;
-
-	for (size_t b = 0; b < n / QUANT_BLOCK; b++, quants += QUANT_BLOCK) {
-		struct block_q8_0 w;
-		int32_t isum = 0;
-
-		memcpy(&w, row + b * sizeof w, sizeof w);
-		for (int i = 0; i < QUANT_BLOCK; i++)
-			isum += w.quants[i] * quants[i];
-		acc = fmaf((float)isum, f16_to_f32(w.scale) * scales[b], acc);
-	}
-	return acc;
-}
-
-static float dot_q4_0(const uint8_t *row, const int8_t *quants, const float *scales, size_t n)
-{
-	enum { HALF = QUANT_BLOCK / 2 };
-	float acc = 0.0f;
-
-	for (size_t b = 0; b < n / QUANT_BLOCK; b++, quants += QUANT_BLOCK) {
-		struct block_q4_0 w;
-		int32_t isum = 0;
-
-		memcpy(&w, row + b * sizeof w, sizeof w);
-		for (int i = 0; i < HALF; i++) {
-			isum += ((w.quants[i] & 15) - 8) * quants[i];
-			isum += ((w.quants[i] >> 4) - 8) * quants[i + HALF];
-		}
-		acc = fmaf((float)isum, f16_to_f32(w.scale) * scales[b], acc);
-	}
-	return acc;
-}
-
-static float row_product(const struct matrix *w, uint32_t r, const struct activations *x, size_t v)
-{
-	const uint8_t *row = w->data + r * w->row_bytes;
-	size_t n = x->n;
-
-	switch (w->type) {
-	case TENSOR_F32:
-	case TENSOR_F16:
-	case TENSOR_BF16:
-		return dot_float(w->type, row, x->f32 + v * n, n);
-	case TENSOR_Q8_0:
-		return dot_q8_0(row, x->quants + v * n, x->scales + v * (n / QUANT_BLOCK), n);
-	case TENSOR_Q4_0:
-		return dot_q4_0(row, x->quants + v * n, x->scales + v * (n / QUANT_BLOCK), n);
-	case TENSOR_TYPE_END:
-		break;
-	}
-	assert(false && "tensor type without a product");
-	return 0.0f;
-}
-
-static void scalar_matmul(const struct matrix *w, uint32_t row_first, uint32_t row_end,
-    const struct activations *x, float *out, size_t out_stride)
-{
-	assert(row_end <= w->n_rows && x->n == w->n_cols);
-	for (uint32_t r = row_first; r < row_end; r++)
-		for (size_t v = 0; v < x->n_vectors; v++)
-			out[v * out_stride + r] = row_product(w, r, x, v);
+	return scalar_dot_row(TENSOR_F32, (const uint8_t *)a, b, n);
 }
 
 /* ---- elementwise --------------------------------------------------------------------------- */
@@ -219,13 +64,13 @@ static float scalar_max(const float *x, size_t n)
 
 static float scalar_exp_sum(float *x, float shift, size_t n)
 {
-	float lanes[LANES] = {0};
+	float lanes[SCALAR_LANES] = {0};
 
 	for (size_t i = 0; i < n; i++) {
 		x[i] = canon_exp(x[i] - shift);
-		lanes[i % LANES] += x[i];
+		lanes[i % SCALAR_LANES] += x[i];
 	}
-	return sum16(lanes);
+	return scalar_sum16(lanes);
 }
 
 static void scalar_rms_norm(

@@ -52,13 +52,14 @@ static void measure_speed(
 {
 	static float x[COLUMNS], scales[COLUMNS / QUANT_BLOCK], y[ROWS];
 	static int8_t quants[COLUMNS];
+	static int16_t sums[COLUMNS / QUANT_HALF];
 	struct matrix w = {TENSOR_Q8_0, ROWS, COLUMNS, row_bytes, weights};
-	struct activations a = {COLUMNS, 1, x, quants, scales};
+	struct activations a = {COLUMNS, 1, x, quants, scales, sums};
 	uint64_t began, spent, rows = 0;
 
 	for (size_t i = 0; i < COLUMNS; i++)
 		x[i] = (float)(i % 17) - 8;
-	k->quantise(x, COLUMNS, quants, scales);
+	k->quantise(x, COLUMNS, quants, scales, sums);
 	began = loop_now_us();
 	do {
 		k->matmul(&w, 0, ROWS, &a, y, ROWS);

@@ -28,6 +28,7 @@ struct buffers {
 	float *y;
 	int8_t *quants;
 	float *scales;
+	int16_t *sums;
 	float *out;
 };
 
@@ -47,8 +48,9 @@ static bool buffers_new(struct buffers *b)
 	b->y = malloc(n * sizeof *b->y);
 	b->quants = malloc(n);
 	b->scales = malloc(n / QUANT_BLOCK * sizeof *b->scales);
+	b->sums = malloc(n / QUANT_HALF * sizeof *b->sums);
 	b->out = malloc((size_t)ROWS * MAX_VECTORS * sizeof *b->out);
-	if (!b->weights || !b->x || !b->y || !b->quants || !b->scales || !b->out)
+	if (!b->weights || !b->x || !b->y || !b->quants || !b->scales || !b->sums || !b->out)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		b->x[i] = b->y[i] = (float)next_random(&state) * 0x1p-23f - 1.0f;
@@ -64,6 +66,7 @@ static void buffers_free(struct buffers *b)
 	free(b->y);
 	free(b->quants);
 	free(b->scales);
+	free(b->sums);
 	free(b->out);
 }
 
@@ -73,12 +76,12 @@ static void bench_matmul(
 	const struct tensor_type_info *info = tensor_type_info(type);
 	size_t row_bytes = COLS / info->block_elements * info->block_bytes;
 	struct matrix w = {type, ROWS, COLS, row_bytes, b->weights};
-	struct activations x = {COLS, n_vectors, b->x, b->quants, b->scales};
+	struct activations x = {COLS, n_vectors, b->x, b->quants, b->scales, b->sums};
 	uint32_t step = 512;
 	double rows = 0.0;
 	double start, took;
 
-	k->quantise(b->x, COLS * n_vectors, b->quants, b->scales);
+	k->quantise(b->x, COLS * n_vectors, b->quants, b->scales, b->sums);
 	start = seconds_now();
 	for (uint32_t r = 0;; r = (r + step) % ROWS) {
 		k->matmul(&w, r, r + step, &x, b->out, ROWS);
@@ -110,7 +113,7 @@ static void run_operation(const struct kernels *k, const struct buffers *b, enum
 {
 	switch (op) {
 	case OP_QUANTISE:
-		k->quantise(b->x, ELEMENTS, b->quants, b->scales);
+		k->quantise(b->x, ELEMENTS, b->quants, b->scales, b->sums);
 		break;
 	case OP_DOT:
 		b->out[0] = k->dot(b->x, b->y, ELEMENTS);

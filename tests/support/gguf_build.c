@@ -237,7 +237,7 @@ static void encode_block(enum tensor_type type, const float *values, uint8_t *ou
 	case TENSOR_Q4_0:
 		encode_q4_0(values, out);
 		return;
-	case TENSOR_TYPE_END:
+	default:
 		break;
 	}
 	assert(false && "tensor type without an encoder");

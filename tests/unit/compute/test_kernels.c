@@ -158,11 +158,13 @@ static void exp_kernels_equal_the_definition_at_its_edges(void **state)
 static void check_quantise(const struct kernels *k, const float *x, size_t n)
 {
 	int8_t want_q[8 * QUANT_BLOCK], got_q[8 * QUANT_BLOCK];
+	int16_t want_sums[16], got_sums[16];
 	float want_s[8], got_s[8];
 
-	kernels_scalar.quantise(x, n, want_q, want_s);
-	k->quantise(x, n, got_q, got_s);
+	kernels_scalar.quantise(x, n, want_q, want_s, want_sums);
+	k->quantise(x, n, got_q, got_s, got_sums);
 	assert_memory_equal(want_q, got_q, n);
+	assert_memory_equal(want_sums, got_sums, n / QUANT_HALF * sizeof *got_sums);
 	assert_same("quantise", k, want_s, got_s, n / QUANT_BLOCK, n);
 }
 
@@ -194,12 +196,15 @@ static void quantising_rounds_ties_to_even(void **state)
 	float x[QUANT_BLOCK] = {127.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -126.5f, 3.49f};
 	const int8_t want[8] = {127, 0, 2, 2, 0, -2, -126, 3};
 	int8_t q[QUANT_BLOCK];
+	int16_t sums[2];
 	float scale;
 
 	(void)state;
-	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale);
+	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
 	assert_memory_equal(q, want, sizeof want);
 	assert_true(scale == 1.0f);
+	assert_int_equal(sums[0], 127 + 0 + 2 + 2 + 0 - 2 - 126 + 3);
+	assert_int_equal(sums[1], 0);
 }
 
 static void quantising_keeps_its_edges(void **state)
@@ -208,23 +213,24 @@ static void quantising_keeps_its_edges(void **state)
 	float x[QUANT_BLOCK] = {0.0f};
 	const int8_t zeros[QUANT_BLOCK] = {0};
 	int8_t q[QUANT_BLOCK];
+	int16_t sums[2];
 	float scale;
 
 	(void)state;
 	x[3] = nextafterf(0x1p-100f, 0.0f);
-	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale);
+	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
 	assert_memory_equal(q, zeros, sizeof q);
 	assert_true(scale == 0.0f && !signbit(scale));
 	x[3] = -0x1p-100f;
-	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale);
+	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
 	assert_int_equal(q[3], -127);
 	assert_true(scale == 0x1p-100f / 127.0f);
 	x[3] = FLT_MAX;
-	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale);
+	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
 	assert_int_equal(q[3], 127);
 	for (size_t i = 0; i < 3; i++) {
 		x[20] = not_finite[i];
-		kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale);
+		kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
 		assert_memory_equal(q, zeros, sizeof q);
 		assert_true(isnan(scale));
 	}

@@ -12,8 +12,9 @@
 
 #include <cmocka.h>
 
-static const enum tensor_type types[] = {
-    TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0, TENSOR_Q4_0};
+static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0,
+    TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q5_0, TENSOR_Q5_1, TENSOR_IQ4_NL, TENSOR_MXFP4, TENSOR_Q2_K,
+    TENSOR_Q3_K, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K, TENSOR_IQ4_XS};
 
 enum { N_TYPES = sizeof types / sizeof types[0], MAX_N = 70 };
 
@@ -24,22 +25,23 @@ struct product {
 	float *f32;
 	int8_t *quants;
 	float *scales;
+	int16_t *sums;
 };
 
 /* Random bytes are weights of any type: raw they hold NaN and infinities, else exponents of floats
  * and scales are moderate. */
 static void fill_weights(uint8_t *bytes, size_t n_bytes, enum tensor_type type, bool raw)
 {
-	const struct tensor_type_info *info = tensor_type_info(type);
-	bool half = info->quantised || type == TENSOR_F16;
-
 	for (size_t i = 0; i < n_bytes; i++)
 		bytes[i] = (uint8_t)random_u32();
-	for (size_t i = 0; i < n_bytes && !raw; i += info->block_bytes) {
-		uint8_t *top = bytes + i + (info->quantised ? 1 : info->block_bytes - 1);
+	for (size_t i = 0; i < n_bytes && !raw; i += tensor_type_info(type)->block_bytes)
+		quant_moderate(type, bytes + i);
+}
 
-		*top = (uint8_t)((*top & 0x83) | (half ? 0x30 : 0x3c));
-	}
+/* A row length that the type can have: n blocks, or n elements of a float. */
+static uint32_t length(enum tensor_type type, uint32_t n)
+{
+	return n * tensor_type_info(type)->block_elements;
 }
 
 static struct product product_new(
@@ -55,10 +57,11 @@ static struct product product_new(
 	fill(p.f32, vectors * cols, kind);
 	p.quants = allocate(vectors * cols);
 	p.scales = allocate(vectors * cols / QUANT_BLOCK * sizeof *p.scales);
+	p.sums = allocate(vectors * cols / QUANT_HALF * sizeof *p.sums);
 	if (tensor_type_info(type)->quantised)
-		kernels_scalar.quantise(p.f32, vectors * cols, p.quants, p.scales);
+		kernels_scalar.quantise(p.f32, vectors * cols, p.quants, p.scales, p.sums);
 	p.w = (struct matrix){type, rows, cols, (size_t)row_bytes, p.weights + 1};
-	p.x = (struct activations){cols, vectors, p.f32, p.quants, p.scales};
+	p.x = (struct activations){cols, vectors, p.f32, p.quants, p.scales, p.sums};
 	return p;
 }
 
@@ -68,6 +71,7 @@ static void product_free(struct product *p)
 	free(p->f32);
 	free(p->quants);
 	free(p->scales);
+	free(p->sums);
 }
 
 /* Rows [first, end); what lies outside of them must stay as it was. */
@@ -97,7 +101,8 @@ static void products_equal_the_definition_in_every_shape(void **state)
 		for (uint32_t rows = 1; rows <= 20; rows++) {
 			for (size_t vectors = 1; vectors <= 9; vectors++) {
 				bool blocks = tensor_type_info(types[t])->quantised;
-				uint32_t cols = blocks ? 32 * (1 + rows % 3) : 1 + rows * 3;
+				uint32_t cols =
+				    length(types[t], blocks ? 1 + rows % 3 : 1 + rows * 3);
 				struct product p = product_new(
 				    types[t], rows, cols, vectors, KIND_MODERATE, false);
 
@@ -118,8 +123,8 @@ static void products_equal_the_definition_on_hostile_numbers(void **state)
 		for (int round = 0; round < 120; round++) {
 			enum kind kind = (enum kind)(round % KIND_END);
 			bool blocks = tensor_type_info(types[t])->quantised;
-			struct product p = product_new(
-			    types[t], 9, blocks ? 96 : 67, 5, kind, round % 8 >= KIND_END);
+			struct product p = product_new(types[t], 9,
+			    length(types[t], blocks ? 3 : 67), 5, kind, round % 8 >= KIND_END);
 
 			check_product(k, &p, 0, 9);
 			product_free(&p);
@@ -133,10 +138,11 @@ static void products_equal_the_definition_for_every_row_length(void **state)
 
 	(void)state;
 	for (size_t t = 0; k != NULL && t < N_TYPES; t++) {
-		for (uint32_t cols = 1; cols <= MAX_N; cols++) {
-			bool blocks = tensor_type_info(types[t])->quantised;
-			struct product p = product_new(
-			    types[t], 5, blocks ? cols * 32 : cols, 2, KIND_MODERATE, false);
+		uint32_t shortest = length(types[t], 1);
+
+		for (uint32_t n = 1; n <= (shortest == QUANT_SUPER ? MAX_N / 8 : MAX_N); n++) {
+			struct product p =
+			    product_new(types[t], 5, n * shortest, 2, KIND_MODERATE, false);
 
 			check_product(k, &p, 0, 5);
 			product_free(&p);
@@ -155,6 +161,7 @@ static void quantised_sums_are_exact_at_the_extremes(void **state)
 			uint8_t blocks[8 * sizeof(struct block_q8_0)];
 			float out[8], x[QUANT_BLOCK], scale;
 			int8_t q[QUANT_BLOCK];
+			int16_t sums[2];
 			const struct kernels *k = table_at(0);
 
 			memset(blocks, bytes[i], sizeof blocks);
@@ -162,11 +169,11 @@ static void quantised_sums_are_exact_at_the_extremes(void **state)
 				memcpy(blocks + r * sizeof(struct block_q8_0), "\x00\x3c", 2);
 			for (int j = 0; j < QUANT_BLOCK; j++)
 				x[j] = (float)sign * 127.0f;
-			kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale);
+			kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
 
 			struct matrix w = {
 			    TENSOR_Q8_0, 8, QUANT_BLOCK, sizeof(struct block_q8_0), blocks};
-			struct activations a = {QUANT_BLOCK, 1, x, q, &scale};
+			struct activations a = {QUANT_BLOCK, 1, x, q, &scale, sums};
 			float want = (float)((int8_t)bytes[i] * 127 * sign * QUANT_BLOCK);
 
 			for (; k != NULL; k = k == &kernels_scalar ? NULL : &kernels_scalar) {
@@ -174,6 +181,30 @@ static void quantised_sums_are_exact_at_the_extremes(void **state)
 				assert_true(out[7] == want);
 			}
 		}
+	}
+}
+
+/* Every quant of a type at an end of its range, and all activations at the largest. */
+static void products_equal_the_definition_at_the_extremes(void **state)
+{
+	enum { ROWS = 8, COLS = 2 * QUANT_SUPER, VECTORS = 2 };
+	const int bytes[] = {0x00, 0xff, 0x7f, 0x80, 0x0f, 0xf0, 0x11, 0x88};
+
+	(void)state;
+	for (size_t t = 0; t < N_TYPES; t++) {
+		size_t block_bytes = tensor_type_info(types[t])->block_bytes;
+		struct product p = product_new(types[t], ROWS, COLS, VECTORS, KIND_MODERATE, false);
+
+		for (size_t i = 0; i < (size_t)VECTORS * COLS; i++)
+			p.f32[i] = i < COLS ? 1.0f : -1.0f;
+		kernels_scalar.quantise(p.f32, (size_t)VECTORS * COLS, p.quants, p.scales, p.sums);
+		for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
+			memset(p.weights + 1, bytes[i], ROWS * p.w.row_bytes);
+			for (size_t b = 0; b < ROWS * p.w.row_bytes; b += block_bytes)
+				quant_moderate(types[t], p.weights + 1 + b);
+			check_product(kernels_best(), &p, 0, ROWS);
+		}
+		product_free(&p);
 	}
 }
 
@@ -232,6 +263,7 @@ int main(void)
 	    cmocka_unit_test(products_equal_the_definition_on_hostile_numbers),
 	    cmocka_unit_test(products_equal_the_definition_for_every_row_length),
 	    cmocka_unit_test(quantised_sums_are_exact_at_the_extremes),
+	    cmocka_unit_test(products_equal_the_definition_at_the_extremes),
 	    cmocka_unit_test(products_are_within_the_error_of_quantised_activations),
 	    cmocka_unit_test(openblas_agrees_on_float_products),
 	};

@@ -481,12 +481,12 @@ static void refuses_a_misshapen_tensor_with_both_shapes(void **state)
 
 static void refuses_a_type_it_has_no_products_for(void **state)
 {
-	enum { Q4_K = 12, I32 = 26 };
+	enum { IQ2_XXS = 16, I32 = 26 };
 
 	(void)state;
 	assert_refused(
 	    &(struct tiny_model_options){
-	        .d_model = 256, .mistyped = "blk.1.attn_k.weight", .raw_type = Q4_K},
+	        .d_model = 256, .mistyped = "blk.1.attn_k.weight", .raw_type = IQ2_XXS},
 	    AYNI_ERR_UNSUPPORTED, "blk.1.attn_k.weight", "supported: F32, F16");
 	assert_refused(&(struct tiny_model_options){.mistyped = "output.weight", .raw_type = I32},
 	    AYNI_ERR_UNSUPPORTED, "output.weight", "type 26");

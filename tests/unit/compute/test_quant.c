@@ -67,10 +67,13 @@ static void sizes_follow_the_file_format(void **state)
 	assert_int_equal(tensor_row_bytes(TENSOR_Q4_0, 64, &bytes), AYNI_OK);
 	assert_int_equal(bytes, 36);
 	assert_int_equal(tensor_row_bytes(TENSOR_Q4_0, 65, &bytes), AYNI_ERR_FORMAT);
+	assert_int_equal(tensor_row_bytes(TENSOR_Q6_K, 512, &bytes), AYNI_OK);
+	assert_int_equal(bytes, 420);
+	assert_int_equal(tensor_row_bytes(TENSOR_Q6_K, 288, &bytes), AYNI_ERR_FORMAT);
 	assert_int_equal(tensor_row_bytes(TENSOR_F32, UINT64_MAX / 2, &bytes), AYNI_ERR_LIMIT);
 	assert_int_equal(tensor_row_bytes(TENSOR_TYPE_END, 1, &bytes), AYNI_ERR_UNSUPPORTED);
 	assert_int_equal(tensor_row_bytes(UINT32_MAX, 1, &bytes), AYNI_ERR_UNSUPPORTED);
-	assert_int_equal(tensor_row_bytes(3, 32, &bytes), AYNI_ERR_UNSUPPORTED);
+	assert_int_equal(tensor_row_bytes(4, 32, &bytes), AYNI_ERR_UNSUPPORTED);
 }
 
 static void names_every_supported_type(void **state)
@@ -86,7 +89,7 @@ static void names_every_supported_type(void **state)
 		assert_non_null(strstr(tensor_types_supported(), info->name));
 		n++;
 	}
-	assert_int_equal(n, 5);
+	assert_int_equal(n, 16);
 }
 
 static void decodes_blocks_as_laid_out(void **state)
