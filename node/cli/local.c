@@ -111,6 +111,11 @@ uint32_t local_fed(const struct local *l)
 	return kv_length(l->kv);
 }
 
+void local_rewind(struct local *l)
+{
+	kv_filled(l->kv, 0);
+}
+
 int local_feed(struct local *l, const uint32_t *tokens, uint32_t n, float *rows, uint32_t n_rows,
     struct error *err)
 {

@@ -38,5 +38,7 @@ void local_top(struct local *l, const float *row, uint32_t top, struct logit *ou
 uint32_t local_draw(struct local *l, const struct sampler_settings *s, const float *row,
     const uint32_t *history, size_t n_history);
 uint32_t local_fed(const struct local *l);
+/* Forget all that was fed. */
+void local_rewind(struct local *l);
 
 #endif

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `ayni model inspect | eval | tokenize`. */
+/* `ayni model inspect | tokenize`; the others have files of their own. */
 #include <argp.h>
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "compute/kv.h"
 #include "compute/tokenizer.h"
 #include "node/cli/cli.h"
-#include "node/cli/evaluate.h"
-#include "node/cli/sampling.h"
+#include "node/cli/model.h"
 
 struct options {
 	const char *file;
 	bool bos, special;
-	struct evaluation eval;
 };
 
 static error_t parse_file(int key, char *arg, struct argp_state *state)
@@ -27,7 +24,7 @@ static error_t parse_file(int key, char *arg, struct argp_state *state)
 		o->file = arg;
 		return 0;
 	case ARGP_KEY_END:
-		if (o->file == NULL && o->eval.pool == NULL)
+		if (o->file == NULL)
 			argp_error(state, "FILE is needed");
 		return 0;
 	default:
@@ -138,126 +135,6 @@ static int cli_inspect(int argc, char **argv)
 	return inspect(&o, &err) == AYNI_OK ? CLI_OK : cli_fail("model inspect", &err);
 }
 
-/* ---- eval --------------------------------------------------------------------------------- */
-
-enum { KEY_GREEDY = 0x400, KEY_TOP, KEY_TOKENS, KEY_POOL, KEY_MODEL };
-
-static void parse_tokens(struct argp_state *state, struct evaluation *e, char *text)
-{
-	size_t n = 1;
-
-	for (const char *c = text; *c != '\0'; c++)
-		n += *c == ',';
-	free(e->tokens);
-	e->tokens = calloc(n, sizeof *e->tokens);
-	if (e->tokens == NULL) {
-		argp_failure(state, CLI_FAILED, 0, "out of memory");
-		return;
-	}
-	e->n_tokens = 0;
-	for (char *rest = text, *word; (word = strsep(&rest, ",")) != NULL;)
-		e->tokens[e->n_tokens++] =
-		    (uint32_t)option_u64(state, "--tokens", word, 0, LIMIT_VOCABULARY - 1);
-}
-
-static error_t parse_eval(int key, char *arg, struct argp_state *state)
-{
-	struct options *o = state->input;
-	struct evaluation *e = &o->eval;
-
-	switch (key) {
-	case KEY_TOKENS:
-		parse_tokens(state, e, arg);
-		return 0;
-	case KEY_GREEDY:
-		e->n_greedy = (uint32_t)option_u64(state, "--greedy", arg, 0, LIMIT_CONTEXT_TOKENS);
-		return 0;
-	case KEY_TOP:
-		e->top = (uint32_t)option_u64(state, "--top", arg, 1, LIMIT_VOCABULARY);
-		return 0;
-	case KEY_POOL:
-		e->pool = arg;
-		return 0;
-	case KEY_MODEL:
-		e->model = arg;
-		return 0;
-	case 't':
-		e->local.threads =
-		    (unsigned)option_u64(state, "--threads", arg, 1, TEAM_MAX_THREADS);
-		return 0;
-	case 'k':
-		e->local.kernels = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (e->n_tokens == 0)
-			argp_error(
-			    state, "--tokens 1,2,3 is needed (`ayni model tokenize` makes them)");
-		return parse_file(key, arg, state);
-	default:
-		return parse_file(key, arg, state);
-	}
-}
-
-/* {"prompt":[ids],"top":[[[id,logit],...] per position],"greedy":[ids]} */
-static int print_evaluation(const struct evaluation *e, struct error *err)
-{
-	json_t *prompt = json_array(), *top = json_array(), *greedy = json_array();
-	json_t *root;
-	int rc;
-
-	for (size_t i = 0; i < e->n_tokens; i++) {
-		json_t *row = json_array();
-
-		json_array_append_new(prompt, json_integer(e->tokens[i]));
-		for (uint32_t k = 0; k < e->top; k++) {
-			const struct logit *l = &e->logits[i * e->top + k];
-
-			json_array_append_new(row, json_pack("[if]", (int)l->id, (double)l->value));
-		}
-		json_array_append_new(top, row);
-	}
-	for (uint32_t i = 0; i < e->n_drawn; i++)
-		json_array_append_new(greedy, json_integer(e->greedy[i]));
-	root = json_pack("{sososo}", "prompt", prompt, "top", top, "greedy", greedy);
-	/* nine digits tell every binary32 apart */
-	rc = root != NULL ? json_dumpf(root, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) : -1;
-	(void)printf("\n");
-	json_decref(root);
-	return rc == 0 ? AYNI_OK : error_set(err, AYNI_ERR_IO, "cannot write the result");
-}
-
-static int cli_eval(int argc, char **argv)
-{
-	static const struct argp_option options[] = {
-	    {"tokens", KEY_TOKENS, "IDS", 0, "the prompt's token ids, with commas between", 0},
-	    {"greedy", KEY_GREEDY, "N", 0, "then draw N tokens, the likeliest each time", 0},
-	    {"top", KEY_TOP, "K", 0, "logits to print for each position (default 5)", 0},
-	    {"threads", 't', "N", 0, "threads (default: one a processor)", 0},
-	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2 (default auto)", 0},
-	    {"pool", KEY_POOL, "INVITE", 0, "let a pool compute it, in place of FILE", 0},
-	    {"model", KEY_MODEL, "NAME", 0, "one of the pool's models", 0},
-	    {0},
-	};
-	static const struct argp argp = {.options = options,
-	    .parser = parse_eval,
-	    .args_doc = "FILE",
-	    .doc =
-	        "Print the logits for a prompt, and what follows it greedily, as one line of JSON: "
-	        "computed on this machine alone, or by a pool. Both give the same bits."};
-	struct options o = {.eval = {.top = 5, .model = ""}};
-	struct error err = {0};
-	int rc;
-
-	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
-		return CLI_USAGE;
-	o.eval.file = o.file;
-	rc = evaluate(&o.eval, &err);
-	if (rc == AYNI_OK)
-		rc = print_evaluation(&o.eval, &err);
-	evaluation_free(&o.eval);
-	return rc == AYNI_OK ? CLI_OK : cli_fail("model eval", &err);
-}
-
 /* ---- tokenize ----------------------------------------------------------------------------- */
 
 enum { MAX_TEXT_BYTES = 8 << 20 };
@@ -342,7 +219,8 @@ int cli_model(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} commands[] = {{"inspect", cli_inspect}, {"eval", cli_eval}, {"tokenize", cli_tokenize}};
+	} commands[] = {{"inspect", cli_inspect}, {"eval", cli_model_eval},
+	    {"tokenize", cli_tokenize}, {"quantize", cli_model_quantize}};
 	static char name[64];
 	const char *word = argc > 1 ? argv[1] : "";
 
@@ -356,7 +234,9 @@ int cli_model(int argc, char **argv)
 	(void)fprintf(strcmp(word, "--help") == 0 ? stdout : stderr,
 	    "Usage: ayni model inspect FILE\n"
 	    "       ayni model eval FILE --tokens IDS [--greedy N] [--top K]\n"
+	    "       ayni model eval FILE --text TEXT [--window N] [--stride N]\n"
 	    "       ayni model tokenize FILE < TEXT\n"
+	    "       ayni model quantize IN OUT TYPE\n"
 	    "`ayni model COMMAND --help` tells more.\n");
 	return strcmp(word, "--help") == 0 ? CLI_OK : CLI_USAGE;
 }
