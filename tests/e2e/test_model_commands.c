@@ -107,8 +107,7 @@ static double likelihood(struct scratch *s, int begin, int first, int end)
 			if (json_integer_value(json_array_get(pair, 0)) == text[i])
 				logit = value;
 		}
-		assert_true(sum > 0.0);
-		nll += log(sum) - logit;
+		nll += log(fmax(sum, 1e-300)) - logit;
 	}
 	json_decref(root);
 	return nll;
