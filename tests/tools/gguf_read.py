@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 
+from gguf_types import BY_ID
+
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 FLOATS = (0, 1, 30)
@@ -60,24 +62,6 @@ class Gguf:
     def tensor(self, name):
         dims, kind, offset = self.table[name]
         raw = np.frombuffer(self.data, dtype=np.uint8, offset=self.base + offset)
-        return decode(raw, kind, int(np.prod(dims))).reshape(dims[::-1])
-
-
-def decode(raw, kind, n):
-    if kind == 0:
-        return raw[: 4 * n].view("<f4").astype(np.float64)
-    if kind == 1:
-        return raw[: 2 * n].view("<f2").astype(np.float64)
-    if kind == 30:
-        return (raw[: 2 * n].view("<u2").astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    if kind == 8:
-        blocks = raw[: n // 32 * 34].reshape(-1, 34)
-        quants = blocks[:, 2:].view(np.int8).astype(np.float64)
-    elif kind == 2:
-        blocks = raw[: n // 32 * 18].reshape(-1, 18)
-        nibbles = np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)
-        quants = nibbles.astype(np.float64) - 8.0
-    else:
-        sys.exit(f"tensor type {kind} is not known here")
-    scales = blocks[:, :2].copy().view("<f2").astype(np.float64)
-    return (quants * scales).reshape(-1)
+        if kind not in BY_ID:
+            sys.exit(f"tensor type {kind} is not known here")
+        return BY_ID[kind].decode(raw, int(np.prod(dims))).reshape(dims[::-1])

@@ -71,6 +71,10 @@ V3 = {
     "rope.scaling.yarn_log_multiplier": 0.1,
 }
 
+# Where a variant is "mixed", its matrices take turns in these: large blocks where rows allow them.
+LARGE = ["Q4_K", "Q6_K", "Q5_K", "Q3_K", "Q2_K", "IQ4_XS", "Q8_0", "IQ4_NL"]
+SMALL = ["Q5_0", "Q4_1", "MXFP4", "Q5_1", "Q4_0"]
+
 # name: (family, keys, what the tensors have beside the usual)
 VARIANTS = {
     "llama": ("llama", {}, ""),
@@ -131,6 +135,18 @@ VARIANTS = {
         "attention.key_length": 32,
         "attention.value_length": 32,
     }, "bias out_bias sinks expert_bias"),
+    "gpt-oss-mxfp4": ("gpt-oss", {
+        **YARN,
+        **MOE,
+        "attention.sliding_window": 8,
+        "attention.key_length": 32,
+        "attention.value_length": 32,
+    }, "bias out_bias sinks expert_bias mxfp4"),
+    "llama-mixed": ("llama", {"embedding_length": 256, "feed_forward_length": 256}, "mixed"),
+    "qwen3moe-mixed": ("qwen3moe", {
+        **MOE, "expert_count": 4, "embedding_length": 256,
+        "expert_feed_forward_length": 256,
+    }, "head_norms mixed"),
     "deepseek2-lite": ("deepseek2", {
         **LATENT, **MOE, **YARN,
         "leading_dense_block_count": 1,
@@ -172,7 +188,7 @@ class Maker:
     def __init__(self, variant, kind, seed):
         self.family, keys, has = VARIANTS[variant]
         self.keys, self.has = {**COMMON, **keys}, has.split()
-        self.kind, self.file = kind, GGUFWriter()
+        self.kind, self.file, self.turn = kind, GGUFWriter(), 0
         self.random = np.random.Generator(np.random.PCG64([seed, *variant.encode()]))
 
     def key(self, name, default=0):
@@ -184,9 +200,19 @@ class Maker:
         values = centre + spread * self.random.uniform(-1, 1, shape)
         self.file.tensor(name, values.astype(np.float32), kind)
 
+    def kind_of(self, name, row):
+        if "mxfp4" in self.has:  # as published: the experts, and nothing else
+            return "MXFP4" if name.endswith("_exps") else "BF16"
+        if "mixed" not in self.has:
+            return self.kind
+        self.turn += 1
+        mix = LARGE + SMALL if row % 256 == 0 else SMALL
+        return mix[self.turn % len(mix)]
+
     def matrix(self, name, *shape):
         """Rows have a variance of 1 over their length, so that activations keep their size."""
-        self.tensor(name + ".weight", shape, self.kind, 0.0, np.sqrt(3 / shape[-1]))
+        kind = self.kind_of(name, shape[-1])
+        self.tensor(name + ".weight", shape, kind, 0.0, np.sqrt(3 / shape[-1]))
 
     def norm(self, name, n):
         self.tensor(name + ".weight", (n,), "F32", 1.0, 0.3)
