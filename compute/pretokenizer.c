@@ -24,6 +24,16 @@ enum {
 	"|" number "| ?" symbols "|[" S "]*[\\r\\n]+|[" S "]+" NOT_S_AHEAD "|[" S "]+"
 #define CL100K_SYMBOLS "[^" S "\\p{L}\\p{N}]+[\\r\\n]*"
 
+/* A word of tiktoken's o200k is cut where small letters are followed by large ones; letters without
+ * case, and marks, are both. What it does with contractions and digits differs. */
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define O200K(contraction, number)                                                                 \
+	"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+" contraction "|[^\\r\\n\\p{L}\\p{N}]?" UPPER   \
+	"+" LOWER "*" contraction "|" number "| ?[^" S "\\p{L}\\p{N}]+[\\r\\n/]*|[" S              \
+	"]*[\\r\\n]+|[" S "]+" NOT_S_AHEAD "|[" S "]+"
+#define CONTRACTION "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?"
+
 /* The cased letters as DeepSeek's first tokenizers list them: no category of Unicode. */
 #define CASED                                                                                      \
 	"A-Za-z\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}"             \
@@ -61,7 +71,9 @@ struct rules {
 static const struct rules all_rules[] = {
     {"gpt-2 phi-2 mpt olmo jais gigachat trillion exaone4", false, false, {GPT2}},
     {"llama-bpe llama3 llama-v3", true, true, {CL100K("\\p{N}{1,3}", CL100K_SYMBOLS)}},
-    {"dbrx smaug-bpe", false, false, {CL100K("\\p{N}{1,3}", CL100K_SYMBOLS)}},
+    {"gpt-4o llama4 kanana2", false, false, {O200K(CONTRACTION, "\\p{N}{1,3}")}},
+    {"tekken", true, true, {O200K("", "\\p{N}")}},
+    {"dbrx smaug-bpe glm4 chatglm-bpe", false, false, {CL100K("\\p{N}{1,3}", CL100K_SYMBOLS)}},
     {"qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan", false, false,
         {CL100K("\\p{N}", CL100K_SYMBOLS)}},
     {"seed-coder", false, false, {CL100K("\\p{N}", "[^" S "\\p{L}\\p{N}\\r\\n]+")}},

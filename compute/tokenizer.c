@@ -9,9 +9,10 @@
 enum { CACHE_FROM_BYTES = 4096 };
 
 /* Tokens that end a turn in the templates in use, for files that name only one EOS. */
-static const char *const end_spellings[] = {"<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>",
-    "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "<turn|>", "<end_of_utterance>", "<eos>",
-    "<EOT>", "_<EOT>", "<|EOT|>", "</s>", "<|end_of_sentence|>",
+static const char *const end_spellings[] = {"<|return|>", "<|call|>", "<|eot|>", "<|eom|>",
+    "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>",
+    "<end_of_turn>", "<turn|>", "<end_of_utterance>", "<eos>", "<EOT>", "_<EOT>", "<|EOT|>", "</s>",
+    "<|end_of_sentence|>",
     "<\xef\xbd\x9c"
     "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
     "<\xef\xbd\x9c"
@@ -115,6 +116,32 @@ static uint32_t usual_id(const struct tokenizer *t, uint32_t id)
 	return id < t->n && t->types[id] == TOKEN_CONTROL ? id : (uint32_t)TOKENIZER_NONE;
 }
 
+static bool spelt(const struct tokenizer *t, uint32_t id, const char *spelling)
+{
+	struct span text = tokenizer_spelling(t, id);
+
+	return text.len == strlen(spelling) && memcmp(text.data, spelling, text.len) == 0;
+}
+
+/* Ends by their spelling. Where <|return|> and <|call|> end a turn (gpt-oss), <|end|> ends but one
+ * of its messages. */
+static void named_ends_find(struct tokenizer *t)
+{
+	uint32_t end = (uint32_t)TOKENIZER_NONE;
+	unsigned n_harmony = 0;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (t->types[i] != TOKEN_CONTROL && t->types[i] != TOKEN_USER)
+			continue;
+		for (size_t k = 0; k < N_END_SPELLINGS && !t->ends[i]; k++)
+			t->ends[i] = spelt(t, i, end_spellings[k]);
+		n_harmony += spelt(t, i, "<|return|>") || spelt(t, i, "<|call|>");
+		end = spelt(t, i, "<|end|>") ? i : end;
+	}
+	if (n_harmony >= 2 && end != (uint32_t)TOKENIZER_NONE && end != t->eos)
+		t->ends[end] = false;
+}
+
 static int ends_load(struct tokenizer *t, const struct gguf *g, struct error *err)
 {
 	static const char *const keys[] = {
@@ -134,15 +161,7 @@ static int ends_load(struct tokenizer *t, const struct gguf *g, struct error *er
 		if (id != (uint32_t)TOKENIZER_NONE)
 			t->ends[id] = true;
 	}
-	for (uint32_t i = 0; i < t->n; i++) {
-		struct span text = tokenizer_spelling(t, i);
-
-		if (t->types[i] != TOKEN_CONTROL && t->types[i] != TOKEN_USER)
-			continue;
-		for (size_t k = 0; k < N_END_SPELLINGS && !t->ends[i]; k++)
-			t->ends[i] = text.len == strlen(end_spellings[k]) &&
-			             memcmp(text.data, end_spellings[k], text.len) == 0;
-	}
+	named_ends_find(t);
 	return AYNI_OK;
 }
 
@@ -287,9 +306,9 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, un
 
 	*ids = NULL;
 	*n_ids = 0;
-	if (len > TEXT_MAX_BYTES)
+	if (len > TOKENIZER_MAX_TEXT_BYTES)
 		return error_set(err, AYNI_ERR_LIMIT, "tokenizer: a text of %zu bytes; at most %d",
-		    len, TEXT_MAX_BYTES);
+		    len, TOKENIZER_MAX_TEXT_BYTES);
 	if (len >= CACHE_FROM_BYTES)
 		e.cache = calloc(CACHE_SLOTS, sizeof *e.cache); /* without it: slower */
 	if ((flags & TOKENIZER_BOS) != 0 && t->bos != (uint32_t)TOKENIZER_NONE)

@@ -15,7 +15,8 @@
 struct tokenizer;
 struct tokenizer_stream;
 
-enum { TOKENIZER_NONE = UINT32_MAX }; /* "this vocabulary has no such token" */
+enum { TOKENIZER_NONE = UINT32_MAX };         /* "this vocabulary has no such token" */
+enum { TOKENIZER_MAX_TEXT_BYTES = 16 << 20 }; /* of one call */
 
 /*
  * Copies what it needs: the gguf may be freed afterwards. A model or pre-tokenizer that is not
@@ -41,8 +42,8 @@ enum tokenizer_flags {
 
 /*
  * *ids is malloc'd (NULL when empty or on error); the caller frees it. Invalid UTF-8 is taken byte
- * by byte. A text has at most 8 MiB (AYNI_ERR_LIMIT); the worst texts take n log n steps.
- * User-defined tokens are always recognised in the text, control tokens only with
+ * by byte. A text has at most TOKENIZER_MAX_TEXT_BYTES (AYNI_ERR_LIMIT); the worst texts take n log
+ * n steps. User-defined tokens are always recognised in the text, control tokens only with
  * TOKENIZER_SPECIAL, so that what a person writes never becomes one.
  */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, unsigned flags,

@@ -14,7 +14,6 @@
 
 enum {
 	TOKEN_MAX_BYTES = 4096,      /* longest spelling */
-	TEXT_MAX_BYTES = 8 << 20,    /* longest text of one call; a context of 2^20 tokens */
 	SPECIAL_MAX_FOUND = 4 << 20, /* special tokens found in one text, overlapping ones too */
 	VOCABULARY_MAX_BYTES = 256 << 20 /* all spellings together */
 };

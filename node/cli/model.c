@@ -137,21 +137,19 @@ static int cli_inspect(int argc, char **argv)
 
 /* ---- tokenize ----------------------------------------------------------------------------- */
 
-enum { MAX_TEXT_BYTES = 8 << 20 };
-
 static int read_stdin(char **text, size_t *len, struct error *err)
 {
-	char *data = malloc(MAX_TEXT_BYTES + 1);
+	char *data = malloc(TOKENIZER_MAX_TEXT_BYTES + 1);
 
 	if (data == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
-	*len = fread(data, 1, MAX_TEXT_BYTES + 1, stdin);
+	*len = fread(data, 1, TOKENIZER_MAX_TEXT_BYTES + 1, stdin);
 	*text = data;
 	if (ferror(stdin))
 		return error_set(err, AYNI_ERR_IO, "cannot read the standard input");
-	if (*len > MAX_TEXT_BYTES)
-		return error_set(
-		    err, AYNI_ERR_LIMIT, "the text is longer than %d MiB", MAX_TEXT_BYTES >> 20);
+	if (*len > TOKENIZER_MAX_TEXT_BYTES)
+		return error_set(err, AYNI_ERR_LIMIT, "the text is longer than %d MiB",
+		    TOKENIZER_MAX_TEXT_BYTES >> 20);
 	return AYNI_OK;
 }
 

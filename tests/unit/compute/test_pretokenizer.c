@@ -42,6 +42,15 @@ static void each_family_cuts_by_its_rules(void **state)
 	splits("qwen2", "(ab) 12", "(ab|)| |1|2|");
 	splits("seed-coder", "a!\n", "a|!|\n|");
 	splits("llama-bpe", "a!\n", "a|!\n|");
+	splits("gpt-4o", "helloWorld's HTTPServer 12345", "hello|World's| HTTPServer| |123|45|");
+	splits("gpt-4o", "I'LL a/\n/b  \n x", "I'LL| a|/\n/|b|  \n| x|");
+	splits("gpt-4o",
+	    "\xe4\xb8\xad\xe6\x96\x87"
+	    "abcDEF",
+	    "\xe4\xb8\xad\xe6\x96\x87"
+	    "abc|DEF|");
+	splits("tekken", "helloWorld's 123", "hello|World|'s| |1|2|3|");
+	splits("llama4", "(Ab) ", "(Ab|)| |");
 	splits("deepseek-llm", "a  b 12 ", "a| | b| |12| |");
 	splits("deepseek-coder", "a!b 12\n", "a|!|b| |1|2|\n|");
 	splits("deepseek-v3", "a1234 b \xe4\xb8\xad\xe3\x81\x8b!x",

@@ -312,6 +312,47 @@ static void a_megabyte_of_one_letter_is_no_special_case(void **state)
 	free(text);
 }
 
+static void a_spelling_that_ends_turns_ends_a_generation(void **state)
+{
+	static const char *const spellings[] = {"<|eot_id|>", "<end_of_turn>", "<|end|>", "<|eot|>",
+	    "<\xef\xbd\x9c"
+	    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
+		struct vocabulary v;
+		struct tokenizer *t;
+
+		vocabulary_bpe(&v);
+		v.tokens[261] = spellings[i];
+		t = open_good(&v);
+		assert_true(tokenizer_is_end(t, 261));
+		tokenizer_free(t);
+		v.types[261] = 1; /* an ordinary token that is spelt so is none */
+		t = open_good(&v);
+		assert_false(tokenizer_is_end(t, 261));
+		tokenizer_free(t);
+	}
+}
+
+/* gpt-oss: <|end|> closes one message of several, <|return|> and <|call|> the turn. */
+static void a_message_of_several_does_not_end_the_turn(void **state)
+{
+	struct vocabulary v;
+	struct tokenizer *t;
+
+	(void)state;
+	vocabulary_bpe(&v);
+	v.tokens[261] = "<|end|>";
+	v.tokens[262] = "<|return|>";
+	v.tokens[263] = "<|call|>";
+	t = open_good(&v);
+	assert_false(tokenizer_is_end(t, 261));
+	assert_true(tokenizer_is_end(t, 262));
+	assert_true(tokenizer_is_end(t, 263));
+	tokenizer_free(t);
+}
+
 static void refuses_a_text_that_is_too_long(void **state)
 {
 	struct vocabulary v;
@@ -323,7 +364,8 @@ static void refuses_a_text_that_is_too_long(void **state)
 	vocabulary_bpe(&v);
 	t = open_good(&v);
 	assert_int_equal(
-	    tokenizer_encode(t, "", (size_t)(8 << 20) + 1, 0, &ids, &n, &err), AYNI_ERR_LIMIT);
+	    tokenizer_encode(t, "", (size_t)TOKENIZER_MAX_TEXT_BYTES + 1, 0, &ids, &n, &err),
+	    AYNI_ERR_LIMIT);
 	assert_null(ids);
 	tokenizer_free(t);
 }
@@ -439,6 +481,8 @@ int main(void)
 	    cmocka_unit_test(llama_bpe_takes_whole_words_from_the_vocabulary),
 	    cmocka_unit_test(sentencepiece_merges_by_score_and_falls_back_to_bytes),
 	    cmocka_unit_test(a_megabyte_of_one_letter_is_no_special_case),
+	    cmocka_unit_test(a_spelling_that_ends_turns_ends_a_generation),
+	    cmocka_unit_test(a_message_of_several_does_not_end_the_turn),
 	    cmocka_unit_test(refuses_a_text_that_is_too_long),
 	    cmocka_unit_test(refuses_what_it_does_not_know_by_name),
 	    cmocka_unit_test(refuses_tables_that_do_not_fit_together),
