@@ -32,6 +32,8 @@ uint32_t tokenizer_eos(const struct tokenizer *t);
 bool tokenizer_adds_bos(const struct tokenizer *t);
 bool tokenizer_is_end(
     const struct tokenizer *t, uint32_t id); /* ends a generation (EOS, EOT, ...) */
+/* The control or user-defined token that is spelt so, or TOKENIZER_NONE. */
+uint32_t tokenizer_find(const struct tokenizer *t, const char *spelling);
 /* The token's spelling as in the file; empty if out of range. */
 struct span tokenizer_spelling(const struct tokenizer *t, uint32_t id);
 

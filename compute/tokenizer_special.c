@@ -96,6 +96,14 @@ int specials_load(struct tokenizer *t, const struct gguf *g, struct error *err)
 	return AYNI_OK;
 }
 
+uint32_t tokenizer_find(const struct tokenizer *t, const char *spelling)
+{
+	for (uint32_t i = 0; i < t->n_special; i++)
+		if (spelt(special_text(t, &t->special[i]), spelling))
+			return t->special[i].id;
+	return (uint32_t)TOKENIZER_NONE;
+}
+
 struct found {
 	uint32_t start, len;
 	uint32_t special;

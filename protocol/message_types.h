@@ -171,6 +171,7 @@ struct msg_generate {
 struct msg_piece {
 	uint64_t request;
 	struct bytes text;
+	struct bytes reasoning;
 	size_t n_tokens;
 	uint32_t *tokens;
 	uint32_t rows;

@@ -181,17 +181,24 @@ const struct codec codec_generate = {.name = "generate",
 
 /* ---- Piece -------------------------------------------------------------------------------- */
 
+static void piece_text_load(
+    struct conversion *c, const char *name, ProtobufCBinaryData in, struct bytes *out)
+{
+	out->data = conversion_take(c, in.len, 1);
+	if (out->data != NULL) {
+		out->len = in.len;
+		load_bytes(c, name, in, out->data, in.len);
+	}
+}
+
 static void piece_load(struct conversion *c, const void *wire, struct message *out)
 {
 	const Ayni__Piece *in = wire;
 	struct msg_piece *m = &out->piece;
 
 	m->request = in->request;
-	m->text.data = conversion_take(c, in->text.len, 1);
-	if (m->text.data != NULL) {
-		m->text.len = in->text.len;
-		load_bytes(c, "text", in->text, m->text.data, in->text.len);
-	}
+	piece_text_load(c, "text", in->text, &m->text);
+	piece_text_load(c, "reasoning", in->reasoning, &m->reasoning);
 	tokens_load(c, in->n_tokens, in->tokens, &m->n_tokens, &m->tokens);
 	m->rows = in->rows;
 	load_bytes(c, "payload_hash", in->payload_hash, m->payload_hash.bytes, HASH_BYTES);
@@ -204,6 +211,7 @@ static void piece_check(struct conversion *c, const struct message *in)
 	const struct msg_piece *m = &in->piece;
 
 	check_utf8(c, "text", (const char *)m->text.data, m->text.len);
+	check_utf8(c, "reasoning", (const char *)m->reasoning.data, m->reasoning.len);
 	check_tokens(c, m->n_tokens, m->tokens);
 	check_range(c, "rows", m->rows, 0, LIMIT_CONTEXT_TOKENS);
 }
@@ -217,6 +225,7 @@ static void *piece_store(struct conversion *c, const struct message *in)
 		return NULL;
 	out->request = m->request;
 	out->text = store_bytes(m->text.data, m->text.len);
+	out->reasoning = store_bytes(m->reasoning.data, m->reasoning.len);
 	out->n_tokens = m->n_tokens;
 	out->tokens = m->tokens;
 	out->rows = m->rows;

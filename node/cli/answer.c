@@ -101,8 +101,7 @@ int answer_get(struct client *c, const struct msg_generate *g, answer_fn *fn, vo
 			continue;
 		rc = take_piece(out, m, err);
 		if (rc == AYNI_OK && fn != NULL)
-			fn(context, (const char *)m->piece.text.data, m->piece.text.len,
-			    m->piece.notice);
+			fn(context, &m->piece);
 	}
 	if (rc == AYNI_OK && !grow(&out->text, out->text_len, 0, 1))
 		rc = error_set(err, AYNI_ERR_MEMORY, "out of memory");

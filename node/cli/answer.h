@@ -9,7 +9,7 @@
 #include "node/cli/client.h"
 
 struct answer {
-	char *text; /* owned, NUL-terminated */
+	char *text; /* owned, NUL-terminated: without the reasoning */
 	size_t text_len;
 	uint32_t *tokens; /* owned: what was drawn */
 	size_t n_tokens;
@@ -19,8 +19,8 @@ struct answer {
 	struct msg_finished finished; /* shares: owned by the answer */
 };
 
-/* Called with each piece as it comes; may be NULL. `notice` is for people, else "". */
-typedef void answer_fn(void *context, const char *text, size_t len, const char *notice);
+/* Called with each piece as it comes; may be NULL. The piece is valid during the call. */
+typedef void answer_fn(void *context, const struct msg_piece *piece);
 
 /*
  * Ask and wait for the end. If *cancel becomes true (a signal handler, say) the request is

@@ -7,6 +7,7 @@
 #include "node/cli/answer.h"
 #include "node/cli/cli.h"
 #include "node/cli/sampling.h"
+#include "node/cli/show.h"
 #include "protocol/identity.h"
 
 enum { MAX_TURNS = 256, JOIN_MS = 15000 };
@@ -131,13 +132,12 @@ static void free_turns(struct conversation *c)
 	}
 }
 
-static void print_piece(void *context, const char *text, size_t len, const char *notice)
+static void print_piece(void *context, const struct msg_piece *piece)
 {
-	(void)context;
-	if (notice[0] != '\0')
-		(void)fprintf(stderr, "(%s)\n", notice);
-	(void)fwrite(text, 1, len, stdout);
-	(void)fflush(stdout);
+	if (piece->notice[0] != '\0')
+		(void)fprintf(stderr, "(%s)\n", piece->notice);
+	show_text(context, (struct span){piece->reasoning.data, piece->reasoning.len},
+	    (struct span){piece->text.data, piece->text.len});
 }
 
 static void print_figures(const struct msg_finished *f)
@@ -164,6 +164,7 @@ static int exchange(struct conversation *c, const char *message, struct error *e
 	const struct options *o = c->options;
 	const struct sampler_settings *s = &o->sampling;
 	struct msg_generate g = {.request = ++c->requests, .max_tokens = o->max_tokens};
+	struct show show = {.hides_reasoning = o->quiet};
 	struct answer a;
 	int rc = add_turn(c, "user", message, err);
 
@@ -179,9 +180,9 @@ static int exchange(struct conversation *c, const char *message, struct error *e
 		g.n_turns = c->n_turns;
 	}
 	interrupted = false;
-	rc = answer_get(c->client, &g, print_piece, NULL, &interrupted, &a, err);
+	rc = answer_get(c->client, &g, print_piece, &show, &interrupted, &a, err);
 	if (rc == AYNI_OK) {
-		(void)printf("\n");
+		show_end(&show);
 		if (!o->quiet)
 			print_figures(&a.finished);
 		rc = add_turn(c, "assistant", a.text, err);

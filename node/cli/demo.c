@@ -175,11 +175,10 @@ static int wait_for_layers(struct demo *d, struct error *err)
 	return error_set(err, AYNI_ERR_TIMEOUT, "the donors did not get their layers in time");
 }
 
-static void print_piece(void *context, const char *text, size_t len, const char *notice)
+static void print_piece(void *context, const struct msg_piece *piece)
 {
 	(void)context;
-	(void)notice;
-	(void)fwrite(text, 1, len, stdout);
+	(void)fwrite(piece->text.data, 1, piece->text.len, stdout);
 	(void)fflush(stdout);
 }
 

@@ -3,16 +3,20 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "compute/reasoning.h"
 #include "node/cli/cli.h"
 #include "node/cli/local.h"
 #include "node/cli/sampling.h"
+#include "node/cli/show.h"
 #include "node/loop.h"
 #include "node/prompt.h"
+
+enum { KEY_HIDE = 0x400 };
 
 struct options {
 	const char *file, *prompt, *system;
 	uint32_t max_tokens;
-	bool raw;
+	bool raw, hides_reasoning;
 	struct local_options local;
 	struct sampler_settings sampling;
 };
@@ -36,6 +40,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case 'r':
 		o->raw = true;
+		break;
+	case KEY_HIDE:
+		o->hides_reasoning = true;
 		break;
 	case 't':
 		o->local.threads =
@@ -70,7 +77,8 @@ static void on_interrupt(int signal_number)
 struct generation {
 	struct local *local;
 	struct tokenizer *tokenizer;
-	struct tokenizer_stream *stream;
+	struct reasoning *text;
+	struct show show;
 	const struct options *options;
 	uint32_t *tokens; /* [context] */
 	uint32_t n_tokens, n_prompt;
@@ -78,19 +86,12 @@ struct generation {
 	uint64_t began_us, first_us, last_us;
 };
 
-static void print(const char *text, size_t len)
-{
-	(void)fwrite(text, 1, len, stdout);
-	(void)fflush(stdout);
-}
-
 /* One token after the other, until the model, the limit, the context or the user ends it. */
 static int generate(struct generation *g, struct error *err)
 {
 	uint32_t context = local_sizes(g->local)->context_tokens;
 	uint32_t most = g->options->max_tokens;
-	const char *text;
-	size_t len;
+	struct reasoning_text text;
 	int rc;
 
 	g->began_us = loop_now_us();
@@ -104,17 +105,17 @@ static int generate(struct generation *g, struct error *err)
 		if (tokenizer_is_end(g->tokenizer, token))
 			break;
 		g->tokens[g->n_tokens++] = token;
-		rc = tokenizer_stream_feed(g->stream, token, &text, &len);
+		rc = reasoning_feed(g->text, token, &text);
 		if (rc != AYNI_OK)
 			return error_set(err, rc, "the token %u cannot be shown", token);
-		print(text, len);
+		show_text(&g->show, text.reasoning, text.answer);
 		if (g->n_tokens == context || (most > 0 && g->n_tokens - g->n_prompt == most))
 			break;
 		rc = local_feed(g->local, &token, 1, g->row, 1, err);
 	}
-	if (rc == AYNI_OK && tokenizer_stream_finish(g->stream, &text, &len) == AYNI_OK)
-		print(text, len);
-	print("\n", 1);
+	if (rc == AYNI_OK && reasoning_finish(g->text, &text) == AYNI_OK)
+		show_text(&g->show, text.reasoning, text.answer);
+	show_end(&g->show);
 	return rc;
 }
 
@@ -167,7 +168,7 @@ static int prepare(struct generation *g, struct error *err)
 	g->tokens = calloc(s->context_tokens, sizeof *g->tokens);
 	g->row = calloc(s->n_vocabulary, sizeof *g->row);
 	if (g->tokens == NULL || g->row == NULL ||
-	    tokenizer_stream_new(g->tokenizer, &g->stream) != AYNI_OK)
+	    reasoning_new(g->tokenizer, ids, n, o->raw, &g->text) != AYNI_OK)
 		rc = error_set(err, AYNI_ERR_MEMORY, "out of memory");
 	else if (n == 0 || n >= s->context_tokens)
 		rc = error_set(err, AYNI_ERR_ARGUMENT, "the prompt has %zu tokens; 1 to %u fit", n,
@@ -186,6 +187,7 @@ int cli_run(int argc, char **argv)
 	    {"system", 'y', "TEXT", 0, "a system message before it", 1},
 	    {"max-tokens", 'n', "N", 0, "end after N tokens (default: when the model ends)", 1},
 	    {"raw", 'r', NULL, 0, "take the prompt as it is, without the chat template", 1},
+	    {"hide-reasoning", KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
 	    {"threads", 't', "N", 0, "threads (default: one a processor)", 1},
 	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2 (default auto)", 1},
 	    {0},
@@ -195,7 +197,8 @@ int cli_run(int argc, char **argv)
 	    .parser = parse,
 	    .args_doc = "FILE",
 	    .doc = "Run a model (GGUF) on this machine alone. The answer is streamed to stdout, "
-	           "figures go to stderr. The prompt is put into the model's chat template, if it "
+	           "the model's reasoning and figures go to stderr. The prompt is put into the "
+	           "model's chat template, if it "
 	           "has one.",
 	    .children = children};
 	struct options o = {0};
@@ -208,12 +211,13 @@ int cli_run(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return CLI_USAGE;
 	(void)sigaction(SIGINT, &action, NULL);
+	g.show.hides_reasoning = o.hides_reasoning;
 	rc = prepare(&g, &err);
 	if (rc == AYNI_OK)
 		rc = generate(&g, &err);
 	if (rc == AYNI_OK)
 		print_figures(&g);
-	tokenizer_stream_free(g.stream);
+	reasoning_free(g.text);
 	tokenizer_free(g.tokenizer);
 	local_free(g.local);
 	free(g.tokens);

@@ -27,8 +27,8 @@ struct action_book {
 
 struct action_piece {
 	const struct session *session;
-	char *text; /* owned; NULL: none */
-	size_t text_len;
+	char *text; /* owned: text_len bytes of answer, then reasoning_len bytes; NULL: none */
+	size_t text_len, reasoning_len;
 	bool drew;
 	uint32_t token;
 	uint8_t *rows; /* owned; NULL: none */

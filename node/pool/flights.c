@@ -229,6 +229,23 @@ static bool book(
 	return true;
 }
 
+/* What a token added, answer before reasoning; it may hold NULs. */
+static bool copy_text(struct action_piece *p, const struct reasoning_text *text)
+{
+	p->text_len = text->answer.len;
+	p->reasoning_len = text->reasoning.len;
+	if (p->text_len + p->reasoning_len == 0)
+		return true;
+	p->text = malloc(p->text_len + p->reasoning_len);
+	if (p->text == NULL)
+		return false;
+	if (p->text_len > 0)
+		memcpy(p->text, text->answer.data, p->text_len);
+	if (p->reasoning_len > 0)
+		memcpy(p->text + p->text_len, text->reasoning.data, p->reasoning_len);
+	return true;
+}
+
 static bool add_piece(struct session *session, const struct session_step *step,
     const struct logit_rows *rows, struct actions *q)
 {
@@ -242,15 +259,11 @@ static bool add_piece(struct session *session, const struct session_step *step,
 	p->session = session;
 	p->drew = step->drew;
 	p->token = step->token;
-	p->text_len = step->text_len;
-	p->text = step->text_len > 0 ? malloc(step->text_len) : NULL; /* it may hold NULs */
 	p->n_rows = step->n_rows;
 	p->rows_len = step->n_rows * row_bytes;
 	p->rows = p->rows_len > 0 ? malloc(p->rows_len) : NULL;
-	if ((step->text_len > 0 && p->text == NULL) || (p->rows_len > 0 && p->rows == NULL))
+	if (!copy_text(p, &step->text) || (p->rows_len > 0 && p->rows == NULL))
 		return false;
-	if (p->text != NULL)
-		memcpy(p->text, step->text, step->text_len);
 	for (uint32_t i = 0; i < step->n_rows; i++)
 		memcpy(p->rows + i * row_bytes,
 		    rows->data + (step->rows_first + i) * logit_row_bytes(rows->top), row_bytes);
@@ -263,7 +276,8 @@ static void end_session(struct scheduler *s, struct session *session, enum finis
 {
 	struct session_step rest = {0};
 
-	if (session_rest(session, &rest.text, &rest.text_len) == AYNI_OK && rest.text_len > 0)
+	if (session_rest(session, &rest.text) == AYNI_OK &&
+	    rest.text.answer.len + rest.text.reasoning.len > 0)
 		(void)add_piece(session, &rest, rows, q);
 	binding_finish(s, session, reason, "", q);
 }
@@ -287,7 +301,7 @@ static void land(
 		if (session == NULL)
 			continue;
 		rc = session_logits(session, span, &rows, m->tokenizer, now_us, &step);
-		if (rc == AYNI_OK && (step.drew || step.n_rows > 0 || step.text_len > 0) &&
+		if (rc == AYNI_OK && (step.drew || step.n_rows > 0) &&
 		    !add_piece(session, &step, &rows, q))
 			rc = AYNI_ERR_MEMORY;
 		if (rc == AYNI_OK && !step.finished)

@@ -85,7 +85,8 @@ static int submit(
 	    .request = g->request,
 	    .sampling = settings_of(&g->sampling),
 	    .max_tokens = g->max_tokens,
-	    .ignore_end = g->ignore_end};
+	    .ignore_end = g->ignore_end,
+	    .plain = g->n_turns == 0};
 	const struct catalog_model *m;
 	size_t n = 0;
 	int rc;
@@ -156,6 +157,9 @@ void member_send_piece(struct pool *p, const struct action_piece *a)
 		return;
 	m.piece.request = a->session->r.request;
 	m.piece.text = (struct bytes){(uint8_t *)a->text, a->text_len};
+	if (a->reasoning_len > 0)
+		m.piece.reasoning =
+		    (struct bytes){(uint8_t *)a->text + a->text_len, a->reasoning_len};
 	m.piece.n_tokens = a->drew ? 1 : 0;
 	m.piece.tokens = &token;
 	m.piece.rows = a->n_rows;

@@ -20,7 +20,7 @@ int session_new(const struct session_request *r, const struct tokenizer *t, uint
 	s->r.tokens = NULL;
 	s->n_tokens = r->n_tokens;
 	s->arrived_us = now_us;
-	if (tokenizer_stream_new(t, &s->stream) != AYNI_OK)
+	if (reasoning_new(t, s->tokens, s->n_tokens, r->plain, &s->text) != AYNI_OK)
 		goto err2;
 	*out = s;
 	session_check(s);
@@ -43,7 +43,7 @@ void session_free(struct session *s)
 		return;
 	explicit_bzero(s->tokens, s->r.kv_tokens * sizeof *s->tokens);
 	free(s->tokens);
-	tokenizer_stream_free(s->stream);
+	reasoning_free(s->text);
 	free(s->shares);
 	free(s);
 }
@@ -144,7 +144,7 @@ static int take_token(
 		finish(s, out, FINISH_LENGTH);
 	else if (s->n_tokens == s->r.kv_tokens)
 		finish(s, out, FINISH_CONTEXT);
-	return tokenizer_stream_feed(s->stream, token, &out->text, &out->text_len);
+	return reasoning_feed(s->text, token, &out->text);
 }
 
 int session_logits(struct session *s, const struct unit_span *span, const struct logit_rows *rows,
@@ -155,7 +155,7 @@ int session_logits(struct session *s, const struct unit_span *span, const struct
 
 	assert(s->state == SESSION_FLYING && s->n_fed == span->position);
 	assert(rows->n_rows == span->n_logits);
-	*out = (struct session_step){.text = ""};
+	*out = (struct session_step){0};
 	s->n_fed = end;
 	s->state = SESSION_READY;
 	if (s->r.top > 0 && end > s->n_reported) {
@@ -173,10 +173,10 @@ int session_logits(struct session *s, const struct unit_span *span, const struct
 	return rc;
 }
 
-int session_rest(struct session *s, const char **text, size_t *len)
+int session_rest(struct session *s, struct reasoning_text *out)
 {
 	assert(s->state == SESSION_DONE);
-	return tokenizer_stream_finish(s->stream, text, len);
+	return reasoning_finish(s->text, out);
 }
 
 void session_end(struct session *s)

@@ -8,14 +8,14 @@
  *      +------- path lost: fed = 0, all is replayed -----+
  *
  * A plain state machine. The pool owns the token history, so any donor can vanish: the tokens are
- * fed again, and canonical arithmetic gives the same logits. The text leaves through a detokenising
- * stream. One thread.
+ * fed again, and canonical arithmetic gives the same logits. The text leaves as it is drawn,
+ * reasoning apart from the answer. One thread.
  */
 #ifndef AYNI_NODE_POOL_SESSION_H
 #define AYNI_NODE_POOL_SESSION_H
 
+#include "compute/reasoning.h"
 #include "compute/sampler.h"
-#include "compute/tokenizer.h"
 #include "protocol/message_types.h"
 
 enum session_state { SESSION_WAITING, SESSION_READY, SESSION_FLYING, SESSION_DONE };
@@ -33,6 +33,7 @@ struct session_request {
 	uint32_t max_tokens; /* 0: no limit but the context */
 	uint32_t top;        /* logits for the member, each position; 0 none */
 	bool ignore_end;
+	bool plain; /* all text is answer: the prompt came without a template */
 };
 
 struct session {
@@ -44,7 +45,7 @@ struct session {
 	uint32_t n_reported; /* rows of logits the member has */
 	uint32_t path;
 	uint32_t replays;
-	struct tokenizer_stream *stream;
+	struct reasoning *text;
 	uint64_t arrived_us, first_us, last_us; /* first and last token drawn */
 	uint64_t wait_until_us;                 /* 0: not waiting for coverage */
 	bool told;                              /* that layers are missing */
@@ -75,8 +76,7 @@ struct session_step {
 	uint32_t rows_first, n_rows; /* of the rows given, those the member has not seen */
 	bool drew;
 	uint32_t token;
-	const char *text; /* valid until the session's next step */
-	size_t text_len;
+	struct reasoning_text text; /* valid until the session's next step */
 	bool finished;
 	enum finish_reason reason;
 };
@@ -84,7 +84,7 @@ struct session_step {
 int session_logits(struct session *s, const struct unit_span *span, const struct logit_rows *rows,
     const struct tokenizer *t, uint64_t now_us, struct session_step *out);
 /* After the last step: what is left of a character that never became whole, as U+FFFD. */
-int session_rest(struct session *s, const char **text, size_t *len);
+int session_rest(struct session *s, struct reasoning_text *out);
 /* No more is wanted, or possible. */
 void session_end(struct session *s);
 

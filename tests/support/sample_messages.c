@@ -105,6 +105,8 @@ static void make_piece(struct sample *s, bool full)
 	m->request = 5;
 	m->text.len = full ? 1000 : 2;
 	m->text.data = (uint8_t *)own_text(s, m->text.len);
+	m->reasoning.len = full ? 1000 : 2;
+	m->reasoning.data = (uint8_t *)own_text(s, m->reasoning.len);
 	m->n_tokens = full ? 4096 : 1;
 	m->tokens = own(s, m->n_tokens, sizeof *m->tokens);
 	for (size_t i = 0; i < m->n_tokens; i++)

@@ -12,7 +12,7 @@
 #include "protocol/messages.h"
 #include "tests/support/vocabulary.h"
 
-enum { N_VOCABULARY = 265, KV_TOKENS = 12, END = 262, TEXT_BYTES = 256, MAX_TOP = 265 };
+enum { N_VOCABULARY = 265, KV_TOKENS = 32, END = 262, TEXT_BYTES = 256, MAX_TOP = 265 };
 
 static struct tokenizer *tokenizer;
 static struct session *session;
@@ -61,11 +61,12 @@ static void begin(const struct session_request *r)
 	session_bind(session, 0);
 }
 
-static void keep(const char *more, size_t len)
+static void keep(struct span more)
 {
-	assert_true(text_len + len <= sizeof text);
-	memcpy(text + text_len, more, len);
-	text_len += len;
+	assert_true(text_len + more.len <= sizeof text);
+	if (more.len > 0)
+		memcpy(text + text_len, more.data, more.len);
+	text_len += more.len;
 }
 
 /* Rows of which the best candidate is `token`, then its followers. */
@@ -97,13 +98,12 @@ static void fly(uint32_t chunk, uint32_t token)
 	assert_int_equal(session->state, SESSION_FLYING);
 	rows = rows_of(token, span.n_logits, session_top(session));
 	assert_int_equal(session_logits(session, &span, &rows, tokenizer, 20, &step), AYNI_OK);
-	keep(step.text, step.text_len);
+	keep(step.text.answer);
 	if (step.finished) {
-		const char *rest;
-		size_t len;
+		struct reasoning_text rest;
 
-		assert_int_equal(session_rest(session, &rest, &len), AYNI_OK);
-		keep(rest, len);
+		assert_int_equal(session_rest(session, &rest), AYNI_OK);
+		keep(rest.answer);
 	}
 }
 
@@ -329,12 +329,38 @@ static void no_part_of_a_character_leaves(void **state)
 	(void)state;
 	begin(&r);
 	fly(9, 0xe2);
-	assert_int_equal(step.text_len, 0);
+	assert_int_equal(step.text.answer.len, 0);
 	fly(9, 0x82);
-	assert_int_equal(step.text_len, 0);
+	assert_int_equal(step.text.answer.len, 0);
 	fly(9, 0xac);
-	assert_int_equal(step.text_len, 3);
+	assert_int_equal(step.text.answer.len, 3);
 	assert_text("\xe2\x82\xac");
+}
+
+static void reasoning_leaves_apart_from_the_answer(void **state)
+{
+	static const char drawn[] = "<think>a</think>b";
+	struct session_request r = request(3);
+	size_t n_reasoning = 0;
+
+	(void)state;
+	begin(&r);
+	for (size_t i = 0; i < sizeof drawn - 1; i++) {
+		fly(9, (uint8_t)drawn[i]);
+		n_reasoning += step.text.reasoning.len;
+		if (step.text.reasoning.len > 0)
+			assert_int_equal(step.text.reasoning.data[0], 'a');
+	}
+	assert_int_equal(n_reasoning, 1);
+	assert_text("b");
+	session_free(session);
+	text_len = 0;
+	r = request(3);
+	r.plain = true;
+	begin(&r);
+	for (size_t i = 0; i < sizeof drawn - 1; i++)
+		fly(9, (uint8_t)drawn[i]);
+	assert_text(drawn);
 }
 
 static void a_character_that_never_became_whole_is_replaced_at_any_end(void **state)
@@ -400,6 +426,7 @@ int main(void)
 	    TEST(it_ends_where_the_context_is_full),
 	    TEST(times_of_the_first_and_last_token_are_kept),
 	    TEST(no_part_of_a_character_leaves),
+	    TEST(reasoning_leaves_apart_from_the_answer),
 	    TEST(a_character_that_never_became_whole_is_replaced_at_any_end),
 	    TEST(shares_count_units_of_each_donor_and_range),
 	};

@@ -190,6 +190,10 @@ static void break_piece_text(struct message *m)
 {
 	m->piece.text.data[1] = 0xc3;
 }
+static void break_piece_reasoning(struct message *m)
+{
+	m->piece.reasoning.data[1] = 0xc3;
+}
 static void break_rows(struct message *m)
 {
 	m->piece.rows = LIMIT_CONTEXT_TOKENS + 1;
@@ -284,6 +288,7 @@ static const struct {
     {MSG_GENERATE, break_max},
     {MSG_PIECE, break_token},
     {MSG_PIECE, break_piece_text},
+    {MSG_PIECE, break_piece_reasoning},
     {MSG_PIECE, break_rows},
     {MSG_FINISHED, break_finish},
     {MSG_FINISHED, break_shares},
