@@ -13,7 +13,7 @@ comma := ,
 BUILD := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 
 CC ?= cc
-PKGS := libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas
+PKGS := libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl
 OPT ?= -O2 -g
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla $(if $(CI),-Werror)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)

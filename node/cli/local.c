@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "node/models.h"
+
 enum { CHUNK = 128 };
 
 struct local {
@@ -53,7 +55,7 @@ static int start(struct local *l, const struct local_options *o, struct error *e
 }
 
 int local_open(
-    const char *path, const struct local_options *o, struct local **out, struct error *err)
+    const char *name, const struct local_options *o, struct local **out, struct error *err)
 {
 	struct local *l = calloc(1, sizeof *l);
 	struct model_sizes sizes;
@@ -61,7 +63,7 @@ int local_open(
 
 	if (l == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
-	if ((rc = gguf_open(path, &l->gguf, err)) == AYNI_OK &&
+	if ((rc = models_open(name, &l->gguf, err)) == AYNI_OK &&
 	    (rc = model_sizes_read(l->gguf, &sizes, err)) == AYNI_OK &&
 	    (rc = model_load(l->gguf, 0, sizes.n_layers, &l->model, err)) == AYNI_OK)
 		rc = start(l, o, err);

@@ -17,8 +17,9 @@ struct local_options {
 	const char *kernels; /* "auto", "scalar", "avx2" */
 };
 
+/* `name`: a path, or a model of the folder of models. */
 int local_open(
-    const char *path, const struct local_options *o, struct local **out, struct error *err);
+    const char *name, const struct local_options *o, struct local **out, struct error *err);
 void local_free(struct local *l);
 
 const struct gguf *local_gguf(const struct local *l);

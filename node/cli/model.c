@@ -7,6 +7,7 @@
 #include "compute/tokenizer.h"
 #include "node/cli/cli.h"
 #include "node/cli/model.h"
+#include "node/models.h"
 
 struct options {
 	const char *file;
@@ -98,7 +99,7 @@ static int inspect(const struct options *o, struct error *err)
 {
 	struct model_sizes s;
 	struct gguf *g = NULL;
-	int rc = gguf_open(o->file, &g, err);
+	int rc = models_open(o->file, &g, err);
 
 	if (rc != AYNI_OK)
 		return rc;
@@ -163,7 +164,7 @@ static int tokenize(const struct options *o, struct error *err)
 	size_t len = 0, n = 0;
 	int rc;
 
-	if ((rc = gguf_open(o->file, &g, err)) == AYNI_OK &&
+	if ((rc = models_open(o->file, &g, err)) == AYNI_OK &&
 	    (rc = tokenizer_new(g, &t, err)) == AYNI_OK &&
 	    (rc = read_stdin(&text, &len, err)) == AYNI_OK &&
 	    (rc = tokenizer_encode(t, text, len, flags, &ids, &n, err)) == AYNI_OK) {
@@ -218,7 +219,8 @@ int cli_model(int argc, char **argv)
 		const char *name;
 		int (*run)(int argc, char **argv);
 	} commands[] = {{"inspect", cli_inspect}, {"eval", cli_model_eval},
-	    {"tokenize", cli_tokenize}, {"quantize", cli_model_quantize}};
+	    {"tokenize", cli_tokenize}, {"quantize", cli_model_quantize}, {"pull", cli_model_pull},
+	    {"list", cli_model_list}, {"rm", cli_model_rm}};
 	static char name[64];
 	const char *word = argc > 1 ? argv[1] : "";
 
@@ -230,7 +232,10 @@ int cli_model(int argc, char **argv)
 		return commands[i].run(argc - 1, argv + 1);
 	}
 	(void)fprintf(strcmp(word, "--help") == 0 ? stdout : stderr,
-	    "Usage: ayni model inspect FILE\n"
+	    "Usage: ayni model pull OWNER/NAME[:FILE] | URL\n"
+	    "       ayni model list\n"
+	    "       ayni model rm NAME\n"
+	    "       ayni model inspect FILE\n"
 	    "       ayni model eval FILE --tokens IDS [--greedy N] [--top K]\n"
 	    "       ayni model eval FILE --text TEXT [--window N] [--stride N]\n"
 	    "       ayni model tokenize FILE < TEXT\n"

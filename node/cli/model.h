@@ -4,6 +4,9 @@
 #define AYNI_NODE_CLI_MODEL_H
 
 int cli_model_eval(int argc, char **argv);
+int cli_model_list(int argc, char **argv);
+int cli_model_pull(int argc, char **argv);
+int cli_model_rm(int argc, char **argv);
 int cli_model_quantize(int argc, char **argv);
 
 #endif

@@ -15,6 +15,7 @@
 #include "node/cli/model.h"
 #include "node/cli/sampling.h"
 #include "node/loop.h"
+#include "node/models.h"
 
 enum { KEY_FORCE = 0x400, LINE_US = 200000, LINE_US_QUIET = 5000000 };
 
@@ -171,7 +172,7 @@ static int quantize_file(const struct options *o, struct error *err)
 	int rc = check_out(o, err);
 
 	if (rc == AYNI_OK)
-		rc = gguf_open(o->in, &g, err);
+		rc = models_open(o->in, &g, err);
 	if (rc == AYNI_OK)
 		rc = team_new(threads < TEAM_MAX_THREADS ? threads : TEAM_MAX_THREADS, &team, err);
 	if (rc == AYNI_OK)

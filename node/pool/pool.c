@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "node/models.h"
 #include "node/report.h"
 
 /* ---- actions ------------------------------------------------------------------------------ */
@@ -191,8 +192,10 @@ static int open_models(struct pool *p, struct error *err)
 		    "no model: put `model = FILE.gguf` into the configuration, or use --model "
 		    "FILE");
 	for (size_t i = 0; i < p->config->n_models && rc == AYNI_OK; i++) {
-		rc = catalog_add(
-		    p->catalog, p->config->models[i], p->identity, p->config->kv_tokens, err);
+		char path[MODELS_PATH_BYTES];
+
+		models_resolve(p->config->models[i], path);
+		rc = catalog_add(p->catalog, path, p->identity, p->config->kv_tokens, err);
 		if (rc == AYNI_OK) {
 			const struct catalog_model *m = catalog_at(p->catalog, i);
 
