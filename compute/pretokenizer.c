@@ -3,6 +3,7 @@
 #include "compute/pretokenizer.h"
 
 #include <pcre2.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 enum {
@@ -69,9 +70,10 @@ struct rules {
 };
 
 static const struct rules all_rules[] = {
-    {"gpt-2 phi-2 mpt olmo jais gigachat trillion exaone4", false, false, {GPT2}},
-    {"llama-bpe llama3 llama-v3", true, true, {CL100K("\\p{N}{1,3}", CL100K_SYMBOLS)}},
-    {"gpt-4o llama4 kanana2", false, false, {O200K(CONTRACTION, "\\p{N}{1,3}")}},
+    {"gpt-2 phi-2 mpt olmo jais gigachat trillion exaone4 granite-docling", false, false, {GPT2}},
+    {"llama-bpe llama3 llama-v3 falcon3 pixtral", true, true,
+        {CL100K("\\p{N}{1,3}", CL100K_SYMBOLS)}},
+    {"gpt-4o llama4 kanana2 minimax-m2", false, false, {O200K(CONTRACTION, "\\p{N}{1,3}")}},
     {"tekken", true, true, {O200K("", "\\p{N}")}},
     {"dbrx smaug-bpe glm4 chatglm-bpe", false, false, {CL100K("\\p{N}{1,3}", CL100K_SYMBOLS)}},
     {"qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan", false, false,
@@ -82,7 +84,7 @@ static const struct rules all_rules[] = {
             DEEPSEEK_CJK, "\\p{N}+"}},
     {"deepseek-coder", false, false,
         {"[\\r\\n]", "[" S "]?\\p{L}+", "[" S "]?\\p{P}+", DEEPSEEK_CJK, "\\p{N}"}},
-    {"deepseek-v3 hunyuan-dense", false, false,
+    {"deepseek-v3 deepseek3 hunyuan-dense", false, false,
         {"\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{30ff}]+",
             "[!-/:-@\\[-`{-~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
             "| ?[\\p{P}\\p{S}]+[\\r\\n]*|[" S "]*[\\r\\n]+|[" S "]+" NOT_S_AHEAD "|[" S "]+"}},
@@ -95,6 +97,7 @@ enum { N_RULES = sizeof all_rules / sizeof all_rules[0] };
 
 struct pretokenizer {
 	const struct rules *rules;
+	uint64_t users; /* by shared.lock */
 	pcre2_code *stages[STAGES_MAX];
 	uint32_t n_stages;
 };
@@ -147,19 +150,24 @@ static int stage_compile(const char *pattern, pcre2_code **out, struct error *er
 	return AYNI_OK;
 }
 
-int pretokenizer_new(struct span name, struct pretokenizer **out, struct error *err)
+/* Compiling takes as long as many a text, so all users of the same rules share the expressions. */
+static struct {
+	pthread_mutex_t lock; /* of all that is in here, and of each one's users */
+	struct pretokenizer *of[N_RULES];
+} shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void expressions_free(struct pretokenizer *p)
 {
-	const struct rules *rules = NULL;
-	struct pretokenizer *p;
+	for (uint32_t i = 0; i < p->n_stages; i++)
+		pcre2_code_free(p->stages[i]);
+	free(p);
+}
+
+static int expressions_new(const struct rules *rules, struct pretokenizer **out, struct error *err)
+{
+	struct pretokenizer *p = calloc(1, sizeof *p);
 	int rc = AYNI_OK;
 
-	*out = NULL;
-	for (size_t i = 0; i < N_RULES && rules == NULL; i++)
-		if (names_have(all_rules[i].names, name))
-			rules = &all_rules[i];
-	if (rules == NULL)
-		return unknown_name(name, err);
-	p = calloc(1, sizeof *p);
 	if (p == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "tokenizer: no memory");
 	p->rules = rules;
@@ -168,20 +176,47 @@ int pretokenizer_new(struct span name, struct pretokenizer **out, struct error *
 		p->n_stages += rc == AYNI_OK;
 	}
 	if (rc < 0) {
-		pretokenizer_free(p);
+		expressions_free(p);
 		return rc;
 	}
 	*out = p;
 	return AYNI_OK;
 }
 
+int pretokenizer_new(struct span name, struct pretokenizer **out, struct error *err)
+{
+	int rc = AYNI_OK;
+	size_t i = 0;
+
+	*out = NULL;
+	while (i < N_RULES && !names_have(all_rules[i].names, name))
+		i++;
+	if (i == N_RULES)
+		return unknown_name(name, err);
+	(void)pthread_mutex_lock(&shared.lock);
+	if (shared.of[i] == NULL)
+		rc = expressions_new(&all_rules[i], &shared.of[i], err);
+	if (rc == AYNI_OK) {
+		*out = shared.of[i];
+		(*out)->users++;
+	}
+	(void)pthread_mutex_unlock(&shared.lock);
+	return rc;
+}
+
 void pretokenizer_free(struct pretokenizer *p)
 {
+	bool last;
+
 	if (p == NULL)
 		return;
-	for (uint32_t i = 0; i < p->n_stages; i++)
-		pcre2_code_free(p->stages[i]);
-	free(p);
+	(void)pthread_mutex_lock(&shared.lock);
+	last = --p->users == 0;
+	if (last)
+		shared.of[p->rules - all_rules] = NULL;
+	(void)pthread_mutex_unlock(&shared.lock);
+	if (last)
+		expressions_free(p);
 }
 
 bool pretokenizer_ignores_merges(const struct pretokenizer *p)

@@ -4,7 +4,8 @@
  * tokenizer.ggml.pre names. Each expression cuts every piece that the one before left into its
  * matches and the gaps between them.
  *
- * Immutable after creation, any thread. Time is bounded by PCRE2's match limit.
+ * Immutable after creation, any thread; those of the same rules are one and the same. Time is
+ * bounded by PCRE2's match limit.
  */
 #ifndef AYNI_COMPUTE_PRETOKENIZER_H
 #define AYNI_COMPUTE_PRETOKENIZER_H

@@ -8,17 +8,6 @@
 /* Texts shorter than this do not repeat words enough to pay for the cache. */
 enum { CACHE_FROM_BYTES = 4096 };
 
-/* Tokens that end a turn in the templates in use, for files that name only one EOS. */
-static const char *const end_spellings[] = {"<|return|>", "<|call|>", "<|eot|>", "<|eom|>",
-    "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>",
-    "<end_of_turn>", "<turn|>", "<end_of_utterance>", "<eos>", "<EOT>", "_<EOT>", "<|EOT|>", "</s>",
-    "<|end_of_sentence|>",
-    "<\xef\xbd\x9c"
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-    "<\xef\xbd\x9c"
-    "EOT\xef\xbd\x9c>"};
-enum { N_END_SPELLINGS = sizeof end_spellings / sizeof end_spellings[0] };
-
 static int spellings_load(struct tokenizer *t, const struct gguf *g, struct error *err)
 {
 	const char *key = "tokenizer.ggml.tokens";
@@ -91,9 +80,8 @@ static int types_load(struct tokenizer *t, const struct gguf *g, struct error *e
 	return AYNI_OK;
 }
 
-/* The id under `key`; without the key *id stays. */
-static int id_load(const struct tokenizer *t, const struct gguf *g, const char *key, uint32_t *id,
-    struct error *err)
+int tokenizer_id_load(const struct tokenizer *t, const struct gguf *g, const char *key,
+    uint32_t *id, struct error *err)
 {
 	uint64_t value;
 	int rc = gguf_get_u64(g, key, &value);
@@ -116,52 +104,13 @@ static uint32_t usual_id(const struct tokenizer *t, uint32_t id)
 	return id < t->n && t->types[id] == TOKEN_CONTROL ? id : (uint32_t)TOKENIZER_NONE;
 }
 
-static bool spelt(const struct tokenizer *t, uint32_t id, const char *spelling)
+/* The boolean under `key`; without the key *value stays. */
+static int bool_load(const struct gguf *g, const char *key, bool *value, struct error *err)
 {
-	struct span text = tokenizer_spelling(t, id);
+	int rc = gguf_get_bool(g, key, value);
 
-	return text.len == strlen(spelling) && memcmp(text.data, spelling, text.len) == 0;
-}
-
-/* Ends by their spelling. Where <|return|> and <|call|> end a turn (gpt-oss), <|end|> ends but one
- * of its messages. */
-static void named_ends_find(struct tokenizer *t)
-{
-	uint32_t end = (uint32_t)TOKENIZER_NONE;
-	unsigned n_harmony = 0;
-
-	for (uint32_t i = 0; i < t->n; i++) {
-		if (t->types[i] != TOKEN_CONTROL && t->types[i] != TOKEN_USER)
-			continue;
-		for (size_t k = 0; k < N_END_SPELLINGS && !t->ends[i]; k++)
-			t->ends[i] = spelt(t, i, end_spellings[k]);
-		n_harmony += spelt(t, i, "<|return|>") || spelt(t, i, "<|call|>");
-		end = spelt(t, i, "<|end|>") ? i : end;
-	}
-	if (n_harmony >= 2 && end != (uint32_t)TOKENIZER_NONE && end != t->eos)
-		t->ends[end] = false;
-}
-
-static int ends_load(struct tokenizer *t, const struct gguf *g, struct error *err)
-{
-	static const char *const keys[] = {
-	    "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
-
-	t->ends = calloc(t->n, sizeof *t->ends);
-	if (t->ends == NULL)
-		return AYNI_ERR_MEMORY;
-	if (t->eos != (uint32_t)TOKENIZER_NONE)
-		t->ends[t->eos] = true;
-	for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
-		uint32_t id = (uint32_t)TOKENIZER_NONE;
-		int rc = id_load(t, g, keys[k], &id, err);
-
-		if (rc < 0)
-			return rc;
-		if (id != (uint32_t)TOKENIZER_NONE)
-			t->ends[id] = true;
-	}
-	named_ends_find(t);
+	if (rc < 0 && rc != AYNI_ERR_NOT_FOUND)
+		return error_set(err, AYNI_ERR_FORMAT, "tokenizer: %s is not a boolean", key);
 	return AYNI_OK;
 }
 
@@ -173,19 +122,20 @@ static int special_ids_load(struct tokenizer *t, const struct gguf *g, struct er
 	t->bos = usual_id(t, spm ? 1 : 11);
 	t->eos = usual_id(t, spm ? 2 : 11);
 	t->unknown = spm && t->types[0] == TOKEN_UNKNOWN ? 0 : (uint32_t)TOKENIZER_NONE;
-	rc = id_load(t, g, "tokenizer.ggml.bos_token_id", &t->bos, err);
+	rc = tokenizer_id_load(t, g, "tokenizer.ggml.bos_token_id", &t->bos, err);
 	if (rc == AYNI_OK)
-		rc = id_load(t, g, "tokenizer.ggml.eos_token_id", &t->eos, err);
+		rc = tokenizer_id_load(t, g, "tokenizer.ggml.eos_token_id", &t->eos, err);
 	if (rc == AYNI_OK)
-		rc = id_load(t, g, "tokenizer.ggml.unknown_token_id", &t->unknown, err);
+		rc = tokenizer_id_load(t, g, "tokenizer.ggml.unknown_token_id", &t->unknown, err);
 	if (rc < 0)
 		return rc;
-	rc = gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &t->adds_bos);
-	if (rc < 0 && rc != AYNI_ERR_NOT_FOUND)
-		return error_set(err, AYNI_ERR_FORMAT,
-		    "tokenizer: tokenizer.ggml.add_bos_token is not a boolean");
-	if (t->bos == (uint32_t)TOKENIZER_NONE)
-		t->adds_bos = false;
+	rc = bool_load(g, "tokenizer.ggml.add_bos_token", &t->adds_bos, err);
+	if (rc == AYNI_OK)
+		rc = bool_load(g, "tokenizer.ggml.add_eos_token", &t->adds_eos, err);
+	if (rc < 0)
+		return rc;
+	t->adds_bos = t->adds_bos && t->bos != (uint32_t)TOKENIZER_NONE;
+	t->adds_eos = t->adds_eos && t->eos != (uint32_t)TOKENIZER_NONE;
 	return ends_load(t, g, err);
 }
 
@@ -272,6 +222,11 @@ bool tokenizer_adds_bos(const struct tokenizer *t)
 	return t->adds_bos;
 }
 
+bool tokenizer_adds_eos(const struct tokenizer *t)
+{
+	return t->adds_eos;
+}
+
 bool tokenizer_is_end(const struct tokenizer *t, uint32_t id)
 {
 	return id < t->n && t->ends[id];
@@ -316,6 +271,8 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, un
 	if (rc == AYNI_OK)
 		rc = specials_cut(t, (const uint8_t *)text, len, (flags & TOKENIZER_SPECIAL) != 0,
 		    on_stretch, &e, err);
+	if (rc == AYNI_OK && (flags & TOKENIZER_EOS) != 0 && t->eos != (uint32_t)TOKENIZER_NONE)
+		rc = ids_append(&e.ids, t->eos);
 	if (rc == AYNI_OK) {
 		*ids = e.ids.at;
 		*n_ids = e.ids.n;

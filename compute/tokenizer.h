@@ -30,16 +30,24 @@ uint32_t tokenizer_size(const struct tokenizer *t);
 uint32_t tokenizer_bos(const struct tokenizer *t); /* or TOKENIZER_NONE */
 uint32_t tokenizer_eos(const struct tokenizer *t);
 bool tokenizer_adds_bos(const struct tokenizer *t);
-bool tokenizer_is_end(
-    const struct tokenizer *t, uint32_t id); /* ends a generation (EOS, EOT, ...) */
+/* Whole texts end with EOS, by the file. A prompt never does: the model is to go on. */
+bool tokenizer_adds_eos(const struct tokenizer *t);
+/*
+ * Whether id ends a generation: the file's EOS, EOT and EOM, and by their spelling, whatever type
+ * the file gives them, those that published models end with (<|im_end|>, <|eot_id|>, <|return|>,
+ * <end_of_turn>, ...; </s> only as a control token). A vocabulary with harmony's <|return|> and
+ * <|call|> goes on after <|end|>.
+ */
+bool tokenizer_is_end(const struct tokenizer *t, uint32_t id);
 /* The control or user-defined token that is spelt so, or TOKENIZER_NONE. */
 uint32_t tokenizer_find(const struct tokenizer *t, const char *spelling);
 /* The token's spelling as in the file; empty if out of range. */
 struct span tokenizer_spelling(const struct tokenizer *t, uint32_t id);
 
 enum tokenizer_flags {
-	TOKENIZER_BOS = 1,    /* put BOS first, if the vocabulary has one */
-	TOKENIZER_SPECIAL = 2 /* recognise control tokens spelt out in the text (chat templates) */
+	TOKENIZER_BOS = 1,     /* put BOS first, if the vocabulary has one */
+	TOKENIZER_SPECIAL = 2, /* recognise control tokens spelt out in the text (chat templates) */
+	TOKENIZER_EOS = 4      /* put EOS last, if the vocabulary has one */
 };
 
 /*

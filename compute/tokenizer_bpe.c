@@ -72,7 +72,7 @@ static int rule_add(
 static int rules_load(struct tokenizer *t, const struct gguf *g, size_t n, struct error *err)
 {
 	uint8_t raw[2 * TOKEN_MAX_BYTES];
-	uint32_t slots = 1024;
+	uint32_t slots = 16;
 
 	while (slots / 2 < n)
 		slots *= 2;

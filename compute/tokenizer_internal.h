@@ -64,12 +64,12 @@ struct tokenizer {
 	uint32_t *spelling_at; /* [n + 1] */
 	uint8_t *types;        /* [n] */
 	uint32_t max_bytes;    /* longest spelling */
-	bool *ends;            /* [n] */
+	bool *ends;            /* [n]: ends a generation */
 
 	struct pieces pieces;
 	uint32_t byte_token[256]; /* or TOKENIZER_NONE */
 	uint32_t bos, eos, unknown;
-	bool adds_bos;
+	bool adds_bos, adds_eos;
 
 	/* byte-level BPE */
 	uint32_t byte_piece[256];
@@ -111,6 +111,12 @@ int utf8_step(const uint8_t *p, size_t n);
 int alphabet_byte(uint32_t character);
 /* Undo GPT-2's spelling; false where a character is outside the alphabet. out holds len bytes. */
 bool alphabet_decode(const uint8_t *text, size_t len, uint8_t *out, size_t *out_len);
+
+/* The id under `key`; without the key *id stays. */
+int tokenizer_id_load(const struct tokenizer *t, const struct gguf *g, const char *key,
+    uint32_t *id, struct error *err);
+/* Finds what ends a generation; may make types stricter, so before specials_load. */
+int ends_load(struct tokenizer *t, const struct gguf *g, struct error *err);
 
 /* Reading of what only one of the models has. */
 int bpe_load(struct tokenizer *t, const struct gguf *g, struct error *err);

@@ -16,7 +16,7 @@ uint32_t bytes_hash(const uint8_t *data, size_t len)
 
 int pieces_init(struct pieces *p, uint32_t max, size_t max_bytes)
 {
-	uint32_t slots = 1024;
+	uint32_t slots = 64;
 
 	while (slots / 2 < max)
 		slots *= 2;

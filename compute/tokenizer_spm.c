@@ -91,13 +91,14 @@ out:
 
 static void byte_tokens_find(struct tokenizer *t)
 {
-	for (unsigned b = 0; b < 256; b++) {
-		char name[8];
-		uint8_t byte = (uint8_t)b;
-		uint32_t piece;
+	static const char digits[] = "0123456789ABCDEF";
 
-		(void)snprintf(name, sizeof name, "<0x%02X>", b);
-		piece = pieces_find(&t->pieces, (const uint8_t *)name, 6);
+	for (unsigned b = 0; b < 256; b++) {
+		const uint8_t name[6] = {
+		    '<', '0', 'x', (uint8_t)digits[b >> 4], (uint8_t)digits[b & 15], '>'};
+		uint8_t byte = (uint8_t)b;
+		uint32_t piece = pieces_find(&t->pieces, name, sizeof name);
+
 		if (piece == (uint32_t)TOKENIZER_NONE)
 			piece = pieces_find(&t->pieces, &byte, 1);
 		t->byte_token[b] = piece == (uint32_t)TOKENIZER_NONE ? (uint32_t)TOKENIZER_NONE

@@ -75,6 +75,16 @@ void vocabulary_spm(struct vocabulary *v)
 	v->eos = 2;
 }
 
+uint32_t vocabulary_add(struct vocabulary *v, const char *token, int32_t type)
+{
+	assert(v->n_tokens < VOCABULARY_MAX);
+	if (v->n_scores > 0)
+		v->scores[v->n_scores++] = 0.0f;
+	v->tokens[v->n_tokens] = token;
+	v->types[v->n_types++] = type;
+	return (uint32_t)v->n_tokens++;
+}
+
 struct gguf_bytes vocabulary_file(const struct vocabulary *v)
 {
 	struct gguf_build *b = gguf_build_new(3);
@@ -97,6 +107,10 @@ struct gguf_bytes vocabulary_file(const struct vocabulary *v)
 		gguf_build_u32(b, "tokenizer.ggml.bos_token_id", v->bos);
 	if (v->eos != UINT32_MAX)
 		gguf_build_u32(b, "tokenizer.ggml.eos_token_id", v->eos);
+	for (size_t i = 0; i < sizeof v->ids / sizeof v->ids[0] && v->ids[i].key != NULL; i++)
+		gguf_build_u32(b, v->ids[i].key, v->ids[i].id);
+	for (size_t i = 0; i < sizeof v->rules / sizeof v->rules[0] && v->rules[i].key != NULL; i++)
+		gguf_build_bool(b, v->rules[i].key, v->rules[i].value);
 	return gguf_build_finish(b);
 }
 

@@ -19,8 +19,16 @@ struct vocabulary {
 	float scores[VOCABULARY_MAX];
 	size_t n_tokens, n_types, n_scores; /* 0: left out */
 	const char *merges[16];
-	size_t n_merges;    /* 0: left out */
-	uint32_t bos, eos;  /* UINT32_MAX: left out */
+	size_t n_merges;   /* 0: left out */
+	uint32_t bos, eos; /* UINT32_MAX: left out */
+	struct {
+		const char *key; /* NULL: left out */
+		uint32_t id;
+	} ids[4];
+	struct {
+		const char *key; /* NULL: left out */
+		bool value;
+	} rules[4];
 	char bytes[256][8]; /* where spelt byte tokens are kept */
 };
 
@@ -36,6 +44,9 @@ void vocabulary_bpe(struct vocabulary *v);
  * 263 mark+"hi", 264 "hi", 265 U+00E9, 266 the user's "<x>".
  */
 void vocabulary_spm(struct vocabulary *v);
+
+/* One more token; its id. */
+uint32_t vocabulary_add(struct vocabulary *v, const char *token, int32_t type);
 
 struct gguf_bytes vocabulary_file(const struct vocabulary *v);
 /* The result of tokenizer_new on that file. */

@@ -60,6 +60,53 @@ static void each_family_cuts_by_its_rules(void **state)
 	splits("default", "a+1234", "a|+|123|4|");
 }
 
+static void o200k_tells_capitals_from_small_letters(void **state)
+{
+	(void)state;
+	splits("gpt-4o", "HelloWorld JSONfile", "Hello|World| JSONfile|");
+	splits("gpt-4o", "we'll DON'T 12345 a/b\n/", "we'll| DON'T| |123|45| a|/b|\n|/|");
+	splits("gpt-4o", "x;//\n/\n y", "x|;//\n/\n| y|");
+	/* Capitals and small letters beyond ASCII, and a combining mark, as published. */
+	splits("gpt-4o", "\xc3\x89\x43OLE\xc3\xa9\x43ole", "\xc3\x89\x43OLE\xc3\xa9|Cole|");
+	splits("gpt-4o", "\xc3\xa9\xc3\x89t", "\xc3\xa9|\xc3\x89t|");
+	splits("gpt-4o", "e\xcc\x81t", "e\xcc\x81t|");
+	splits("llama4", "HelloWorld", "Hello|World|");
+	splits("tekken", "we'll Ab12 c", "we|'ll| Ab|1|2| c|");
+	splits("tekken", "a  b\t\n c ", "a| | b|\t\n| c| |");
+}
+
+/* Names that converters give the same rules. */
+static void families_are_known_by_all_their_names(void **state)
+{
+	static const char *const by_threes[] = {"llama-bpe", "llama3", "llama-v3", "gpt-4o",
+	    "llama4", "dbrx", "smaug-bpe", "deepseek-v3", "deepseek3", "pixtral"};
+	static const char *const by_ones[] = {"qwen2", "deepseek-r1-qwen", "tekken", "smollm",
+	    "deepseek-coder", "stablelm2", "starcoder"};
+	static const char *const whole[] = {"gpt-2", "phi-2", "olmo"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof by_threes / sizeof by_threes[0]; i++)
+		splits(by_threes[i], "1234567", "123|456|7|");
+	for (size_t i = 0; i < sizeof by_ones / sizeof by_ones[0]; i++)
+		splits(by_ones[i], "123", "1|2|3|");
+	for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
+		splits(whole[i], "1234567", "1234567|");
+}
+
+static void an_unknown_name_is_refused_with_what_is_known(void **state)
+{
+	static const char *const known[] = {"nobody-2", "gpt-2", "llama-bpe", "gpt-4o", "tekken",
+	    "qwen2", "deepseek-llm", "deepseek-coder", "deepseek-v3", "smollm", "default"};
+	struct pretokenizer *p;
+
+	(void)state;
+	assert_int_equal(pretokenizer_new((struct span){(const uint8_t *)"nobody-2", 8}, &p, &err),
+	    AYNI_ERR_UNSUPPORTED);
+	assert_null(p);
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		assert_non_null(strstr(err.text, known[i]));
+}
+
 static int refuse_word(void *arg, const uint8_t *word, size_t len)
 {
 	(void)word;
@@ -87,6 +134,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_family_cuts_by_its_rules),
+	    cmocka_unit_test(o200k_tells_capitals_from_small_letters),
+	    cmocka_unit_test(families_are_known_by_all_their_names),
+	    cmocka_unit_test(an_unknown_name_is_refused_with_what_is_known),
 	    cmocka_unit_test(a_refused_word_ends_the_splitting),
 	};
 
