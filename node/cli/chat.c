@@ -15,7 +15,7 @@ enum { MAX_TURNS = 256, JOIN_MS = 15000 };
 struct options {
 	const char *pool, *model, *system;
 	uint32_t max_tokens;
-	bool quiet, raw;
+	bool quiet, raw, hides_reasoning;
 	struct sampler_settings sampling;
 	char **words; /* of the message, if it stands on the command line */
 	size_t n_words;
@@ -28,6 +28,7 @@ static const struct argp_option options[] = {
     {"max-tokens", 'n', "N", 0, "end an answer after N tokens (default: when the model ends it)",
         1},
     {"raw", 'r', NULL, 0, "send the message as it is, without the chat template", 1},
+    {"hide-reasoning", SHOW_KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
     {"quiet", 'q', NULL, 0, "print answers only", 1},
     {0},
 };
@@ -56,6 +57,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'r':
 		o->raw = true;
 		break;
+	case SHOW_KEY_HIDE:
+		o->hides_reasoning = true;
+		break;
 	case 'q':
 		o->quiet = true;
 		break;
@@ -79,7 +83,8 @@ static const struct argp argp = {.options = options,
     .parser = parse,
     .args_doc = "[MESSAGE]",
     .doc = "Talk to a model of a pool. With a MESSAGE: one answer. Without: a conversation, one "
-           "message a line, until the end of input. Ctrl-C ends an answer.",
+           "message a line, until the end of input. Ctrl-C ends an answer. The model's "
+           "reasoning goes to stderr, and not into the conversation.",
     .children = children};
 
 static volatile bool interrupted;
@@ -164,7 +169,7 @@ static int exchange(struct conversation *c, const char *message, struct error *e
 	const struct options *o = c->options;
 	const struct sampler_settings *s = &o->sampling;
 	struct msg_generate g = {.request = ++c->requests, .max_tokens = o->max_tokens};
-	struct show show = {.hides_reasoning = o->quiet};
+	struct show show = {.hides_reasoning = o->quiet || o->hides_reasoning};
 	struct answer a;
 	int rc = add_turn(c, "user", message, err);
 

@@ -11,8 +11,6 @@
 #include "node/loop.h"
 #include "node/prompt.h"
 
-enum { KEY_HIDE = 0x400 };
-
 struct options {
 	const char *file, *prompt, *system;
 	uint32_t max_tokens;
@@ -41,7 +39,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'r':
 		o->raw = true;
 		break;
-	case KEY_HIDE:
+	case SHOW_KEY_HIDE:
 		o->hides_reasoning = true;
 		break;
 	case 't':
@@ -187,7 +185,7 @@ int cli_run(int argc, char **argv)
 	    {"system", 'y', "TEXT", 0, "a system message before it", 1},
 	    {"max-tokens", 'n', "N", 0, "end after N tokens (default: when the model ends)", 1},
 	    {"raw", 'r', NULL, 0, "take the prompt as it is, without the chat template", 1},
-	    {"hide-reasoning", KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
+	    {"hide-reasoning", SHOW_KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
 	    {"threads", 't', "N", 0, "threads (default: one a processor)", 1},
 	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2 (default auto)", 1},
 	    {0},

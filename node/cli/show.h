@@ -8,6 +8,9 @@
 
 #include "protocol/base.h"
 
+/* The key of --hide-reasoning in a command's table of options. */
+enum { SHOW_KEY_HIDE = 0x400 };
+
 struct show {
 	bool hides_reasoning;
 	bool thinking; /* the last that was shown was reasoning */
