@@ -61,9 +61,16 @@ static const struct {
 
 static uint32_t line_at(struct lexer *l, size_t offset)
 {
-	for (; l->line_counted < offset; l->line_counted++) {
-		if (l->text[l->line_counted] == '\n')
-			l->line++;
+	while (l->line_counted < offset) {
+		const char *from = l->text + l->line_counted;
+		const char *newline = memchr(from, '\n', offset - l->line_counted);
+
+		if (newline == NULL) {
+			l->line_counted = offset;
+			break;
+		}
+		l->line_counted += (size_t)(newline - from) + 1;
+		l->line++;
 	}
 	return l->line;
 }
@@ -80,7 +87,24 @@ static bool looking_at(const struct lexer *l, size_t at, const char *s)
 {
 	size_t n = strlen(s);
 
-	return at <= l->len && l->len - at >= n && memcmp(l->text + at, s, n) == 0;
+	return at < l->len && l->text[at] == s[0] && l->len - at >= n &&
+	       memcmp(l->text + at, s, n) == 0;
+}
+
+/* The first tag at or after `at`, or the end. */
+static size_t find_tag(const struct lexer *l, size_t at)
+{
+	while (at < l->len) {
+		const char *brace = memchr(l->text + at, '{', l->len - at);
+
+		if (brace == NULL)
+			break;
+		at = (size_t)(brace - l->text);
+		if (at + 1 < l->len && (brace[1] == '{' || brace[1] == '%' || brace[1] == '#'))
+			return at;
+		at++;
+	}
+	return l->len;
 }
 
 static size_t skip_space(const struct lexer *l, size_t at)
@@ -353,7 +377,13 @@ static void lex_string(struct lexer *l)
 
 static void lex_operator(struct lexer *l, size_t *open)
 {
-	for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
+	/* the operators' first characters, in their order */
+	static const char first[] = "*/=!<>+-*/%~<>=.,:|()[]{}";
+	const char *found = memchr(first, l->text[l->at], sizeof first - 1);
+	size_t i = found != NULL ? (size_t)(found - first) : sizeof first;
+
+	static_assert(sizeof first - 1 == sizeof operators / sizeof operators[0], "one each");
+	for (; i < sizeof operators / sizeof operators[0]; i++) {
 		enum op op = operators[i].op;
 
 		if (!looking_at(l, l->at, operators[i].text))
@@ -376,9 +406,12 @@ static void lex_tag(struct lexer *l, bool is_output)
 	size_t open = 0;
 
 	for (l->at = skip_space(l, l->at); l->at < l->len; l->at = skip_space(l, l->at)) {
-		size_t end =
-		    is_output ? match_end(l, l->at, "}}", false) : match_end(l, l->at, "%}", true);
 		char c = l->text[l->at];
+		size_t end = 0;
+
+		if (c == '}' || c == '%' || c == '-' || c == '+')
+			end = is_output ? match_end(l, l->at, "}}", false)
+			                : match_end(l, l->at, "%}", true);
 
 		if (end != 0 && open == 0) {
 			push(l, is_output ? TOKEN_OUTPUT_END : TOKEN_BLOCK_END, l->at, end);
@@ -405,12 +438,9 @@ static void lex_tag(struct lexer *l, bool is_output)
 static void lex_all(struct lexer *l)
 {
 	while (l->at < l->len) {
-		size_t tag = l->at;
+		size_t tag = find_tag(l, l->at);
 		char kind;
 
-		while (tag < l->len && !looking_at(l, tag, "{{") && !looking_at(l, tag, "{%") &&
-		       !looking_at(l, tag, "{#"))
-			tag++;
 		if (tag == l->len) {
 			push(l, TOKEN_DATA, l->at, l->len);
 			break;
@@ -438,11 +468,16 @@ int template_lex(const char *text, size_t len, struct arena *arena, struct arena
 {
 	struct lexer l = {.line = 1, .line_starting = true, .arena = arena, .scratch = scratch};
 	char *copy = arena_alloc(arena, len + 1, 1);
+	const char *cr;
 
 	l.err = err;
 	if (copy == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "template: out of memory");
-	for (size_t i = 0; i < len; i++) {
+	cr = len == 0 ? NULL : memchr(text, '\r', len);
+	l.len = cr == NULL ? len : (size_t)(cr - text);
+	if (l.len > 0)
+		memcpy(copy, text, l.len);
+	for (size_t i = l.len; i < len; i++) {
 		if (text[i] == '\r' && i + 1 < len && text[i + 1] == '\n')
 			continue;
 		copy[l.len++] = text[i] == '\r' ? '\n' : text[i];

@@ -8,7 +8,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
-enum { ARENA_BLOCK_BYTES = 32 << 10 };
+enum { ARENA_BLOCK_BYTES = 8 << 10 };
 
 struct arena_block {
 	struct arena_block *next;

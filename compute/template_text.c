@@ -54,8 +54,17 @@ bool template_text_is_utf8(const char *data, size_t len)
 	for (size_t at = 0; at < len;) {
 		unsigned char c = (unsigned char)data[at];
 		size_t size = utf8_size(data[at]);
+		uint64_t eight;
 		uint32_t code;
 
+		/* mostly ASCII, eight bytes at a time */
+		if (len - at >= sizeof eight) {
+			memcpy(&eight, data + at, sizeof eight);
+			if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+				at += sizeof eight;
+				continue;
+			}
+		}
 		if ((c >= 0x80 && c < 0xc0) || c >= 0xf8 || size > len - at)
 			return false;
 		for (size_t i = 1; i < size; i++) {

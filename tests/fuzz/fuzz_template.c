@@ -9,6 +9,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+/* Longer templates find nothing that short ones do not, several times slower. */
+enum { TEMPLATE_BYTES = 576 };
+
 static json_t *conversation(void)
 {
 	static const char text[] =
@@ -35,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	char *out;
 	size_t out_len;
 
+	if (len > TEMPLATE_BYTES)
+		return -1; /* not to be kept */
 	if (context == NULL)
 		context = conversation();
 	assert(context != NULL);
