@@ -2,11 +2,13 @@
 /*
  * Text to tokens on one core: 10 MB of natural text, and 1 MB each of texts that are bad for one
  * part or the other. Vocabularies: those of ../shared/tokenizers, or files named as arguments.
+ * Then the cutting into words alone, by the rules of each family.
  */
 #include <glob.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "compute/pretokenizer.h"
 #include "compute/tokenizer.h"
 
 enum { NATURAL_BYTES = 10 * 1000 * 1000, WORST_BYTES = 1000 * 1000 };
@@ -63,25 +65,86 @@ static void measure(const struct tokenizer *t, const char *what, const char *tex
 	free(ids);
 }
 
+/* The invalid one comes last: only whole tokenizers take it. */
+static const char *const worst[] = {"a", " ", "7", "\n", "A", "!", "aA", "ab ", "\xc3\xa9",
+    "\xe4\xb8\xad", "\xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97", "\xf0\x9f\x98\x80", "'s", "\xcc\x81",
+    " \n", "\xff"};
+enum { N_WORST = sizeof worst / sizeof worst[0] };
+
+static size_t repeat(const char *pattern, char *text)
+{
+	size_t n = strlen(pattern);
+
+	for (size_t k = 0; k + n <= WORST_BYTES; k += n)
+		memcpy(text + k, pattern, n);
+	return WORST_BYTES / n * n;
+}
+
+static int count_word(void *arg, const uint8_t *word, size_t len)
+{
+	(void)word;
+	(void)len;
+	++*(size_t *)arg;
+	return AYNI_OK;
+}
+
+/* Seconds, or a negative number. */
+static double cut(const struct pretokenizer *p, const char *text, size_t len)
+{
+	double start = seconds_now();
+	size_t n_words = 0;
+
+	if (pretokenizer_split(p, (const uint8_t *)text, len, count_word, &n_words, NULL) < 0)
+		return -1;
+	return seconds_now() - start;
+}
+
+/* Speed on natural text, and the slowest of the bad ones. */
+static int measure_cutting(char *text)
+{
+	static const char *const names[] = {"gpt-2", "llama-bpe", "gpt-4o", "tekken", "dbrx",
+	    "qwen2", "deepseek-llm", "deepseek-coder", "deepseek-v3", "smollm", "default"};
+	size_t len = natural(text);
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct span name = {(const uint8_t *)names[i], strlen(names[i])};
+		double took, slowest = 0;
+		struct pretokenizer *p;
+		size_t at = 0;
+
+		if (pretokenizer_new(name, &p, NULL) < 0)
+			return AYNI_ERR_UNSUPPORTED;
+		took = cut(p, text, len);
+		for (size_t k = 0; k + 1 < N_WORST; k++) {
+			char *bad = text + NATURAL_BYTES;
+			double t = cut(p, bad, repeat(worst[k], bad));
+
+			at = t < 0 || t > slowest ? k : at;
+			slowest = t < 0 || t > slowest ? t : slowest;
+			if (t < 0)
+				break;
+		}
+		printf("  words of %-14s %7.2f MB/s, slowest megabyte %.3f s (\"%s\")\n", names[i],
+		    (double)len / took * 1e-6, slowest, worst[at][0] == '\n' ? "\\n" : worst[at]);
+		pretokenizer_free(p);
+	}
+	return AYNI_OK;
+}
+
 static void measure_all(const struct tokenizer *t, char *text)
 {
-	static const char *const worst[] = {"a", " ", "7", "\n", "A", "!", "aA", "ab ", "\xc3\xa9",
-	    "\xe4\xb8\xad", "\xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97", "\xf0\x9f\x98\x80", "'s",
-	    "\xff"};
 	uint32_t random = 1;
 
 	measure(t, "natural", text, natural(text));
-	for (size_t i = 0; i < sizeof worst / sizeof worst[0]; i++) {
-		size_t n = strlen(worst[i]);
+	for (size_t i = 0; i < N_WORST; i++) {
+		size_t n = repeat(worst[i], text);
 		char name[40] = "1 MB of \"";
 
-		for (size_t k = 0; k + n <= WORST_BYTES; k += n)
-			memcpy(text + k, worst[i], n);
 		(void)snprintf(name + 9, sizeof name - 9, "%s\"",
 		    worst[i][0] == '\n'     ? "\\n"
 		    : worst[i][0] == '\xff' ? "\\xff"
 		                            : worst[i]);
-		measure(t, name, text, WORST_BYTES / n * n);
+		measure(t, name, text, n);
 	}
 	for (size_t k = 0; k < WORST_BYTES; k++) {
 		random = random * 1664525U + 1013904223U;
@@ -114,7 +177,7 @@ static int measure_file(const char *path, char *text)
 
 int main(int argc, char **argv)
 {
-	char *text = malloc(NATURAL_BYTES);
+	char *text = malloc(NATURAL_BYTES + WORST_BYTES);
 	int failed = 0;
 	glob_t files = {0};
 
@@ -127,6 +190,7 @@ int main(int argc, char **argv)
 			failed |= measure_file(files.gl_pathv[i], text) != AYNI_OK;
 	if (argc == 1 && files.gl_pathc == 0)
 		failed |= measure_file("configs/models/ayni-demo.gguf", text) != AYNI_OK;
+	failed |= measure_cutting(text) != AYNI_OK;
 	globfree(&files);
 	free(text);
 	return failed;
