@@ -15,6 +15,8 @@
 
 /* Tokens whose experts run together: a bound for scratch memory, whatever the batch. */
 enum { BATCH_EXPERT_TOKENS = 128 };
+/* Tokens whose middles of a dense feed-forward are in memory at once. */
+enum { BATCH_MIDDLE_TOKENS = 64 };
 
 struct batch_token {
 	struct kv *kv;
@@ -50,7 +52,7 @@ struct batch {
 	float *key;      /* n x key_width of the cache */
 	float *value;    /* n x value_width of the cache */
 	float *mixed;    /* n x n_heads*d_value: what attention gathered */
-	float *gate;     /* n x d_ff, or the experts' r x d_ff */
+	float *gate;     /* m x d_ff, m <= BATCH_MIDDLE_TOKENS, or the experts' r x d_ff */
 	float *up;       /* the same */
 	float *update;   /* n x d_model: what is added to the residual */
 	struct batch_angles {

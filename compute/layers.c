@@ -81,7 +81,8 @@ static size_t expert_rows(const struct layers *l)
 static size_t middle(const struct layers *l)
 {
 	const struct model_sizes *s = &l->model->sizes;
-	size_t n = (size_t)l->max_tokens * s->d_ff;
+	size_t tokens = l->max_tokens < BATCH_MIDDLE_TOKENS ? l->max_tokens : BATCH_MIDDLE_TOKENS;
+	size_t n = tokens * s->d_ff;
 
 	n = larger(n, expert_rows(l) * s->experts.d_ff);
 	return larger(n, expert_tokens(l) * s->experts.d_ff_shared);

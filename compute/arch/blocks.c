@@ -154,22 +154,35 @@ void block_latent_attention(struct batch *b, uint32_t layer)
 
 /* ---- feed-forward --------------------------------------------------------------------------- */
 
+/* Some tokens at a time, as their middle is wide. */
+static void feed_dense(struct batch *b, const struct layer_weights *w)
+{
+	const struct model_sizes *s = &b->model->sizes;
+
+	for (size_t token = 0; token < b->n_tokens; token += BATCH_MIDDLE_TOKENS) {
+		size_t left = b->n_tokens - token;
+		size_t n = left < BATCH_MIDDLE_TOKENS ? left : BATCH_MIDDLE_TOKENS;
+		const float *in = b->normed + token * s->d_model;
+		const struct batch_product gate_up[] = {
+		    {w->ff_gate, in, b->gate, n}, {w->ff_up, in, b->up, n}};
+		const struct batch_product down = {
+		    w->ff_down, b->gate, b->update + token * s->d_model, n};
+
+		batch_products(b, in, n * s->d_model, gate_up, 2);
+		batch_gate(b, n * s->d_ff);
+		batch_products(b, b->gate, n * s->d_ff, &down, 1);
+	}
+}
+
 void block_feed_forward(struct batch *b, uint32_t layer)
 {
 	const struct model_sizes *s = &b->model->sizes;
 	const struct layer_weights *w = &b->model->layers[layer];
-	size_t n = b->n_tokens;
 
 	norm(b, w->ff_norm);
-	if (model_layer_has_experts(s, b->model->layer_first + layer)) {
+	if (model_layer_has_experts(s, b->model->layer_first + layer))
 		batch_mix_experts(b, w);
-	} else {
-		const struct batch_product gate_up[] = {
-		    {w->ff_gate, b->normed, b->gate, n}, {w->ff_up, b->normed, b->up, n}};
-
-		batch_products(b, b->normed, n * s->d_model, gate_up, 2);
-		batch_gate(b, n * s->d_ff);
-		product(b, &w->ff_down, b->gate, b->update);
-	}
+	else
+		feed_dense(b, w);
 	add(b, w->ff_post_norm);
 }

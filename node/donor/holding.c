@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/donor/donor_internal.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "compute/kv.h"
@@ -304,6 +305,7 @@ void holding_loaded(struct donor *d)
 	if (h->state != HOLDING_LOADING)
 		return;
 	h->state = HOLDING_READY;
+	(void)malloc_trim(0); /* the chunks' buffers, whose pages would stay for nothing */
 	intake_assign(d->intake, &a);
 	report(REPORT_INFO, "layers %u to %u are ready", h->a.layer_first, h->a.layer_last - 1);
 	send_state(d, PROGRESS_READY, "");
