@@ -130,6 +130,136 @@ static void a_refused_word_ends_the_splitting(void **state)
 	pretokenizer_free(p);
 }
 
+/*
+ * DeepSeek-R1's distill of Qwen: its reference texts and ids lie beside the repository, its
+ * vocabulary does not. Where a text has as many words as ids, each word is one token: so words and
+ * ids must belong together one to one over all such texts, and single bytes have the ids that
+ * GPT-2's alphabet gives them. Of the 46 texts that holds for 35. The rules of all other families
+ * fit fewer, but for those that take these texts apart in the same way (tekken, seed-coder).
+ */
+enum { PAIRS_MAX = 512, TEXTS = 46, WHOLE_TEXTS = 35 };
+
+struct pairs {
+	struct span words[PAIRS_MAX];
+	uint32_t ids[PAIRS_MAX];
+	size_t n;
+};
+
+static int collect(void *arg, const uint8_t *word, size_t len)
+{
+	struct pairs *p = arg;
+
+	assert_true(p->n < PAIRS_MAX);
+	p->words[p->n++] = (struct span){word, len};
+	return AYNI_OK;
+}
+
+static char *read_reference(const char *ending)
+{
+	const char *folder = getenv("AYNI_TOKENIZERS");
+	char path[512];
+	char *text = NULL;
+	size_t capacity = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof path, "%s/ggml-vocab-deepseek-r1-qwen.gguf.%s",
+	    folder != NULL ? folder : "../shared/tokenizers", ending);
+	f = fopen(path, "rb");
+	if (f == NULL)
+		return NULL;
+	assert_true(getdelim(&text, &capacity, '\0', f) > 0); /* the whole file */
+	(void)fclose(f);
+	return text;
+}
+
+static size_t read_ids(const char *line, uint32_t *ids)
+{
+	size_t n = 0;
+
+	while (*line != '\n' && *line != '\0') {
+		char *end;
+
+		assert_true(n < PAIRS_MAX);
+		ids[n] = (uint32_t)strtoul(line, &end, 10);
+		if (end == line)
+			break;
+		n++;
+		line = end + strspn(end, " ");
+	}
+	return n;
+}
+
+/* The printable bytes come first, then the others. */
+static uint32_t byte_id(unsigned byte)
+{
+	uint32_t printable = 0, other = 188;
+
+	for (unsigned b = 0; b < byte; b++) {
+		bool prints = (b >= '!' && b <= '~') || (b >= 0xa1 && b != 0xad);
+
+		printable += prints;
+		other += !prints;
+	}
+	return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad) ? printable : other;
+}
+
+static void add_pair(struct pairs *known, struct span word, uint32_t id)
+{
+	if (word.len == 1)
+		assert_int_equal(id, byte_id(word.data[0]));
+	for (size_t i = 0; i < known->n; i++) {
+		bool same = known->words[i].len == word.len &&
+		            memcmp(known->words[i].data, word.data, word.len) == 0;
+
+		assert_int_equal(same, known->ids[i] == id);
+		if (same)
+			return;
+	}
+	assert_true(known->n < PAIRS_MAX);
+	known->words[known->n] = word;
+	known->ids[known->n++] = id;
+}
+
+static void the_words_of_deepseek_r1_qwen_fit_its_reference_ids(void **state)
+{
+	static const char separator[] = "\n__ggml_vocab_test__\n";
+	static struct pairs known, one;
+	char *texts = read_reference("inp"), *lines = read_reference("out");
+	const char *text = texts, *line = lines;
+	size_t n_texts = 0, n_whole = 0;
+	struct pretokenizer *p;
+
+	(void)state;
+	if (texts == NULL || lines == NULL)
+		skip();
+	assert_int_equal(
+	    pretokenizer_new((struct span){(const uint8_t *)"deepseek-r1-qwen", 16}, &p, &err),
+	    AYNI_OK);
+	known.n = 0;
+	for (; text != NULL && *line != '\0'; n_texts++) {
+		const char *end = strstr(text, separator);
+		size_t len = end == NULL ? strlen(text) : (size_t)(end - text);
+		size_t n_ids = read_ids(line, one.ids);
+
+		one.n = 0;
+		assert_int_equal(
+		    pretokenizer_split(p, (const uint8_t *)text, len, collect, &one, &err),
+		    AYNI_OK);
+		assert_true(one.n <= n_ids);
+		n_whole += one.n == n_ids;
+		for (size_t i = 0; i < n_ids && one.n == n_ids; i++)
+			add_pair(&known, one.words[i], one.ids[i]);
+		text = end == NULL ? NULL : end + strlen(separator);
+		line += strcspn(line, "\n");
+		line += *line == '\n';
+	}
+	assert_int_equal(n_texts, TEXTS);
+	assert_int_equal(n_whole, WHOLE_TEXTS);
+	pretokenizer_free(p);
+	free(texts);
+	free(lines);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +267,7 @@ int main(void)
 	    cmocka_unit_test(o200k_tells_capitals_from_small_letters),
 	    cmocka_unit_test(families_are_known_by_all_their_names),
 	    cmocka_unit_test(an_unknown_name_is_refused_with_what_is_known),
+	    cmocka_unit_test(the_words_of_deepseek_r1_qwen_fit_its_reference_ids),
 	    cmocka_unit_test(a_refused_word_ends_the_splitting),
 	};
 
