@@ -66,10 +66,12 @@ static struct value slice_list(
 	if (out.type != VALUE_LIST)
 		return out;
 	out.type = v.type;
+	if (step == 1 && to <= from) /* an empty list may have no items to point into */
+		return out;
 	if (step == 1) {
 		/* Shares the items: at its capacity, appending to either copies. */
-		out.as.list->items = v.as.list->items + (to > from ? from : 0);
-		out.as.list->n = to > from ? (size_t)(to - from) : 0;
+		out.as.list->items = v.as.list->items + from;
+		out.as.list->n = (size_t)(to - from);
 		out.as.list->capacity = out.as.list->n;
 		return out;
 	}

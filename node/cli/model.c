@@ -220,7 +220,7 @@ int cli_model(int argc, char **argv)
 		int (*run)(int argc, char **argv);
 	} commands[] = {{"inspect", cli_inspect}, {"eval", cli_model_eval},
 	    {"tokenize", cli_tokenize}, {"quantize", cli_model_quantize}, {"pull", cli_model_pull},
-	    {"list", cli_model_list}, {"rm", cli_model_rm}};
+	    {"list", cli_model_list}, {"rm", cli_model_rm}, {"publish", cli_model_publish}};
 	static char name[64];
 	const char *word = argc > 1 ? argv[1] : "";
 
@@ -240,6 +240,7 @@ int cli_model(int argc, char **argv)
 	    "       ayni model eval FILE --text TEXT [--window N] [--stride N]\n"
 	    "       ayni model tokenize FILE < TEXT\n"
 	    "       ayni model quantize IN OUT TYPE\n"
+	    "       ayni model publish FILE [--pool FOLDER]\n"
 	    "`ayni model COMMAND --help` tells more.\n");
 	return strcmp(word, "--help") == 0 ? CLI_OK : CLI_USAGE;
 }

@@ -5,6 +5,7 @@
 
 int cli_model_eval(int argc, char **argv);
 int cli_model_list(int argc, char **argv);
+int cli_model_publish(int argc, char **argv);
 int cli_model_pull(int argc, char **argv);
 int cli_model_rm(int argc, char **argv);
 int cli_model_quantize(int argc, char **argv);

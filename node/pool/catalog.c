@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "node/prompt.h"
-#include "protocol/receipt.h"
+#include "node/publish.h"
 
 enum { MAX_MODELS = 64 };
 
@@ -87,91 +87,7 @@ bool catalog_blob(const struct catalog *c, const struct hash *name, struct span 
 	return true;
 }
 
-/* ---- chunks ------------------------------------------------------------------------------- */
-
-struct chunking {
-	struct catalog *catalog;
-	const uint8_t *file;
-	struct manifest manifest;
-	size_t capacity;
-};
-
-static int add_chunk(struct chunking *k, uint64_t offset, uint32_t length, struct error *err)
-{
-	struct manifest *m = &k->manifest;
-	struct manifest_chunk *chunk;
-
-	if (m->n_chunks == k->capacity) {
-		size_t capacity = k->capacity > 0 ? k->capacity * 2 : 256;
-		struct manifest_chunk *chunks = reallocarray(m->chunks, capacity, sizeof *chunks);
-
-		if (chunks == NULL)
-			return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
-		m->chunks = chunks;
-		k->capacity = capacity;
-	}
-	chunk = &m->chunks[m->n_chunks++];
-	chunk->offset = offset;
-	chunk->length = length;
-	hash_bytes(k->file + offset, length, &chunk->hash);
-	return add_blob(k->catalog, &chunk->hash, (struct span){k->file + offset, length}, err);
-}
-
-static int add_chunks(struct chunking *k, uint64_t offset, uint64_t length, struct error *err)
-{
-	int rc = AYNI_OK;
-
-	for (uint64_t at = 0; at < length && rc == AYNI_OK; at += LIMIT_CHUNK_BYTES) {
-		uint64_t n = length - at < LIMIT_CHUNK_BYTES ? length - at : LIMIT_CHUNK_BYTES;
-
-		rc = add_chunk(k, offset + at, (uint32_t)n, err);
-	}
-	return rc;
-}
-
-static int compare_tensors(const void *a, const void *b)
-{
-	const struct gguf_tensor *x = *(const struct gguf_tensor *const *)a;
-	const struct gguf_tensor *y = *(const struct gguf_tensor *const *)b;
-
-	return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* The head, then each tensor in the order of the file. */
-static int cut(struct chunking *k, const struct gguf *g, struct error *err)
-{
-	size_t n = gguf_n_tensors(g);
-	const struct gguf_tensor **tensors = calloc(n > 0 ? n : 1, sizeof *tensors);
-	int rc;
-
-	if (tensors == NULL)
-		return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
-	for (size_t i = 0; i < n; i++)
-		tensors[i] = gguf_tensor_at(g, i);
-	qsort(tensors, n, sizeof *tensors, compare_tensors);
-	rc = add_chunks(k, 0, gguf_head_bytes(g), err);
-	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
-		rc = add_chunks(k, tensors[i]->offset, tensors[i]->size_bytes, err);
-	free(tensors);
-	return rc;
-}
-
 /* ---- models ------------------------------------------------------------------------------- */
-
-static void name_from_path(const char *path, char name[LIMIT_NAME_BYTES])
-{
-	const char *base = strrchr(path, '/');
-	size_t len;
-
-	base = base != NULL ? base + 1 : path;
-	len = strlen(base);
-	if (len > 5 && strcmp(base + len - 5, ".gguf") == 0)
-		len -= 5;
-	if (len >= LIMIT_NAME_BYTES)
-		len = LIMIT_NAME_BYTES - 1;
-	memcpy(name, base, len);
-	name[len] = '\0';
-}
 
 /* What a range of layers weighs, in the parts that placement adds up. */
 static int weigh(struct catalog_model *m, struct error *err)
@@ -218,28 +134,42 @@ static int check_name(const struct catalog *c, const char *name, struct error *e
 	return AYNI_OK;
 }
 
-static int publish(
-    struct catalog *c, struct entry *e, const struct identity *publisher, struct error *err)
+/* By whoever has signed the manifest beside the file, else by the pool itself. */
+static int sign(struct entry *e, const struct manifest *m, const char *path,
+    const struct identity *pool, struct error *err)
+{
+	int rc = publish_read(path, m, &e->manifest, &e->manifest_len, &e->model.publisher, err);
+
+	if (rc != AYNI_ERR_NOT_FOUND)
+		return rc;
+	e->model.publisher = *identity_public(pool);
+	return manifest_sign(m, pool, &e->manifest, &e->manifest_len, err);
+}
+
+static int publish(struct catalog *c, struct entry *e, const char *path,
+    const struct identity *pool, struct error *err)
 {
 	struct catalog_model *m = &e->model;
-	struct chunking k = {.catalog = c, .file = gguf_data(m->gguf)};
-	int rc;
+	const uint8_t *file = gguf_data(m->gguf);
+	struct manifest manifest;
+	int rc = publish_cut(m->gguf, m->name, &manifest, err);
 
-	memcpy(k.manifest.name, m->name, sizeof m->name);
-	k.manifest.file_bytes = gguf_file_bytes(m->gguf);
-	k.manifest.head_bytes = gguf_head_bytes(m->gguf);
-	rc = cut(&k, m->gguf, err);
 	if (rc == AYNI_OK)
-		rc = manifest_sign(&k.manifest, publisher, &e->manifest, &e->manifest_len, err);
+		rc = sign(e, &manifest, path, pool, err);
+	for (size_t i = 0; rc == AYNI_OK && i < manifest.n_chunks; i++) {
+		const struct manifest_chunk *k = &manifest.chunks[i];
+
+		rc = add_blob(c, &k->hash, (struct span){file + k->offset, k->length}, err);
+	}
 	if (rc == AYNI_OK) {
 		hash_bytes(e->manifest, e->manifest_len, &m->id);
 		rc = add_blob(c, &m->id, (struct span){e->manifest, e->manifest_len}, err);
 	}
-	manifest_free(&k.manifest);
+	manifest_free(&manifest);
 	return rc;
 }
 
-int catalog_add(struct catalog *c, const char *path, const struct identity *publisher,
+int catalog_add(struct catalog *c, const char *path, const struct identity *pool,
     uint64_t max_kv_tokens, struct error *err)
 {
 	struct entry *e;
@@ -253,14 +183,14 @@ int catalog_add(struct catalog *c, const char *path, const struct identity *publ
 	if (e == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
 	m = &e->model;
-	name_from_path(path, m->name);
+	publish_name(path, m->name);
 	if ((rc = check_name(c, m->name, err)) != AYNI_OK ||
 	    (rc = gguf_open(path, &m->gguf, err)) != AYNI_OK ||
 	    (rc = model_sizes_read(m->gguf, &m->sizes, err)) != AYNI_OK ||
 	    (rc = try_load(m, err)) != AYNI_OK ||
 	    (rc = tokenizer_new(m->gguf, &m->tokenizer, err)) != AYNI_OK ||
 	    (rc = prompt_template(m->gguf, &m->chat_template, err)) != AYNI_OK ||
-	    (rc = weigh(m, err)) != AYNI_OK || (rc = publish(c, e, publisher, err)) != AYNI_OK) {
+	    (rc = weigh(m, err)) != AYNI_OK || (rc = publish(c, e, path, pool, err)) != AYNI_OK) {
 		entry_free(e);
 		c->n_blobs = n_blobs; /* the others may point into the file just closed */
 		return rc;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The models that a pool serves: each file's metadata, tokenizer and chat template, and its content
- * as blobs named by hash that donors fetch (signed manifest and chunks). The pool itself is the
- * publisher of what it serves. Read at start, immutable after; the files stay mapped.
+ * as blobs named by hash that donors fetch (signed manifest and chunks). The publisher is whoever
+ * signed the manifest beside the file (node/publish.h), else the pool itself. Read at start,
+ * immutable after; the files stay mapped.
  */
 #ifndef AYNI_NODE_POOL_CATALOG_H
 #define AYNI_NODE_POOL_CATALOG_H
@@ -18,6 +19,7 @@ struct catalog;
 struct catalog_model {
 	char name[LIMIT_NAME_BYTES]; /* the file's name without folder and .gguf */
 	struct hash id;              /* of the signed manifest */
+	struct public_key publisher;
 	struct gguf *gguf;
 	struct model_sizes sizes;
 	struct tokenizer *tokenizer;
@@ -31,7 +33,7 @@ int catalog_new(struct catalog **out, struct error *err);
 void catalog_free(struct catalog *c);
 /* Hashes the whole file: about a second a gigabyte. AYNI_ERR_EXISTS if another model has this name;
  * a file that donors could not load is refused. On failure the catalog is as before. */
-int catalog_add(struct catalog *c, const char *path, const struct identity *publisher,
+int catalog_add(struct catalog *c, const char *path, const struct identity *pool,
     uint64_t max_kv_tokens, struct error *err);
 
 size_t catalog_size(const struct catalog *c);

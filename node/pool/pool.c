@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/pool/pool_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -183,28 +184,72 @@ static int open_state(struct pool *p, struct error *err)
 	return registry_assignments_end_all(p->registry, loop_wall_ms(), err);
 }
 
+static int add_model(struct pool *p, const char *path, struct error *err)
+{
+	const struct catalog_model *m;
+	char publisher[HEX32_CHARS];
+	int rc = catalog_add(p->catalog, path, p->identity, p->config->kv_tokens, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	m = catalog_at(p->catalog, catalog_size(p->catalog) - 1);
+	hex32(m->publisher.bytes, publisher);
+	report(REPORT_INFO, "serving %s: %u layers, context %u, published by %.16s", m->name,
+	    m->sizes.n_layers, m->kv_tokens, publisher);
+	return registry_model_put(p->registry, &m->id, m->name, gguf_file_bytes(m->gguf),
+	    m->sizes.n_layers, loop_wall_ms(), err);
+}
+
+static int is_manifest(const struct dirent *entry)
+{
+	static const char end[] = ".gguf.manifest";
+	size_t n = strlen(entry->d_name), m = sizeof end - 1;
+
+	return n > m && strcmp(entry->d_name + n - m, end) == 0;
+}
+
+/* What `ayni model publish` has put into the pool's folder. */
+static int add_published(struct pool *p, struct error *err)
+{
+	char folder[CONFIG_PATH_BYTES + 8], path[CONFIG_PATH_BYTES + 300];
+	struct dirent **entries = NULL;
+	int rc = AYNI_OK, n;
+
+	(void)snprintf(folder, sizeof folder, "%s/models", p->config->folder);
+	n = scandir(folder, &entries, is_manifest, alphasort);
+	if (n < 0 && errno != ENOENT)
+		return error_set(
+		    err, AYNI_ERR_IO, "cannot read %.180s: %s", folder, strerror(errno));
+	for (int i = 0; i < n; i++) {
+		const char *name = entries[i]->d_name;
+
+		(void)snprintf(path, sizeof path, "%s/%.*s", folder,
+		    (int)(strlen(name) - strlen(".manifest")), name);
+		if (rc == AYNI_OK)
+			rc = add_model(p, path, err);
+		free(entries[i]);
+	}
+	free(entries);
+	return rc;
+}
+
 static int open_models(struct pool *p, struct error *err)
 {
 	int rc = catalog_new(&p->catalog, err);
 
-	if (rc == AYNI_OK && p->config->n_models == 0)
-		rc = error_set(err, AYNI_ERR_ARGUMENT,
-		    "no model: put `model = FILE.gguf` into the configuration, or use --model "
-		    "FILE");
 	for (size_t i = 0; i < p->config->n_models && rc == AYNI_OK; i++) {
 		char path[MODELS_PATH_BYTES];
 
 		models_resolve(p->config->models[i], path);
-		rc = catalog_add(p->catalog, path, p->identity, p->config->kv_tokens, err);
-		if (rc == AYNI_OK) {
-			const struct catalog_model *m = catalog_at(p->catalog, i);
-
-			report(REPORT_INFO, "serving %s: %u layers, context %u", m->name,
-			    m->sizes.n_layers, m->kv_tokens);
-			rc = registry_model_put(p->registry, &m->id, m->name,
-			    gguf_file_bytes(m->gguf), m->sizes.n_layers, loop_wall_ms(), err);
-		}
+		rc = add_model(p, path, err);
 	}
+	if (rc == AYNI_OK)
+		rc = add_published(p, err);
+	if (rc == AYNI_OK && catalog_size(p->catalog) == 0)
+		rc = error_set(err, AYNI_ERR_ARGUMENT,
+		    "no model: put `model = FILE.gguf` into the configuration, use --model FILE, "
+		    "or "
+		    "publish one into the pool's folder");
 	return rc;
 }
 

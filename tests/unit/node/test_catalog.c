@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "node/pool/catalog.h"
+#include "node/publish.h"
 #include "protocol/receipt.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
@@ -97,6 +98,84 @@ static void the_manifest_is_signed_by_the_publisher(void **state)
 	assert_int_equal(manifest.file_bytes, gguf_file_bytes(m->gguf));
 	assert_int_equal(manifest.head_bytes, gguf_head_bytes(m->gguf));
 	manifest_free(&manifest);
+}
+
+/* ---- published by somebody else ----------------------------------------------------------------
+ */
+
+/* Write a.gguf with a manifest beside it, signed by another key than the pool's. */
+static const char *publish_other(struct public_key *key)
+{
+	const char *path = scratch_path(&scratch, "a.gguf");
+	struct identity *other = NULL;
+	struct manifest m;
+	struct gguf *g;
+
+	assert_int_equal(tiny_model_write(path, NULL), 0);
+	assert_int_equal(identity_generate(&other, NULL), AYNI_OK);
+	assert_int_equal(gguf_open(path, &g, &err), AYNI_OK);
+	assert_int_equal(publish_cut(g, "a", &m, &err), AYNI_OK);
+	assert_int_equal(publish_write(&m, path, other, &err), AYNI_OK);
+	*key = *identity_public(other);
+	manifest_free(&m);
+	gguf_free(g);
+	identity_free(other);
+	return path;
+}
+
+static void a_manifest_beside_the_file_is_served_as_it_is(void **state)
+{
+	struct manifest manifest;
+	struct public_key key;
+	const char *path = publish_other(&key);
+
+	(void)state;
+	assert_int_equal(catalog_add(catalog, path, publisher, 64, &err), AYNI_OK);
+	assert_true(public_key_equal(&catalog_at(catalog, 0)->publisher, &key));
+	open_manifest(catalog_at(catalog, 0), &manifest);
+	assert_true(public_key_equal(&manifest.publisher, &key));
+	manifest_free(&manifest);
+}
+
+static void flip(const char *path, long at)
+{
+	FILE *f = fopen(path, "r+e");
+	int c;
+
+	assert_non_null(f);
+	assert_int_equal(fseek(f, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+	c = fgetc(f);
+	assert_int_equal(fseek(f, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+	assert_int_equal(fputc(c ^ 1, f), c ^ 1);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void a_file_that_changed_since_it_was_signed_is_refused(void **state)
+{
+	struct public_key key;
+
+	(void)state;
+	flip(publish_other(&key), -100);
+	assert_int_equal(
+	    catalog_add(catalog, scratch_path(&scratch, "a.gguf"), publisher, 64, &err),
+	    AYNI_ERR_SIGNATURE);
+	assert_non_null(strstr(err.text, "another file"));
+	assert_int_equal(catalog_size(catalog), 0);
+}
+
+static void a_manifest_that_nobody_signed_is_refused(void **state)
+{
+	const long places[] = {0, 20, 60, -1, -40};
+	struct public_key key;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		(void)publish_other(&key);
+		flip(scratch_path(&scratch, "a.gguf.manifest"), places[i]);
+		assert_int_equal(
+		    catalog_add(catalog, scratch_path(&scratch, "a.gguf"), publisher, 64, &err),
+		    AYNI_ERR_SIGNATURE);
+	}
 }
 
 /* The head first, then tensors; nothing twice, nothing left out, each within the limit. */
@@ -263,6 +342,9 @@ int main(void)
 	    TEST(a_model_is_described_by_its_file),
 	    TEST(the_context_is_the_smaller_of_the_models_and_the_pools),
 	    TEST(the_manifest_is_signed_by_the_publisher),
+	    TEST(a_manifest_beside_the_file_is_served_as_it_is),
+	    TEST(a_file_that_changed_since_it_was_signed_is_refused),
+	    TEST(a_manifest_that_nobody_signed_is_refused),
 	    TEST(chunks_cover_the_head_and_every_tensor_exactly),
 	    TEST(each_chunk_is_found_by_its_hash),
 	    TEST(an_unknown_hash_is_not_found),
