@@ -26,9 +26,14 @@ static void load(const struct gguf *g, uint32_t first, uint32_t last)
 	for (uint32_t i = 0; i < last - first; i++) {
 		const struct layer_weights *w = &m->layers[i];
 
-		sink += last_byte(&w->query) + last_byte(&w->key) + last_byte(&w->value);
-		sink += last_byte(&w->attention_out) + last_byte(&w->ff_gate);
-		sink += last_byte(&w->ff_up) + last_byte(&w->ff_down);
+		const struct matrix *const all[] = {&w->query, &w->key, &w->value,
+		    &w->attention_out, &w->query_a, &w->query_b, &w->latent, &w->latent_key,
+		    &w->latent_value, &w->latent_both, &w->ff_gate, &w->ff_up, &w->ff_down,
+		    &w->router, &w->expert_gate, &w->expert_up, &w->expert_down, &w->shared_gate,
+		    &w->shared_up, &w->shared_down};
+
+		for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
+			sink += last_byte(all[k]);
 		sink += ((const uint8_t *)w->attention_norm)[m->sizes.d_model * sizeof(float) - 1];
 	}
 	model_free(m);

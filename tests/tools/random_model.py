@@ -3,7 +3,7 @@
 """Writes small models with random weights, one of each family and form that ayni runs.
 
     random_model.py --list                                   names of the variants, one a line
-    random_model.py VARIANT OUT.gguf [--type F32] [--seed 1]
+    random_model.py VARIANT OUT.gguf [--type F32] [--seed 1] [--tiny]
 
 What such a model says is noise, but every token of it depends on all before it and on every tensor.
 Sizes are tiny and uneven, windows and original contexts shorter than a test's prompt. The vocabulary
@@ -184,10 +184,27 @@ VARIANTS = {
 }
 
 
+# As small as can be, for a fuzzer to start from: what a variant has is what counts, not its sizes.
+TINY = {
+    "block_count": 2,
+    "embedding_length": 32,
+    "feed_forward_length": 32,
+    "expert_count": 4,
+    "expert_group_count": 2,
+    "expert_group_used_count": 1,
+    "expert_used_count": 2,
+    "expert_shared_feed_forward_length": 32,
+    "attention.q_lora_rank": 32,
+}
+TINY_TOKENS = 8
+
+
 class Maker:
-    def __init__(self, variant, kind, seed):
+    def __init__(self, variant, kind, seed, tiny=False):
         self.family, keys, has = VARIANTS[variant]
-        self.keys, self.has = {**COMMON, **keys}, has.split()
+        self.keys, self.has, self.tiny = {**COMMON, **keys}, has.split(), tiny
+        if tiny:
+            self.keys |= {k: v for k, v in TINY.items() if k in self.keys}
         self.kind, self.file, self.turn = kind, GGUFWriter(), 0
         self.random = np.random.Generator(np.random.PCG64([seed, *variant.encode()]))
 
@@ -331,6 +348,9 @@ class Maker:
         hidden = [b for b in range(256) if b not in shown]
         spelling = {b: chr(b) for b in shown} | {b: chr(256 + i) for i, b in enumerate(hidden)}
         tokens = [spelling[b] for b in range(256)] + ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+        if self.tiny:
+            self.file.array("tokenizer.ggml.tokens", STRING, tokens[:TINY_TOKENS])
+            return TINY_TOKENS
         self.file.string("tokenizer.ggml.model", "gpt2")
         self.file.string("tokenizer.ggml.pre", "gpt-2")
         self.file.array("tokenizer.ggml.tokens", STRING, tokens)
@@ -367,13 +387,15 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the names of the variants")
     parser.add_argument("--type", default="F32", help="of the matrices: F32, Q8_0, ...")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tiny", action="store_true", help="as small as can be, for fuzzing")
     options = parser.parse_args()
     if options.list:
         print("\n".join(VARIANTS))
     elif options.out is None:
         parser.error("VARIANT and OUT.gguf are needed")
     else:
-        Maker(options.variant, options.type, options.seed).write(options.variant, options.out)
+        maker = Maker(options.variant, options.type, options.seed, options.tiny)
+        maker.write(options.variant, options.out)
 
 
 if __name__ == "__main__":
