@@ -143,11 +143,23 @@ static void a_manifest_with_another_hash_than_the_model_is_refused(void **state)
 	assert_int_equal(f->d.holding.state, HOLDING_NOTHING);
 }
 
-static void a_manifest_of_another_publisher_is_refused(void **state)
+/* The pool vouches for it by the assignment, which names it by its hash. */
+static void a_manifest_of_another_publisher_than_the_pool_is_taken(void **state)
 {
 	struct donor_trial *f = *state;
 
 	f->d.invite.pool.bytes[0] ^= 1;
+	donor_trial_assign(f, 1);
+	donor_trial_send_manifest(f);
+	assert_int_equal(f->d.holding.state, HOLDING_HEAD);
+}
+
+static void a_manifest_that_nobody_signed_is_refused(void **state)
+{
+	struct donor_trial *f = *state;
+
+	f->manifest[f->manifest_len - 1] ^= 1; /* of the signature, which stands last */
+	hash_bytes(f->manifest, f->manifest_len, &f->model);
 	donor_trial_assign(f, 1);
 	donor_trial_send_manifest(f);
 	assert_int_equal(f->d.holding.state, HOLDING_NOTHING);
@@ -247,7 +259,8 @@ int main(int argc, char **argv)
 	    TEST(a_blob_not_found_matters_only_where_it_is_needed),
 	    TEST(a_chunk_with_other_content_than_its_hash_ends_the_assignment),
 	    TEST(a_manifest_with_another_hash_than_the_model_is_refused),
-	    TEST(a_manifest_of_another_publisher_is_refused),
+	    TEST(a_manifest_of_another_publisher_than_the_pool_is_taken),
+	    TEST(a_manifest_that_nobody_signed_is_refused),
 	    TEST(a_manifest_of_an_absurd_file_is_refused),
 	    TEST(layers_that_the_model_does_not_have_are_refused),
 	    TEST(more_memory_than_was_offered_is_refused),
