@@ -221,7 +221,18 @@ struct value arithmetic_negate(struct render *r, struct value a)
 	return arithmetic(r, OP_SUB, value_int(0), a);
 }
 
-/* One conversion "%..." of fmt at *at, which is moved past it. */
+/* Take characters of `set` into spec[n..most); the new n. */
+static size_t take_spec(
+    struct text fmt, size_t *at, const char *set, char *spec, size_t n, size_t most)
+{
+	while (*at < fmt.len && n < most && fmt.data[*at] != '\0' &&
+	       strchr(set, fmt.data[*at]) != NULL)
+		spec[n++] = fmt.data[(*at)++];
+	return n;
+}
+
+/* One conversion "%..." of fmt at *at, which is moved past it: flags, width, point, precision, so
+ * that nothing else ever reaches snprintf. */
 static void format_one(
     struct render *r, struct buffer *out, struct text fmt, size_t *at, struct value v)
 {
@@ -232,8 +243,11 @@ static void format_one(
 	char kind = '\0';
 	int written = 0;
 
-	while (*at < fmt.len && n < 8 && strchr("+- 0123456789.", fmt.data[*at]) != NULL)
-		spec[n++] = fmt.data[(*at)++];
+	n = take_spec(fmt, at, "+- 0", spec, n, 8);
+	n = take_spec(fmt, at, "0123456789", spec, n, 8);
+	if (*at < fmt.len && fmt.data[*at] == '.')
+		n = take_spec(
+		    fmt, at, "0123456789", spec, take_spec(fmt, at, ".", spec, n, n + 1), 8);
 	if (*at < fmt.len)
 		kind = fmt.data[(*at)++];
 	if (kind == 's' && n == 1) {

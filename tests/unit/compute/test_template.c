@@ -239,6 +239,18 @@ static void ends_at_its_memory_and_output(void **state)
 	expect_error("{{ range(100001) }}", NULL, AYNI_ERR_LIMIT, "range of more than 100000");
 }
 
+/* Nothing but flags, width and precision reaches the C library. */
+static void refuses_formats_that_are_none(void **state)
+{
+	static const char *const bad[] = {"{{ '%.  2f' % 1.5 }}", "{{ '%. 2d' % 1 }}",
+	    "{{ '%1-2d' % 1 }}", "{{ '%..2f' % 1.5 }}", "{{ '%2.+2f' % 1.5 }}", "{{ '%n' % 1 }}",
+	    "{{ '%ld' % 1 }}", "{{ '%*d' % 1 }}"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		expect_error(bad[i], NULL, AYNI_ERR_FORMAT, "'%' cannot format");
+}
+
 static void refuses_integers_past_64_bits(void **state)
 {
 	(void)state;
@@ -359,6 +371,7 @@ int main(void)
 	    cmocka_unit_test(refuses_variables_that_nest_too_deeply),
 	    cmocka_unit_test(ends_after_its_steps),
 	    cmocka_unit_test(ends_at_its_memory_and_output),
+	    cmocka_unit_test(refuses_formats_that_are_none),
 	    cmocka_unit_test(refuses_integers_past_64_bits),
 	    cmocka_unit_test(names_the_line_of_a_syntax_error),
 	    cmocka_unit_test(refuses_statements_that_reach_outside),
