@@ -5,14 +5,13 @@
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "node/cli/cli.h"
 #include "node/cli/evaluate.h"
 #include "node/cli/model.h"
 #include "node/cli/perplexity.h"
+#include "node/cli/progress.h"
 #include "node/cli/sampling.h"
-#include "node/loop.h"
 
 enum {
 	KEY_GREEDY = 0x400,
@@ -179,22 +178,14 @@ static int eval_tokens(struct options *o, struct error *err)
 
 /* ---- perplexity ----------------------------------------------------------------------------- */
 
-struct progress {
-	bool terminal; /* one line that changes, else a line now and then */
-	uint64_t began_us, shown_us;
-};
-
 static void show(void *context, const struct perplexity *p)
 {
-	enum { LINE_US = 200000, LINE_US_QUIET = 10000000 };
 	struct progress *shown = context;
-	uint64_t now = loop_now_us();
-	double seconds = (double)(now - shown->began_us) * 1e-6;
+	double seconds = progress_seconds(shown);
 	double left = (double)(p->n_text_tokens - p->n_counted);
 
-	if (now - shown->shown_us < (shown->terminal ? LINE_US : LINE_US_QUIET))
+	if (!progress_due(shown, 10))
 		return;
-	shown->shown_us = now;
 	(void)fprintf(stderr, "%s%3.0f %%  perplexity %.4f so far, %.1f tokens/s, %.0f s left   %s",
 	    shown->terminal ? "\r" : "", 100.0 * (double)p->n_counted / (double)p->n_text_tokens,
 	    perplexity_value(p), (double)p->n_counted / seconds,
@@ -236,7 +227,7 @@ static int eval_text(struct options *o, struct error *err)
 {
 	struct sigaction action = {.sa_handler = on_interrupt};
 	struct perplexity *p = &o->perplexity;
-	struct progress shown = {isatty(STDERR_FILENO) == 1, loop_now_us(), loop_now_us()};
+	struct progress shown;
 	int rc;
 
 	(void)sigaction(SIGINT, &action, NULL);
@@ -245,9 +236,9 @@ static int eval_text(struct options *o, struct error *err)
 	p->stop = &interrupted;
 	p->progress = show;
 	p->context = &shown;
+	progress_begin(&shown);
 	rc = perplexity_measure(p, err);
-	if (shown.terminal && p->n_counted > 0)
-		(void)fprintf(stderr, "\r%-79s\r", "");
+	progress_clear(&shown);
 	if (rc == AYNI_ERR_STATE &&
 	    p->n_counted > 0) { /* what was read so far still says something */
 		print_perplexity(p);

@@ -11,9 +11,9 @@
 #include "compute/model.h"
 #include "node/cli/cli.h"
 #include "node/cli/model.h"
+#include "node/cli/progress.h"
 #include "node/download.h"
 #include "node/hub.h"
-#include "node/loop.h"
 #include "node/models.h"
 
 enum { MAX_PARTS = 1000, KEY_HUB = 0x400, PART_PATH_BYTES = MODELS_PATH_BYTES + 64 };
@@ -56,10 +56,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* ---- progress ------------------------------------------------------------------------------- */
 
-struct progress {
+struct transfer {
 	const char *name;
-	bool terminal; /* one line that changes, else a line now and then */
-	uint64_t began_us, began_at, shown_us;
+	struct progress progress; /* begins with the first byte */
+	uint64_t began_at;        /* bytes that were here before */
 };
 
 static void bar(double part, char out[31])
@@ -73,33 +73,25 @@ static void bar(double part, char out[31])
 
 static void show(void *context, uint64_t done, uint64_t all)
 {
-	enum { LINE_US = 200000, LINE_US_QUIET = 10000000 };
-	struct progress *p = context;
-	uint64_t now = loop_now_us();
+	struct transfer *t = context;
 	double seconds, speed;
 	char drawn[31];
 
-	if (p->began_us == 0) {
-		p->began_us = now;
-		p->began_at = done;
+	if (t->progress.began_us == 0) {
+		progress_begin(&t->progress);
+		t->began_at = done;
 	}
-	if (now - p->shown_us < (p->terminal ? LINE_US : LINE_US_QUIET))
+	if (!progress_due(&t->progress, 10))
 		return;
-	p->shown_us = now;
-	seconds = (double)(now - p->began_us) * 1e-6;
-	speed = seconds > 0.0 && done > p->began_at ? (double)(done - p->began_at) / seconds : 0.0;
+	seconds = progress_seconds(&t->progress);
+	speed = seconds > 0.0 && done > t->began_at ? (double)(done - t->began_at) / seconds : 0.0;
 	bar(all > 0 ? (double)done / (double)all : 0.0, drawn);
-	(void)fprintf(stderr, "%s%-28.28s %s %.1f of %.1f MiB, %.1f MiB/s", p->terminal ? "\r" : "",
-	    p->name, drawn, (double)done / (1 << 20), (double)all / (1 << 20), speed / (1 << 20));
+	(void)fprintf(stderr, "%s%-28.28s %s %.1f of %.1f MiB, %.1f MiB/s",
+	    t->progress.terminal ? "\r" : "", t->name, drawn, (double)done / (1 << 20),
+	    (double)all / (1 << 20), speed / (1 << 20));
 	if (speed > 0.0 && all > done)
 		(void)fprintf(stderr, ", %.0f s left   ", (double)(all - done) / speed);
-	(void)fputs(p->terminal ? "" : "\n", stderr);
-}
-
-static void end_line(const struct progress *p)
-{
-	if (p->terminal && p->shown_us > 0)
-		(void)fprintf(stderr, "\r%-110s\r", "");
+	(void)fputs(t->progress.terminal ? "" : "\n", stderr);
 }
 
 /* ---- fetching -------------------------------------------------------------------------------- */
@@ -124,8 +116,7 @@ static void part_path(const struct pulling *p, size_t i, char out[PART_PATH_BYTE
 static int fetch_part(const struct pulling *p, size_t i, struct error *err)
 {
 	char url[HUB_URL_BYTES], path[PART_PATH_BYTES];
-	const char *slash = strrchr(p->path, '/');
-	struct progress shown = {.terminal = isatty(STDERR_FILENO) == 1};
+	struct transfer shown = {0};
 	struct download d = {.url = p->url,
 	    .token = getenv("HF_TOKEN"),
 	    .stop = &interrupted,
@@ -143,10 +134,10 @@ static int fetch_part(const struct pulling *p, size_t i, struct error *err)
 		d.bytes = p->files[i].bytes;
 		d.sha256 = p->files[i].sha256;
 	}
-	shown.name = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : slash;
+	shown.name = strrchr(path, '/') + 1; /* it lies in the folder of models */
 	if (rc == AYNI_OK)
 		rc = download_file(&d, err);
-	end_line(&shown);
+	progress_clear(&shown.progress);
 	return rc;
 }
 
@@ -167,7 +158,7 @@ static int open_parts(const struct pulling *p, struct gguf **parts, struct error
 static int write_joined(const struct pulling *p, struct gguf *const *parts, struct error *err)
 {
 	char joined[PART_PATH_BYTES];
-	struct progress shown = {.name = "joining", .terminal = isatty(STDERR_FILENO) == 1};
+	struct transfer shown = {.name = "joining"};
 	FILE *f;
 	int rc;
 
@@ -177,7 +168,7 @@ static int write_joined(const struct pulling *p, struct gguf *const *parts, stru
 		return error_set(
 		    err, AYNI_ERR_IO, "cannot write %.180s: %s", joined, strerror(errno));
 	rc = gguf_join((const struct gguf *const *)parts, p->n, f, show, &shown, err);
-	end_line(&shown);
+	progress_clear(&shown.progress);
 	if (rc == AYNI_OK && (fflush(f) != 0 || fsync(fileno(f)) != 0))
 		rc =
 		    error_set(err, AYNI_ERR_IO, "cannot write %.180s: %s", joined, strerror(errno));

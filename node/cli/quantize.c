@@ -13,11 +13,11 @@
 
 #include "node/cli/cli.h"
 #include "node/cli/model.h"
+#include "node/cli/progress.h"
 #include "node/cli/sampling.h"
-#include "node/loop.h"
 #include "node/models.h"
 
-enum { KEY_FORCE = 0x400, LINE_US = 200000, LINE_US_QUIET = 5000000 };
+enum { KEY_FORCE = 0x400 };
 
 struct options {
 	const char *in, *out;
@@ -79,22 +79,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* ---- progress ------------------------------------------------------------------------------- */
 
-struct progress {
-	bool terminal; /* one line that changes, else a line now and then */
-	uint64_t began_us, shown_us;
-};
-
 static void show(void *context, const char *tensor, uint64_t done, uint64_t all)
 {
 	struct progress *p = context;
-	uint64_t now = loop_now_us();
-	double seconds = (double)(now - p->began_us) * 1e-6;
+	double seconds = progress_seconds(p);
 	double speed = seconds > 0.0 ? (double)done / seconds : 0.0;
 	double left = speed > 0.0 ? (double)(all - done) / speed : 0.0;
 
-	if (done < all && now - p->shown_us < (p->terminal ? LINE_US : LINE_US_QUIET))
+	if (!progress_due(p, 5) && done < all)
 		return;
-	p->shown_us = now;
 	(void)fprintf(stderr, "%s%3.0f %%  %.1f of %.1f MiB, %.1f MiB/s, %.0f s left  %-32.32s%s",
 	    p->terminal ? "\r" : "", all > 0 ? 100.0 * (double)done / (double)all : 100.0,
 	    (double)done / (1 << 20), (double)all / (1 << 20), speed / (1 << 20), left, tensor,
@@ -121,7 +114,7 @@ static int check_out(const struct options *o, struct error *err)
 static int run(const struct options *o, const struct gguf *g, FILE *f, struct team *team,
     uint32_t *n_replaced, struct error *err)
 {
-	struct progress p = {isatty(STDERR_FILENO) == 1, loop_now_us(), 0};
+	struct progress p;
 	struct quantize_job job = {.in = g,
 	    .recipe = o->recipe,
 	    .team = team,
@@ -129,8 +122,10 @@ static int run(const struct options *o, const struct gguf *g, FILE *f, struct te
 	    .context = &p,
 	    .stop = &interrupted,
 	    .n_replaced = n_replaced};
-	int rc = quantize(&job, f, err);
+	int rc;
 
+	progress_begin(&p);
+	rc = quantize(&job, f, err);
 	if (rc != AYNI_OK && p.terminal && p.shown_us > 0)
 		(void)fprintf(stderr, "\n");
 	if (rc == AYNI_OK && (fflush(f) != 0 || fsync(fileno(f)) != 0))
