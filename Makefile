@@ -7,21 +7,31 @@
 #   make bench      speed figures                 make fuzz     fuzz each parser for FUZZ_SECONDS
 #   make install    PREFIX, DESTDIR               make clean
 #   make SANITIZE=address,undefined test          (or SANITIZE=thread)
+#   make CROSS=aarch64                            build-aarch64/ayni; test-kernels runs under qemu
 
 PREFIX ?= /usr/local
 comma := ,
-BUILD := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+ARCH := $(or $(CROSS),$(shell uname -m))
+BUILD := build$(if $(CROSS),-$(CROSS))$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 
 CC ?= cc
+PKG_CONFIG := pkg-config
+# For another processor: Debian's cross compiler, and its libraries beside the native ones.
+ifneq ($(CROSS),)
+CC := $(CROSS)-linux-gnu-gcc
+AR := $(CROSS)-linux-gnu-ar
+PKG_CONFIG := PKG_CONFIG_LIBDIR=/usr/lib/$(CROSS)-linux-gnu/pkgconfig:/usr/share/pkgconfig pkg-config
+RUNNER ?= qemu-$(CROSS) -cpu max
+endif
 PKGS := libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl
 OPT ?= -O2 -g
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla $(if $(CI),-Werror)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 
 # pkg-config is asked once, and only by goals that compile: the packages may not be there yet.
-ifneq ($(filter-out packages clean demo check help,$(or $(MAKECMDGOALS),all)),)
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
-PKG_LIBS := $(shell pkg-config --libs $(PKGS))
+ifneq ($(filter-out packages cross-packages clean demo check help,$(or $(MAKECMDGOALS),all)),)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS))
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
 endif
 
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD)/gen -MMD -MP $(PKG_CFLAGS)
@@ -67,7 +77,22 @@ $(BUILD)/%.o: %.c Makefile
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
 
 # One file an instruction set: only these are compiled for more than the baseline.
-$(patsubst %,$(BUILD)/compute/kernels/%.o,avx2 avx2_matmul avx2_quants): CFLAGS_FILE := $(if $(filter x86_64,$(shell uname -m)),-mavx2 -mfma -mf16c)
+kernels = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compute/kernels/$(1)*.c))
+ifeq ($(ARCH),x86_64)
+$(call kernels,avx2): CFLAGS_FILE := -mavx2 -mfma -mf16c
+$(call kernels,avxvnni): CFLAGS_FILE := -mavx2 -mfma -mf16c -mavxvnni
+$(call kernels,avx512): CFLAGS_FILE := \
+    -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512vnni
+endif
+# gcc schedules before it has chosen registers on this processor, and then a tile lacks some.
+ifeq ($(ARCH),aarch64)
+$(call kernels,neon_dotprod): CFLAGS_FILE := -march=armv8.2-a+dotprod -fno-schedule-insns
+$(call kernels,neon_i8mm): CFLAGS_FILE := -march=armv8.2-a+dotprod+i8mm -fno-schedule-insns
+endif
+# Panels are unrolled code: to follow each variable through it, and to watch each access at -O2, takes
+# a compiler longer than all the rest.
+$(call kernels,*_panels): CFLAGS_FILE += $(if $(filter -g,$(OPT)),-g1) $(if $(SANITIZE),-O1) \
+    $(if $(findstring fuzzer,$(CFLAGS)),-fno-sanitize=all)
 # scalar.c calls fma() by its definition; without -mfma the C library gives the same bits, slower.
 
 # Generated code: the wire schema, and the SQL schema and migrations as C strings.
@@ -101,7 +126,19 @@ TEST_SUPPORT_O := $(call objects,$(TEST_SUPPORT_C))
 TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/tools/*.c)))
 BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
-$(TEST_BIN) $(TEST_TOOLS) $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_O) $(LIBS)
+# Kernels for more than AVX2 once more, in emulation, for processors that have no more.
+EMULATED_O := $(patsubst compute/kernels/%.c,$(BUILD)/tests/emulated/%.o,$(if $(filter x86_64,$(ARCH)),\
+    $(wildcard compute/kernels/avx512*.c compute/kernels/avxvnni*.c)))
+$(EMULATED_O): CFLAGS_FILE := -mavx2 -mfma -mf16c -g1 -Wno-psabi $(if $(SANITIZE),-fno-sanitize=all) \
+    -include tests/emulated/intrinsics.h
+$(EMULATED_O): $(BUILD)/tests/emulated/%.o: compute/kernels/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_FILE) -c -o $@ $<
+EMULATED := $(BUILD)/tests/emulated/libemulated.a
+$(EMULATED): $(EMULATED_O) $(BUILD)/tests/emulated/tables.o
+
+$(TEST_BIN) $(TEST_TOOLS) $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT_O) $(EMULATED) $(LIBS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
 
@@ -113,8 +150,17 @@ test-build: $(BUILD)/ayni $(TEST_BIN) $(TEST_TOOLS)
 test-run: test-build
 	@AYNI_BUILD=$(BUILD) sh tests/run.sh $(TEST_BIN)
 
+# What shows that this processor's kernels, and whole models, give the bits of the definition.
+KERNEL_TESTS := $(addprefix $(BUILD)/tests/unit/compute/test_, \
+    kernels matmul halves canon quant_types reference)
+.PHONY: test-kernels test-kernels-build
+test-kernels-build: $(KERNEL_TESTS)
+test-kernels: test-kernels-build
+	@RUNNER='$(RUNNER)' sh tests/run.sh $(KERNEL_TESTS)
+
 .PHONY: bench
 bench: $(BUILD)/ayni $(BENCH_BIN)
+	@$(BUILD)/ayni bench
 	@for b in $(BENCH_BIN); do $$b || exit 1; done
 
 # ---- fuzzing: clang's libFuzzer, one program a parser -----------------------------------------
@@ -133,9 +179,11 @@ fuzz: lint-packages
 	@sh tests/fuzz/run.sh build-fuzz/tests/fuzz $(FUZZ_SECONDS)
 
 # ---- packages, demo, install ------------------------------------------------------------------
-.PHONY: packages demo install clean
+.PHONY: packages cross-packages demo install clean
 packages:
 	@sh configs/install-packages.sh configs/debian-packages.txt
+cross-packages: packages
+	@sh configs/install-packages.sh configs/cross-packages.txt
 demo: packages
 	@$(MAKE) --no-print-directory all
 	@$(BUILD)/ayni demo

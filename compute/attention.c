@@ -92,19 +92,55 @@ void batch_temper(struct batch *b, float *query, size_t width)
 
 /* ---- the cache ------------------------------------------------------------------------------ */
 
+struct remember_work {
+	const struct batch *batch;
+	uint32_t layer;
+	struct attention_shape shape;
+};
+
+/* Keys stand across: element d of a position is number d * KV_PAGE_TOKENS of its page. */
+static void remember_key(const struct kernels *k, const float *key, size_t d, uint16_t *at)
+{
+	uint16_t halves[KV_PAGE_TOKENS];
+
+	for (size_t i = 0; i < d; i += KV_PAGE_TOKENS) {
+		size_t n = d - i < KV_PAGE_TOKENS ? d - i : KV_PAGE_TOKENS;
+
+		k->to_halves(key + i, n, halves);
+		for (size_t e = 0; e < n; e++)
+			at[(i + e) * KV_PAGE_TOKENS] = halves[e];
+	}
+}
+
+static void remember_part(void *context, size_t first, size_t end, unsigned thread)
+{
+	const struct remember_work *work = context;
+	const struct batch *b = work->batch;
+	const struct attention_shape *a = &work->shape;
+
+	(void)thread;
+	for (size_t t = first; t < end; t++)
+		for (uint32_t head = 0; head < a->n_kv_heads; head++) {
+			const struct batch_token *token = &b->tokens[t];
+			uint32_t p = token->position;
+			uint16_t *keys = kv_keys(token->kv, work->layer, head, p);
+			uint16_t *values = kv_values(token->kv, work->layer, head, p);
+
+			p %= KV_PAGE_TOKENS;
+			remember_key(b->kernels, b->key + t * a->key_width + head * a->d_key,
+			    a->d_key, keys + p);
+			if (a->value_width > 0)
+				b->kernels->to_halves(
+				    b->value + t * a->value_width + head * a->d_value, a->d_value,
+				    values + (size_t)p * a->d_value);
+		}
+}
+
 void batch_remember(struct batch *b, uint32_t layer)
 {
-	const struct attention_shape a = model_attention_shape(&b->model->sizes);
+	struct remember_work work = {b, layer, model_attention_shape(&b->model->sizes)};
 
-	for (size_t t = 0; t < b->n_tokens; t++) {
-		const struct batch_token *token = &b->tokens[t];
-
-		memcpy(kv_key(token->kv, layer, token->position), b->key + t * a.key_width,
-		    a.key_width * sizeof(float));
-		if (a.value_width > 0)
-			memcpy(kv_value(token->kv, layer, token->position),
-			    b->value + t * a.value_width, a.value_width * sizeof(float));
-	}
+	batch_spread(b, b->n_tokens, BATCH_TOKENS_GRAIN, remember_part, &work);
 }
 
 /* ---- attention ------------------------------------------------------------------------------ */
@@ -117,97 +153,224 @@ struct attend_work {
 	const float *sinks; /* or NULL */
 	uint32_t window;    /* 0: all positions */
 	struct attention_shape shape;
+	size_t heads_together, n_parts; /* query heads of an item; such parts of all query heads */
 };
 
-/* What one query head of one token looks at: n positions from `first` on, of one key head. */
+/* Neighbouring tokens of a session and query heads of one key head, which look at the same pages.
+ * Position `base` is the first of the first page; query q is head q % n_heads of token q / n_heads.
+ */
 struct look {
 	struct kv *kv;
-	uint32_t first, n;
-	size_t kv_head;
-	const float *query;
+	uint32_t kv_head;
+	size_t token, n_tokens;
+	size_t head, n_heads;
+	size_t n_queries;
+	uint32_t base, end; /* positions [base, end) are in pages that some query sees */
+	const float *query[MAX_QUERIES];
+	float *out[MAX_QUERIES];
+	float *scores[MAX_QUERIES]; /* of the positions from base on */
+	float sum[MAX_QUERIES];     /* of a query's weights */
 };
 
-/* Rows from a position to the end of its page of the cache, or of the look. */
-static uint32_t rows_together(const struct look *l, uint32_t done)
+/* What a token of the look sees: positions [first, end). */
+static uint32_t seen_first(const struct attend_work *work, const struct batch_token *t)
 {
-	uint32_t in_page = KV_PAGE_TOKENS - (l->first + done) % KV_PAGE_TOKENS;
-
-	return l->n - done < in_page ? l->n - done : in_page;
+	return work->window > 0 && t->position + 1 > work->window ? t->position + 1 - work->window
+	                                                          : 0;
 }
 
-static void score(const struct attend_work *work, const struct look *l, float *scores)
+static void begin_look(const struct attend_work *work, const struct batch_group *g, size_t part,
+    float *scores, struct look *l)
 {
+	const struct batch *b = work->batch;
 	const struct attention_shape *a = &work->shape;
+	const struct batch_token *tokens = &b->tokens[g->token];
+	size_t n_heads = b->model->sizes.n_heads;
 
-	for (uint32_t p = 0; p < l->n;) {
-		uint32_t rows = rows_together(l, p);
-		const float *keys =
-		    kv_key(l->kv, work->layer, l->first + p) + l->kv_head * a->d_key;
+	*l = (struct look){.kv = tokens[0].kv,
+	    .token = g->token,
+	    .n_tokens = g->n_tokens,
+	    .head = part * work->heads_together,
+	    .n_heads = work->heads_together,
+	    .n_queries = g->n_tokens * work->heads_together,
+	    .base = seen_first(work, &tokens[0]) / KV_PAGE_TOKENS * KV_PAGE_TOKENS,
+	    .end = tokens[g->n_tokens - 1].position + 1};
+	l->kv_head = (uint32_t)(l->head / (n_heads / a->n_kv_heads));
+	for (size_t q = 0; q < l->n_queries; q++) {
+		size_t row = (l->token + q / l->n_heads) * n_heads + l->head + q % l->n_heads;
 
-		for (uint32_t i = 0; i < rows; i++, keys += a->key_width)
-			scores[p + i] = work->batch->kernels->dot(l->query, keys, a->d_key);
-		p += rows;
+		l->query[q] = work->query + row * a->d_key;
+		l->out[q] = work->out + row * a->d_value;
+		l->scores[q] = scores + q * b->scores_stride;
 	}
 }
 
-static void gather(
-    const struct attend_work *work, const struct look *l, const float *scores, float *out)
+/* All positions of all pages: what a query does not see is computed and not used. */
+static void score(const struct attend_work *work, const struct look *l)
 {
-	const struct attention_shape *a = &work->shape;
-	bool apart = a->value_width > 0; /* else a value is its key's beginning */
-	size_t width = apart ? a->value_width : a->key_width;
+	for (uint32_t p = l->base; p < l->end; p += KV_PAGE_TOKENS) {
+		float *out[MAX_QUERIES];
 
-	memset(out, 0, a->d_value * sizeof *out);
-	for (uint32_t p = 0; p < l->n;) {
-		uint32_t rows = rows_together(l, p), at = l->first + p;
-		const float *values =
-		    apart ? kv_value(l->kv, work->layer, at) + l->kv_head * a->d_value
-		          : kv_key(l->kv, work->layer, at);
-
-		for (uint32_t i = 0; i < rows; i++, values += width)
-			work->batch->kernels->accumulate(out, scores[p + i], values, a->d_value);
-		p += rows;
+		for (size_t q = 0; q < l->n_queries; q++) {
+			out[q] = l->scores[q] + (p - l->base);
+			memset(out[q], 0, KV_PAGE_TOKENS * sizeof *out[q]);
+		}
+		work->batch->kernels->add_rows(kv_keys(l->kv, work->layer, l->kv_head, p),
+		    KV_PAGE_TOKENS, work->shape.d_key, KV_PAGE_TOKENS, l->query, out, l->n_queries);
 	}
 }
 
-static void attend_head(const struct attend_work *work, size_t token, size_t head, float *scores)
+/* From scores to weights that are not yet divided by their sum, which is returned. */
+static float weigh(const struct attend_work *work, size_t head, float *scores, size_t n)
 {
 	const struct kernels *k = work->batch->kernels;
 	const struct model_sizes *s = &work->batch->model->sizes;
-	const struct attention_shape *a = &work->shape;
-	const struct batch_token *t = &work->batch->tokens[token];
-	uint32_t seen = t->position + 1;
-	struct look l = {.kv = t->kv,
-	    .first = work->window > 0 && seen > work->window ? seen - work->window : 0,
-	    .kv_head = head / (s->n_heads / a->n_kv_heads),
-	    .query = work->query + (token * s->n_heads + head) * a->d_key};
-	float *out = work->out + (token * s->n_heads + head) * a->d_value;
 	float max, z;
 
-	l.n = seen - l.first;
-	score(work, &l, scores);
-	k->scale(scores, s->attention_scale, l.n);
+	k->scale(scores, s->attention_scale, n);
 	if (s->attention_cap > 0.0f)
-		k->soft_cap(scores, s->attention_cap, l.n);
-	max = k->max(scores, l.n);
+		k->soft_cap(scores, s->attention_cap, n);
+	max = k->max(scores, n);
 	if (work->sinks != NULL && work->sinks[head] > max)
 		max = work->sinks[head];
-	z = k->exp_sum(scores, max, l.n);
+	z = k->exp_sum(scores, max, n);
 	if (work->sinks != NULL)
 		z += canon_exp(work->sinks[head] - max);
-	gather(work, &l, scores, out);
-	k->scale(out, 1.0f / z, a->d_value);
+	return z;
 }
 
-/* Items are (token, query head); heads that share a key head stand side by side. */
+/* Add the values of positions [first, end) of one page to queries [q, q + n). */
+static void add_values(const struct attend_work *work, const struct look *l, uint32_t first,
+    uint32_t end, size_t q, size_t n)
+{
+	const struct attention_shape *a = &work->shape;
+	const uint16_t *values = kv_values(l->kv, work->layer, l->kv_head, first) +
+	                         (size_t)(first % KV_PAGE_TOKENS) * a->d_value;
+	const float *weights[MAX_QUERIES];
+
+	for (size_t i = 0; i < n; i++)
+		weights[i] = l->scores[q + i] + (first - l->base);
+	work->batch->kernels->add_rows(
+	    values, a->d_value, end - first, a->d_value, weights, l->out + q, n);
+}
+
+/* The values of one page: of tokens that see all of it together, else of one after the other. */
+static void gather_page(const struct attend_work *work, const struct look *l, uint32_t page)
+{
+	const struct batch_token *tokens = &work->batch->tokens[l->token];
+	const struct batch_token *last = &tokens[l->n_tokens - 1];
+	uint32_t page_end = page + KV_PAGE_TOKENS;
+
+	if (seen_first(work, last) <= page && tokens[0].position + 1 >= page_end) {
+		add_values(work, l, page, page_end, 0, l->n_queries);
+		return;
+	}
+	for (size_t t = 0; t < l->n_tokens; t++) {
+		uint32_t first = seen_first(work, &tokens[t]), end = tokens[t].position + 1;
+
+		first = first > page ? first : page;
+		end = end < page_end ? end : page_end;
+		if (first < end)
+			add_values(work, l, first, end, t * l->n_heads, l->n_heads);
+	}
+}
+
+/* The same where values are the keys' beginnings, for a look of one token: weights and outputs of
+ * all queries stand side by side. */
+static void gather_latent(const struct attend_work *work, const struct look *l, uint32_t first,
+    float columns[][MAX_QUERIES])
+{
+	size_t d = work->shape.d_value;
+
+	memset(columns, 0, d * sizeof *columns);
+	for (uint32_t p = first; p < l->end;) {
+		uint32_t in_page = KV_PAGE_TOKENS - p % KV_PAGE_TOKENS;
+		uint32_t n = l->end - p < in_page ? l->end - p : in_page;
+		float weights[KV_PAGE_TOKENS][MAX_QUERIES] = {0};
+
+		for (size_t q = 0; q < l->n_queries; q++)
+			for (uint32_t i = 0; i < n; i++)
+				weights[i][q] = l->scores[q][p - l->base + i];
+		work->batch->kernels->add_columns(
+		    kv_keys(l->kv, work->layer, l->kv_head, p) + p % KV_PAGE_TOKENS, KV_PAGE_TOKENS,
+		    n, d, weights, columns);
+		p += n;
+	}
+	for (size_t q = 0; q < l->n_queries; q++)
+		for (size_t i = 0; i < d; i++)
+			l->out[q][i] = columns[i][q];
+}
+
+static void attend(const struct attend_work *work, struct look *l, unsigned thread)
+{
+	const struct batch *b = work->batch;
+	const struct attention_shape *a = &work->shape;
+
+	score(work, l);
+	for (size_t q = 0; q < l->n_queries; q++) {
+		const struct batch_token *t = &b->tokens[l->token + q / l->n_heads];
+		uint32_t first = seen_first(work, t);
+
+		l->sum[q] = weigh(work, l->head + q % l->n_heads, l->scores[q] + (first - l->base),
+		    t->position + 1 - first);
+	}
+	if (a->value_width > 0) {
+		for (size_t q = 0; q < l->n_queries; q++)
+			memset(l->out[q], 0, a->d_value * sizeof(float));
+		for (uint32_t p = l->base; p < l->end; p += KV_PAGE_TOKENS)
+			gather_page(work, l, p);
+	} else {
+		gather_latent(work, l, seen_first(work, &b->tokens[l->token]),
+		    b->columns + thread * a->d_value);
+	}
+	for (size_t q = 0; q < l->n_queries; q++)
+		b->kernels->scale(l->out[q], 1.0f / l->sum[q], a->d_value);
+}
+
+/* Items are (part of the query heads, group of tokens): the groups of one part stand side by side,
+ * so that its keys and values stay in cache. */
 static void attend_part(void *context, size_t first, size_t end, unsigned thread)
 {
 	const struct attend_work *work = context;
 	const struct batch *b = work->batch;
-	size_t n_heads = b->model->sizes.n_heads;
+	float *scores = b->scores + thread * b->scores_stride * MAX_QUERIES;
 
-	for (size_t i = first; i < end; i++)
-		attend_head(work, i / n_heads, i % n_heads, b->scores + thread * b->scores_stride);
+	for (size_t i = first; i < end; i++) {
+		struct look l;
+
+		begin_look(work, &b->groups[i % b->n_groups], i / b->n_groups, scores, &l);
+		attend(work, &l, thread);
+	}
+}
+
+/* Query heads that share a key head and are looked at together: a divisor of them, as many as one
+ * call takes, and fewer where that would leave threads idle. */
+static size_t heads_together(const struct batch *b)
+{
+	const struct attention_shape a = model_attention_shape(&b->model->sizes);
+	size_t n = b->model->sizes.n_heads / a.n_kv_heads, parts = 1;
+
+	while (n % parts != 0 || n / parts > MAX_QUERIES ||
+	       (parts < n && a.n_kv_heads * parts * b->n_tokens < team_size(b->team)))
+		parts++;
+	return n / parts;
+}
+
+void batch_groups(struct batch *b)
+{
+	const struct attention_shape a = model_attention_shape(&b->model->sizes);
+	size_t most = a.value_width > 0 ? MAX_QUERIES / heads_together(b) : 1;
+
+	b->n_groups = 0;
+	for (size_t t = 0; t < b->n_tokens; t++) {
+		struct batch_group *last = &b->groups[b->n_groups - (b->n_groups > 0)];
+
+		if (b->n_groups > 0 && b->tokens[t].kv == b->tokens[t - 1].kv &&
+		    last->n_tokens < most)
+			last->n_tokens++;
+		else
+			b->groups[b->n_groups++] = (struct batch_group){t, 1};
+	}
 }
 
 void batch_attend(struct batch *b, uint32_t layer, const float *query, float *out)
@@ -218,11 +381,13 @@ void batch_attend(struct batch *b, uint32_t layer, const float *query, float *ou
 	    .query = query,
 	    .out = out,
 	    .sinks = b->model->layers[layer].sinks,
-	    .shape = model_attention_shape(s)};
+	    .shape = model_attention_shape(s),
+	    .heads_together = heads_together(b)};
 
 	if (model_layer_is_windowed(s, b->model->layer_first + layer))
 		work.window = s->window;
-	batch_spread(b, b->n_tokens * s->n_heads, 1, attend_part, &work);
+	work.n_parts = s->n_heads / work.heads_together;
+	batch_spread(b, b->n_groups * work.n_parts, 1, attend_part, &work);
 }
 
 /* ---- products of single heads --------------------------------------------------------------- */
@@ -252,14 +417,11 @@ static void heads_part(void *context, size_t first, size_t end, unsigned thread)
 
 		if (tensor_type_info(rows.type)->quantised) {
 			int8_t *quants = b->quants + item * n;
-			float *scales = b->scales + item * n / QUANT_BLOCK;
+			struct quant_terms *terms = b->terms + item * n / QUANT_BLOCK;
 
-			int16_t *sums = b->sums + item * n / QUANT_HALF;
-
-			b->kernels->quantise(a.f32, n, quants, scales, sums);
+			b->kernels->quantise(a.f32, n, 1, quants, terms);
 			a.quants = quants;
-			a.scales = scales;
-			a.sums = sums;
+			a.terms = terms;
 		}
 		b->kernels->matmul(
 		    &rows, 0, p->n_rows, &a, p->out + item * p->out_stride, p->n_rows);

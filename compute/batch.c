@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compute/batch.h"
 
-#include <math.h>
+#include "compute/kernels/panels.h"
 
 /* Smallest parts worth waking a thread for, and units in which work is cut. */
 enum {
-	ROWS_GRAIN = 8, /* rows of a matrix; a multiple of what kernels interleave */
-	BLOCKS_GRAIN = BATCH_ELEMENTS_GRAIN / QUANT_BLOCK
+	ROWS_GRAIN = PANEL_ROWS, /* rows of a matrix */
 };
 
 void batch_spread(struct batch *b, size_t n_items, size_t grain, team_fn *fn, void *context)
@@ -113,28 +112,39 @@ void batch_add(struct batch *b)
 
 /* ---- products with weights ------------------------------------------------------------------ */
 
-struct quantise_work {
-	const struct batch *batch;
-	const float *in;
-};
-
-/* Items are blocks: a vector is whole blocks, so that vectors need not be told apart. */
-static void quantise_part(void *context, size_t first, size_t end, unsigned thread)
-{
-	const struct quantise_work *work = context;
-	const struct batch *b = work->batch;
-
-	(void)thread;
-	b->kernels->quantise(work->in + first * QUANT_BLOCK, (end - first) * QUANT_BLOCK,
-	    b->quants + first * QUANT_BLOCK, b->scales + first, b->sums + first * 2);
-}
-
 struct products_work {
 	const struct batch *batch;
 	const struct batch_product *products;
 	size_t n_products;
 	const float *in; /* where the int8 form begins */
 };
+
+/* Items are elements of the piece of inputs; a vector is made where it begins. */
+static void quantise_part(void *context, size_t first, size_t end, unsigned thread)
+{
+	const struct products_work *work = context;
+	const struct batch *b = work->batch;
+	size_t base =
+	    0; /* where the next product's input begins, if it is not one of those before */
+
+	(void)thread;
+	for (size_t p = 0; p < work->n_products && base < end; p++) {
+		const struct batch_product *product = &work->products[p];
+		size_t n = product->weights.n_cols, at = (size_t)(product->in - work->in);
+
+		if (at < base)
+			continue;
+		base = at + product->n_vectors * n;
+		for (size_t v = first > at ? (first - at + n - 1) / n : 0;
+		     v < product->n_vectors && at + v * n < end; v++) {
+			struct activation_place to = activation_place(n, product->n_vectors, v);
+
+			b->kernels->quantise(product->in + v * n, n, to.stride,
+			    b->quants + at + to.first * QUANT_BLOCK,
+			    b->terms + at / QUANT_BLOCK + to.first);
+		}
+	}
+}
 
 static size_t row_groups(const struct matrix *w)
 {
@@ -150,8 +160,7 @@ static struct activations activations_of(
 
 	if (tensor_type_info(p->weights.type)->quantised) {
 		a.quants = b->quants + at;
-		a.scales = b->scales + at / QUANT_BLOCK;
-		a.sums = b->sums + at / QUANT_HALF;
+		a.terms = b->terms + at / QUANT_BLOCK;
 	}
 	return a;
 }
@@ -195,10 +204,7 @@ void batch_products(struct batch *b, const float *in, size_t n_in,
 		quantised |= tensor_type_info(products[p].weights.type)->quantised;
 		groups += row_groups(&products[p].weights);
 	}
-	if (quantised) {
-		struct quantise_work blocks = {.batch = b, .in = in};
-
-		batch_spread(b, n_in / QUANT_BLOCK, BLOCKS_GRAIN, quantise_part, &blocks);
-	}
+	if (quantised)
+		batch_spread(b, n_in, BATCH_ELEMENTS_GRAIN, quantise_part, &work);
 	batch_spread(b, groups, 1, products_part, &work);
 }

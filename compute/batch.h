@@ -23,6 +23,11 @@ struct batch_token {
 	uint32_t position;
 };
 
+/* Tokens [token, token + n_tokens), which follow each other in one session. */
+struct batch_group {
+	size_t token, n_tokens;
+};
+
 /* Scratch of the mixture of experts, for up to BATCH_EXPERT_TOKENS tokens: m tokens, r = m*n_used
  * rows, one for each chosen expert of each token. */
 struct batch_experts {
@@ -46,15 +51,17 @@ struct batch {
 
 	size_t n_tokens;
 	struct batch_token *tokens;
-	float *residual; /* n x d_model, the caller's */
-	float *normed;   /* n x d_model */
-	float *query;    /* n x n_heads*d_head */
-	float *key;      /* n x key_width of the cache */
-	float *value;    /* n x value_width of the cache */
-	float *mixed;    /* n x n_heads*d_value: what attention gathered */
-	float *gate;     /* m x d_ff, m <= BATCH_MIDDLE_TOKENS, or the experts' r x d_ff */
-	float *up;       /* the same */
-	float *update;   /* n x d_model: what is added to the residual */
+	size_t n_groups;
+	struct batch_group *groups; /* n: of tokens that attention looks at together */
+	float *residual;            /* n x d_model, the caller's */
+	float *normed;              /* n x d_model */
+	float *query;               /* n x n_heads*d_head */
+	float *key;                 /* n x key_width of the cache */
+	float *value;               /* n x value_width of the cache */
+	float *mixed;               /* n x n_heads*d_value: what attention gathered */
+	float *gate;   /* m x d_ff, m <= BATCH_MIDDLE_TOKENS, or the experts' r x d_ff */
+	float *up;     /* the same */
+	float *update; /* n x d_model: what is added to the residual */
 	struct batch_angles {
 		float *cosines; /* n x d_rope/2, of the tokens' positions */
 		float *sines;
@@ -66,11 +73,13 @@ struct batch {
 	float *gathered;     /* n x n_heads*d_latent */
 
 	struct batch_experts experts;
-	int8_t *quants; /* of the widest input of a product */
-	float *scales;  /* the same / QUANT_BLOCK */
-	int16_t *sums;  /* the same / QUANT_HALF */
-	float *scores;  /* team_size x scores_stride: a thread's attention scores */
+	int8_t *quants;            /* of the widest input of a product */
+	struct quant_terms *terms; /* the same / QUANT_BLOCK */
+	/* Of attention, for each thread: MAX_QUERIES x scores_stride scores, and in latent
+	 * attention d_value x MAX_QUERIES outputs. */
+	float *scores;
 	size_t scores_stride;
+	float (*columns)[MAX_QUERIES];
 };
 
 /* out[v] = weights * in[v] for n_vectors vectors that follow each other. */
@@ -81,14 +90,16 @@ struct batch_product {
 	size_t n_vectors;
 };
 
-/* cosines and sines of the tokens' positions, once a batch. */
+/* cosines and sines of the tokens' positions, and the groups of tokens, once a batch. */
 void batch_angles(struct batch *b);
+void batch_groups(struct batch *b);
 /* out = rms_norm(in) * weight for each of n vectors of `width`; out may be in. */
 void batch_norm(
     struct batch *b, const float *in, size_t n, size_t width, const float *weight, float *out);
 /*
- * One or more products. Inputs that meet quantised weights must all lie in one piece of n_in
- * elements from `in` on, as their int8 form does.
+ * One or more products. Their inputs must lie in one piece of n_in elements from `in` on, as their
+ * int8 form does; products that share vectors share all of them. The first products' inputs follow
+ * each other and make up the piece, and the others repeat some of them.
  */
 void batch_products(struct batch *b, const float *in, size_t n_in,
     const struct batch_product *products, size_t n_products);

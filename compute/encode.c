@@ -20,22 +20,6 @@ static uint32_t bits_of(float x)
 	return bits;
 }
 
-uint16_t f32_to_f16(float x)
-{
-	const uint32_t least_normal = 0x38800000U, rebias = 112U << 23, too_large = 0x47800000U;
-	uint32_t sign = bits_of(x) >> 16 & 0x8000U;
-	uint32_t bits = bits_of(x) & 0x7fffffffU;
-
-	if (bits > 0x7f800000U)
-		return (uint16_t)(sign | 0x7e00U);
-	if (bits >= too_large)
-		return (uint16_t)(sign | 0x7c00U);
-	if (bits < least_normal) /* multiples of 2^-24 */
-		return (uint16_t)(sign | (uint32_t)rintf(fabsf(x) * 0x1p24f));
-	bits += 0xfffU + (bits >> 13 & 1U) - rebias;
-	return (uint16_t)(sign | bits >> 13);
-}
-
 /* For scales: what least squares made of the largest weights may lie just outside of binary16. */
 static uint16_t scale_to_f16(float x)
 {

@@ -20,8 +20,7 @@ bool tensor_type_encodes(enum tensor_type type);
 /* n elements, whole blocks of a type that encodes, finite and within ENCODE_MAX. */
 void tensor_encode_row(enum tensor_type type, const float *x, size_t n, uint8_t *row);
 
-/* The nearest binary16 or bfloat16, ties to even. */
-uint16_t f32_to_f16(float x);
+/* The nearest bfloat16, ties to even. */
 uint16_t f32_to_bf16(float x);
 
 #endif

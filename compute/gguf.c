@@ -512,6 +512,16 @@ void gguf_free(struct gguf *g)
 	free(g);
 }
 
+void gguf_give_back(const struct gguf *g, const uint8_t *data, size_t n_bytes)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = ((uintptr_t)data + page - 1) / page * page;
+	uintptr_t end = ((uintptr_t)data + n_bytes) / page * page;
+
+	if (g->mapping != NULL && first < end)
+		(void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 uint32_t gguf_version(const struct gguf *g)
 {
 	return g->version;

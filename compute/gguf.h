@@ -67,6 +67,10 @@ int gguf_open(const char *path, struct gguf **out, struct error *err);
 int gguf_open_fd(int fd, const char *name, struct gguf **out, struct error *err);
 void gguf_free(struct gguf *g);
 
+/* Bytes of the file are not needed for now: the mapping's whole pages among them leave memory, and
+ * come back when they are read. Nothing where the file is not mapped. */
+void gguf_give_back(const struct gguf *g, const uint8_t *data, size_t n_bytes);
+
 /* The bytes that were parsed: the whole file where it was opened. */
 const uint8_t *gguf_data(const struct gguf *g);
 

@@ -131,6 +131,39 @@ int gguf_head_set_u32(struct gguf_head *h, const char *key, uint32_t value)
 	return AYNI_OK;
 }
 
+int gguf_head_set_f32(struct gguf_head *h, const char *key, float value)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &value, sizeof bits);
+	put_string(h->keys.file, key);
+	put_uint(h->keys.file, GGUF_F32, 4);
+	put_uint(h->keys.file, bits, 4);
+	h->n_keys++;
+	return AYNI_OK;
+}
+
+int gguf_head_set_string(struct gguf_head *h, const char *key, const char *value)
+{
+	put_string(h->keys.file, key);
+	put_uint(h->keys.file, GGUF_STRING, 4);
+	put_string(h->keys.file, value);
+	h->n_keys++;
+	return AYNI_OK;
+}
+
+int gguf_head_set_strings(struct gguf_head *h, const char *key, const char *const *values, size_t n)
+{
+	put_string(h->keys.file, key);
+	put_uint(h->keys.file, GGUF_ARRAY, 4);
+	put_uint(h->keys.file, GGUF_STRING, 4);
+	put_uint(h->keys.file, n, 8);
+	for (size_t i = 0; i < n; i++)
+		put_string(h->keys.file, values[i]);
+	h->n_keys++;
+	return AYNI_OK;
+}
+
 /* ---- tensors -------------------------------------------------------------------------------- */
 
 static uint64_t aligned(uint64_t n)

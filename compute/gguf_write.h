@@ -19,6 +19,10 @@ void gguf_head_free(struct gguf_head *h);
 /* Take over a key as it is, array or not. AYNI_ERR_NOT_FOUND if `from` lacks it. */
 int gguf_head_copy_key(struct gguf_head *h, const struct gguf *from, const char *key);
 int gguf_head_set_u32(struct gguf_head *h, const char *key, uint32_t value);
+int gguf_head_set_f32(struct gguf_head *h, const char *key, float value);
+int gguf_head_set_string(struct gguf_head *h, const char *key, const char *value);
+int gguf_head_set_strings(
+    struct gguf_head *h, const char *key, const char *const *values, size_t n);
 /* Add a tensor of t's name and shape, its rows in `type`. AYNI_ERR_FORMAT if rows are not whole
  * blocks of the type. */
 int gguf_head_add_tensor(

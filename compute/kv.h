@@ -32,12 +32,13 @@ bool kv_fits(const struct kv *kv, const struct model *m);
  */
 int kv_reserve(struct kv *kv, uint32_t position, uint32_t n, struct error *err);
 /*
- * The key (value) row of `layer` (counted from the range's first) at a reserved position: all kv
- * heads. Latent attention has key rows alone: its values are their beginnings. The rows of one
- * page, from a multiple of KV_PAGE_TOKENS on, follow each other.
+ * What `layer` (counted from the range's first) keeps of one head for the KV_PAGE_TOKENS positions
+ * of the page that holds a reserved position p, which is number p % KV_PAGE_TOKENS among them.
+ * Binary16: keys [d_key][KV_PAGE_TOKENS], values [KV_PAGE_TOKENS][d_value]. Latent attention has
+ * keys alone: its values are their beginnings.
  */
-float *kv_key(struct kv *kv, uint32_t layer, uint32_t position);
-float *kv_value(struct kv *kv, uint32_t layer, uint32_t position);
+uint16_t *kv_keys(struct kv *kv, uint32_t layer, uint32_t head, uint32_t position);
+uint16_t *kv_values(struct kv *kv, uint32_t layer, uint32_t head, uint32_t position);
 /* Positions [0, length) now hold data; they must be reserved. A smaller length forgets the rest. */
 void kv_filled(struct kv *kv, uint32_t length);
 

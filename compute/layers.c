@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "compute/arch/arch.h"
+#include "compute/kernels/panels.h"
 
 enum {
 	MAX_BLOCKS = 32,  /* pieces of scratch memory */
@@ -165,14 +166,16 @@ static bool take_all(struct layers *l)
 	    {&b->query_latent, n, s->d_query_latent},
 	    {&b->absorbed, latent, latent > 0 ? (size_t)s->n_heads * a.d_key : 0},
 	    {&b->gathered, latent, (size_t)s->n_heads * s->d_latent},
-	    {&b->scales, widest_input(l) / QUANT_BLOCK + 1, 1},
 	};
 
 	b->quants = take(l, widest_input(l), 1, sizeof *b->quants);
-	b->sums = take(l, widest_input(l) / QUANT_HALF + 1, 1, sizeof *b->sums);
+	b->terms = take(l, widest_input(l) / QUANT_BLOCK + 1, 1, sizeof *b->terms);
 	b->tokens = take(l, n, 1, sizeof *b->tokens);
-	return b->quants != NULL && b->sums != NULL && b->tokens != NULL &&
-	       take_floats(l, pieces, sizeof pieces / sizeof pieces[0]) && take_experts(l);
+	b->groups = take(l, n, 1, sizeof *b->groups);
+	b->columns = take(l, latent > 0 ? team_size(b->team) : 0, a.d_value, sizeof *b->columns);
+	return b->quants != NULL && b->terms != NULL && b->tokens != NULL && b->groups != NULL &&
+	       b->columns != NULL && take_floats(l, pieces, sizeof pieces / sizeof pieces[0]) &&
+	       take_experts(l);
 }
 
 /* Room for the scores of n positions in each thread. Grows by doubling, so that it soon rests. */
@@ -180,13 +183,14 @@ static int grow_scores(struct layers *l, size_t n, struct error *err)
 {
 	size_t stride = l->batch.scores_stride > 0 ? l->batch.scores_stride : MIN_SCORES;
 
-	while (stride < n)
+	while (stride < n + 2 * KV_PAGE_TOKENS) /* whole pages, at both ends */
 		stride *= 2;
 	if (stride == l->batch.scores_stride)
 		return AYNI_OK;
 	block_free(&l->scores);
 	l->batch.scores_stride = 0;
-	if (!block_new(team_size(l->batch.team), stride, sizeof(float), &l->scores))
+	if (!block_new(
+	        (size_t)team_size(l->batch.team) * MAX_QUERIES, stride, sizeof(float), &l->scores))
 		return error_set(
 		    err, AYNI_ERR_MEMORY, "layers: no memory for attention over %zu positions", n);
 	l->batch.scores = l->scores.data;
@@ -330,8 +334,7 @@ static void embed(struct layers *l, const uint32_t *tokens)
 	const struct matrix *e = &l->model->embedding;
 
 	for (size_t t = 0; t < l->batch.n_tokens; t++)
-		tensor_decode_row(e->type, e->data + tokens[t] * e->row_bytes, e->n_cols,
-		    l->batch.residual + t * e->n_cols);
+		matrix_decode_row(e, tokens[t], l->batch.residual + t * e->n_cols);
 	if (l->model->sizes.embedding_scale != 0.0f)
 		l->batch.kernels->scale(l->batch.residual, l->model->sizes.embedding_scale,
 		    l->batch.n_tokens * e->n_cols);
@@ -378,6 +381,7 @@ int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans
 	if (l->model->layer_first == 0)
 		embed(l, tokens);
 	batch_angles(&l->batch);
+	batch_groups(&l->batch);
 	for (uint32_t layer = 0; layer < l->model->layer_last - l->model->layer_first; layer++) {
 		l->model->arch->attention(&l->batch, layer);
 		l->model->arch->feed_forward(&l->batch, layer);

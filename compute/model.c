@@ -2,6 +2,7 @@
 #include "compute/model.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "compute/arch/arch.h"
 #include "compute/weights.h"
@@ -113,6 +114,7 @@ int model_load(const struct gguf *g, uint32_t layer_first, uint32_t layer_last, 
 	struct model *m = calloc(1, sizeof *m);
 	int rc;
 
+	*out = NULL;
 	if (m == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "model: no memory");
 	rc = find_arch(g, &m->arch, err);
@@ -158,6 +160,8 @@ void model_free(struct model *m)
 		free(m->layers[i].latent_key_transposed);
 	free(m->layers);
 	rope_clear(&m->rope);
+	if (m->packed != NULL)
+		(void)munmap(m->packed, m->packed_bytes);
 	free(m);
 }
 

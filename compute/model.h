@@ -5,7 +5,7 @@
  * Layers [layer_first, layer_last) of n_layers. A range that begins at 0 also holds the token
  * embedding; a range that ends at n_layers also holds the final norm and the output head. Weights
  * are borrowed from the gguf's mapping: only the pages of the loaded range are ever touched.
- * Immutable after loading; any thread may read.
+ * Immutable after loading and packing; any thread may read.
  *
  * All families share these structs; what a family does not have is zero or NULL, and then the
  * operation it belongs to is not done (compute/arch/blocks.c).
@@ -145,6 +145,8 @@ struct model {
 	const float *output_norm;     /* d_model, if layer_last == n_layers */
 	struct matrix output;         /* n_vocabulary x d_model, likewise; may be the embedding */
 	struct rope rope;
+	void *packed; /* owned: the matrices' panels, if model_pack made them */
+	size_t packed_bytes;
 };
 
 /* Sizes alone, from the metadata and tensor table: works on any file whose head is there. */
@@ -165,6 +167,13 @@ bool model_layer_has_experts(const struct model_sizes *s, uint32_t layer);
 /* layer_first < layer_last <= n_layers. The gguf must outlive the model. */
 int model_load(const struct gguf *g, uint32_t layer_first, uint32_t layer_last, struct model **out,
     struct error *err);
+/*
+ * The same, ready to run with `k`: if it wants panels (kernels/panels.h), quantised matrices are
+ * rearranged by the team into memory of the model's own, and the file's pages are given back.
+ */
+struct team;
+int model_load_for(const struct gguf *g, uint32_t layer_first, uint32_t layer_last,
+    const struct kernels *k, struct team *team, struct model **out, struct error *err);
 void model_free(struct model *m);
 
 /*

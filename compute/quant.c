@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compute/quant.h"
 
+#include <math.h>
+
 /* Rows are read in place, so multi-byte values have the file's order: little-endian. */
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensor data is little-endian");
 
@@ -80,6 +82,26 @@ float f16_to_f32(uint16_t h)
 		return sign != 0 ? -magnitude : magnitude;
 	}
 	return f32_from_bits(sign | (exponent + 127 - 15) << 23 | mantissa << 13);
+}
+
+uint16_t f32_to_f16(float x)
+{
+	const uint32_t least_normal = 0x38800000U, rebias = 112U << 23, too_large = 0x47800000U;
+	uint32_t all;
+
+	memcpy(&all, &x, sizeof all);
+
+	uint32_t sign = all >> 16 & 0x8000U;
+	uint32_t bits = all & 0x7fffffffU;
+
+	if (bits > 0x7f800000U)
+		return (uint16_t)(sign | 0x7e00U);
+	if (bits >= too_large)
+		return (uint16_t)(sign | 0x7c00U);
+	if (bits < least_normal) /* multiples of 2^-24 */
+		return (uint16_t)(sign | (uint32_t)rintf(fabsf(x) * 0x1p24f));
+	bits += 0xfffU + (bits >> 13 & 1U) - rebias;
+	return (uint16_t)(sign | bits >> 13);
 }
 
 float bf16_to_f32(uint16_t h)

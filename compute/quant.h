@@ -188,6 +188,7 @@ void tensor_decode_row(enum tensor_type type, const uint8_t *row, size_t n, floa
 void quant_moderate(enum tensor_type type, uint8_t *block);
 
 float f16_to_f32(uint16_t h);
+uint16_t f32_to_f16(float x); /* the nearest, ties to even; infinity from 65520 on */
 float bf16_to_f32(uint16_t h);
 
 #endif

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Install those packages of a list that are missing. Does nothing, and asks for no rights and no
-# network, if all are there. Usage: install-packages.sh LIST
+# network, if all are there. "package:architecture" is for another processor, whose packages dpkg is
+# then told to take. Usage: install-packages.sh LIST
 set -eu
 if [ $# -ne 1 ] || [ ! -r "$1" ]; then
 	echo "usage: $0 LIST" >&2
@@ -36,6 +37,9 @@ apt() {
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" \
 	    >>"$log" 2>&1
 }
+for package in $missing; do
+	case $package in *:*) $sudo dpkg --add-architecture "${package#*:}" ;; esac
+done
 # shellcheck disable=SC2086 # a list of words
 if ! { apt update && apt install --no-install-recommends -- $missing; }; then
 	tail -n 20 "$log" >&2

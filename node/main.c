@@ -19,6 +19,7 @@ static const struct command {
     {"ledger", cli_ledger, "read and check the contribution ledger"},
     {"run", cli_run, "run a model on this machine alone"},
     {"model", cli_model, "inspect, evaluate, tokenize with a model file"},
+    {"bench", cli_bench, "measure how fast this machine runs models"},
     {"key", cli_key, "create or show an identity"},
     {"worker", cli_worker, NULL},
 };

@@ -5,6 +5,7 @@
 # test; the output of what fails is shown in full.
 # Usage: tests/run.sh PROGRAM...
 #   T=pattern         run only the programs whose path contains it (a shell pattern): make test T=gguf
+#   RUNNER=command   what runs the programs, with its arguments: an emulator
 #   TEST_TIMEOUT_S=N  end a program after N seconds (300)
 set -u
 timeout_s=${TEST_TIMEOUT_S:-300}
@@ -17,7 +18,8 @@ for t in "$@"; do
 	case $t in *${T:-}*) ;; *) continue ;; esac
 	ran=$((ran + 1))
 	start=$(date +%s)
-	CMOCKA_MESSAGE_OUTPUT=STDOUT timeout -k 10 "$timeout_s" "$t" >"$out" 2>&1 </dev/null
+	# shellcheck disable=SC2086 # RUNNER is words
+	CMOCKA_MESSAGE_OUTPUT=STDOUT timeout -k 10 "$timeout_s" ${RUNNER:-} "$t" >"$out" 2>&1 </dev/null
 	rc=$?
 	# cmocka lists failed and skipped tests again after "N test(s) run.": count the first time only
 	counts=$(LC_ALL=C awk '

@@ -3,7 +3,7 @@
  * Chooses the table of kernels. A table is trusted only after it gave the definition's bits on this
  * very processor: a wrong compiler, emulator or microcode is then found before any work is signed.
  */
-#include "compute/kernels/kernels.h"
+#include "compute/kernels/panels.h"
 
 #include <float.h>
 #include <pthread.h>
@@ -12,17 +12,23 @@
 /* Fastest first; the definition itself is last and always there. */
 static const struct kernels *const tables[] = {
 #if defined(__x86_64__)
+    &kernels_avx512,
+    &kernels_avxvnni,
     &kernels_avx2,
+#elif defined(__aarch64__)
+    &kernels_neon_i8mm,
+    &kernels_neon_dotprod,
 #endif
     &kernels_scalar,
 };
 
 enum {
 	N_TABLES = sizeof tables / sizeof tables[0],
-	TRIAL_ROWS = 11,  /* not a multiple of any tile */
-	TRIAL_COLS = 512, /* whole blocks of every type */
-	TRIAL_VECTORS = 5,
-	TRIAL_ODD = 147, /* with a tail in every vector width */
+	TRIAL_ROWS = 19,    /* not a multiple of any tile */
+	TRIAL_COLS = 512,   /* whole blocks of every type */
+	TRIAL_VECTORS = 11, /* a group, and what is left of one */
+	TRIAL_HALVES = 64,  /* a stride of rows */
+	TRIAL_ODD = 147,    /* with a tail in every vector width */
 	TRIAL_BYTES = TRIAL_COLS * sizeof(float)
 };
 
@@ -31,12 +37,16 @@ struct trial {
 	float x[TRIAL_VECTORS * TRIAL_COLS];
 	float y[TRIAL_VECTORS * TRIAL_COLS];
 	uint8_t weights[TRIAL_ROWS * TRIAL_BYTES];
+	uint8_t panels[2 * PANEL_ROWS * TRIAL_BYTES];
 	struct trial_output {
 		float values[TRIAL_VECTORS * TRIAL_COLS];
 		float products[TRIAL_VECTORS * TRIAL_ROWS];
+		float alone[TRIAL_ROWS]; /* products with one vector: a path of its own */
 		int8_t quants[TRIAL_VECTORS * TRIAL_COLS];
-		float scales[TRIAL_VECTORS * TRIAL_COLS / QUANT_BLOCK];
-		int16_t sums[TRIAL_VECTORS * TRIAL_COLS / QUANT_HALF];
+		struct quant_terms terms[TRIAL_VECTORS * TRIAL_COLS / QUANT_BLOCK];
+		float scalars[5];
+		uint16_t halves[TRIAL_COLS];
+		float columns[6][MAX_QUERIES];
 	} want, got;
 };
 
@@ -85,15 +95,25 @@ static bool same_bits(const void *a, const void *b, size_t n_bytes)
 	return memcmp(a, b, n_bytes) == 0;
 }
 
-static void trial_matmul(const struct kernels *k, const struct trial *t, enum tensor_type type,
-    size_t row_bytes, struct trial_output *out)
+static void trial_vectors(const struct kernels *k, const struct trial *t, const struct matrix *w,
+    size_t n, struct trial_output *out, float *products)
 {
-	struct matrix w = {type, TRIAL_ROWS, TRIAL_COLS, row_bytes, t->weights};
-	struct activations x = {
-	    TRIAL_COLS, TRIAL_VECTORS, t->x, out->quants, out->scales, out->sums};
+	const struct activations x = {TRIAL_COLS, n, t->x, out->quants, out->terms};
 
-	k->quantise(t->x, TRIAL_VECTORS * TRIAL_COLS, out->quants, out->scales, out->sums);
-	k->matmul(&w, 0, TRIAL_ROWS, &x, out->products, TRIAL_ROWS);
+	kernels_quantise(k, t->x, TRIAL_COLS, n, out->quants, out->terms);
+	k->matmul(w, 0, TRIAL_ROWS, &x, products, TRIAL_ROWS);
+}
+
+static void trial_matmul(
+    const struct kernels *k, struct trial *t, struct matrix w, struct trial_output *out)
+{
+	if (k->panels && tensor_type_info(w.type)->quantised) {
+		for (uint32_t i = 0; i < panels_of(TRIAL_ROWS); i++)
+			panel_pack(&w, i, t->panels + i * PANEL_ROWS * w.row_bytes);
+		w = matrix_in_panels(&w, t->panels);
+	}
+	trial_vectors(k, t, &w, 1, out, out->alone);
+	trial_vectors(k, t, &w, TRIAL_VECTORS, out, out->products);
 }
 
 static bool equal_products(const struct kernels *k, struct trial *t)
@@ -111,12 +131,30 @@ static bool equal_products(const struct kernels *k, struct trial *t)
 		memset(&t->want, 0, sizeof t->want);
 		memset(&t->got, 0, sizeof t->got);
 		trial_fill_weights(t, type, (size_t)row_bytes);
-		trial_matmul(&kernels_scalar, t, type, (size_t)row_bytes, &t->want);
-		trial_matmul(k, t, type, (size_t)row_bytes, &t->got);
+		struct matrix w = {type, TRIAL_ROWS, TRIAL_COLS, row_bytes, t->weights, false, 0};
+
+		trial_matmul(&kernels_scalar, t, w, &t->want);
+		trial_matmul(k, t, w, &t->got);
 		if (!same_bits(&t->want, &t->got, sizeof t->want))
 			return false;
 	}
 	return true;
+}
+
+/* Sums over binary16 rows, as attention makes them. */
+static void trial_attention(
+    const struct kernels *k, const struct trial *t, struct trial_output *out)
+{
+	const float *const weights[] = {t->y, t->y + 1, t->y + 2, t->y + 3, t->y + 4};
+	float *const sums[] = {
+	    out->values, out->values + 70, out->values + 140, out->values + 210, out->values + 280};
+	float side_by_side[TRIAL_HALVES][MAX_QUERIES];
+
+	memcpy(side_by_side, t->y, sizeof side_by_side);
+	k->to_halves(t->x, TRIAL_COLS, out->halves);
+	k->add_rows(out->halves, TRIAL_HALVES + 6, 5, 67, weights, sums, 5);
+	k->add_columns(out->halves, TRIAL_HALVES, TRIAL_HALVES - 1, 6,
+	    (const float(*)[MAX_QUERIES])side_by_side, out->columns);
 }
 
 /* Every function but the products, one after another over the same values. */
@@ -124,9 +162,10 @@ static void trial_elementwise(
     const struct kernels *k, const struct trial *t, struct trial_output *out)
 {
 	float *v = out->values;
-	float *s = out->scales;
+	float *s = out->scalars;
 
-	memcpy(v, t->x, sizeof out->values);
+	for (size_t i = 0; i < TRIAL_VECTORS * TRIAL_COLS; i++) /* on top of attention's sums */
+		v[i] += t->x[i];
 	k->rope_pairs(v, t->y, t->y + TRIAL_ODD, TRIAL_ODD);
 	k->add(v, t->y, TRIAL_ODD);
 	k->accumulate(v, 0.37f, t->y + 1, TRIAL_ODD);
@@ -156,12 +195,25 @@ bool kernels_equal_definition(const struct kernels *k)
 	if (equal_products(k, t)) {
 		memset(&t->want, 0, sizeof t->want);
 		memset(&t->got, 0, sizeof t->got);
+		trial_attention(&kernels_scalar, t, &t->want);
+		trial_attention(k, t, &t->got);
 		trial_elementwise(&kernels_scalar, t, &t->want);
 		trial_elementwise(k, t, &t->got);
 		equal = same_bits(&t->want, &t->got, sizeof t->want);
 	}
 	free(t);
 	return equal;
+}
+
+void kernels_quantise(const struct kernels *k, const float *x, size_t n, size_t n_vectors,
+    int8_t *quants, struct quant_terms *terms)
+{
+	for (size_t v = 0; v < n_vectors; v++) {
+		struct activation_place at = activation_place(n, n_vectors, v);
+
+		k->quantise(
+		    x + v * n, n, at.stride, quants + at.first * QUANT_BLOCK, terms + at.first);
+	}
 }
 
 static const struct kernels *best = &kernels_scalar; /* written once, under best_once */
@@ -180,12 +232,9 @@ static bool arithmetic_is_ieee(void)
 static void choose_best(void)
 {
 	assert(arithmetic_is_ieee());
-	for (size_t i = 0; i < N_TABLES; i++) {
-		if (tables[i]->supported() && kernels_equal_definition(tables[i])) {
-			best = tables[i];
+	for (size_t i = 0; (best = kernels_at(i)) != &kernels_scalar; i++)
+		if (kernels_equal_definition(best))
 			return;
-		}
-	}
 }
 
 const struct kernels *kernels_best(void)
@@ -194,10 +243,20 @@ const struct kernels *kernels_best(void)
 	return best;
 }
 
+const struct kernels *kernels_at(size_t i)
+{
+	for (size_t t = 0; t < N_TABLES; t++)
+		if (tables[t]->supported() && i-- == 0)
+			return tables[t];
+	return NULL;
+}
+
 const struct kernels *kernels_by_name(const char *name)
 {
-	for (size_t i = 0; i < N_TABLES; i++)
-		if (strcmp(tables[i]->name, name) == 0)
-			return tables[i]->supported() ? tables[i] : NULL;
+	const struct kernels *k;
+
+	for (size_t i = 0; (k = kernels_at(i)) != NULL; i++)
+		if (strcmp(k->name, name) == 0)
+			return k;
 	return NULL;
 }

@@ -14,13 +14,18 @@
 #include "compute/quant.h"
 #include "protocol/base.h"
 
-/* A weight matrix as the file stores it: n_rows rows of n_cols elements. */
+/*
+ * A weight matrix: n_rows rows of n_cols elements, as the file stores them, or in panels
+ * (kernels/panels.h) where a quantised one was packed for vector kernels.
+ */
 struct matrix {
 	enum tensor_type type;
 	uint32_t n_rows;
 	uint32_t n_cols;
 	size_t row_bytes;
 	const uint8_t *data; /* borrowed */
+	bool panels;
+	uint32_t first_row; /* of the panels: where this matrix begins */
 };
 
 /* Rows [first, first + n) of it. */
@@ -29,34 +34,90 @@ static inline struct matrix matrix_rows(const struct matrix *m, uint32_t first, 
 	struct matrix rows = *m;
 
 	rows.n_rows = n;
-	rows.data += (size_t)first * m->row_bytes;
+	if (m->panels)
+		rows.first_row += first;
+	else
+		rows.data += (size_t)first * m->row_bytes;
 	return rows;
 }
 
 /*
- * A batch of activation vectors in the form that a matrix type wants: binary32, and for quantised
- * types the int8 form made by `quantise`. Vector v is f32 + v*n, quants + v*n, scales + v*(n/32),
- * sums + v*(n/16).
+ * What a product needs of 32 quantised activations beside the quants themselves. Vector kernels
+ * raise weights to unsigned bytes; -128 times the activations' sum takes a raise by 128 off again.
+ */
+struct quant_terms {
+	float scale;
+	float scaled_sum;         /* (float)(sum of the 32 quants) * scale: for minima */
+	int32_t lowering;         /* -128 * the sum */
+	int32_t half_lowering[2]; /* of the first and the last 16 */
+};
+
+/*
+ * A batch of activation vectors in the form that a matrix type wants: binary32 (vector v is f32 +
+ * v*n), and for quantised types the int8 form.
+ *
+ * In the int8 form groups of ACTIVATION_GROUP vectors (fewer in the last) lie interleaved, as
+ * kernels meet the same part of all of them together: [group][part][vector of the group], 32 quants
+ * and one quant_terms each. activations_at says where.
  */
 struct activations {
 	size_t n; /* elements of a vector */
 	size_t n_vectors;
 	const float *f32;
 	const int8_t *quants; /* NULL unless a quantised type follows */
-	const float *scales;
-	const int16_t *sums; /* of each 16 quants, for types with minima */
+	const struct quant_terms *terms;
 };
 
+enum { ACTIVATION_GROUP = 16 };
+
+/* Where a vector's int8 form lies: part p is element first + p * stride, of 32 quants, and of
+ * terms. */
+struct activation_place {
+	size_t first;
+	size_t stride;
+};
+
+static inline struct activation_place activation_place(size_t n, size_t n_vectors, size_t v)
+{
+	size_t group = v / ACTIVATION_GROUP * ACTIVATION_GROUP;
+	size_t left = n_vectors - group;
+	size_t stride = left < ACTIVATION_GROUP ? left : ACTIVATION_GROUP;
+
+	return (struct activation_place){group * (n / QUANT_BLOCK) + v - group, stride};
+}
+
+enum { MAX_QUERIES = 16 }; /* that attention takes together */
+
 struct kernels {
-	const char *name;        /* "scalar", "avx2" */
+	const char *name;        /* "scalar", "avx2", ... */
 	bool (*supported)(void); /* by this processor */
+	bool panels;             /* quantised matrices are best in panels */
 
-	/* int8 form of n (multiple of 32) activations. */
-	void (*quantise)(const float *x, size_t n, int8_t *quants, float *scales, int16_t *sums);
+	/* int8 form of a vector of n (multiple of 32) elements, part p at place p * stride. */
+	void (*quantise)(
+	    const float *x, size_t n, size_t stride, int8_t *quants, struct quant_terms *terms);
 
-	/* out[v*out_stride + r] = row r of w . vector v, for rows [row_first, row_end). */
+	/* out[v*out_stride + r] = row r of w . vector v, for rows [row_first, row_end). Any table
+	 * takes either layout of quantised weights; the one it is not made for is slow. */
 	void (*matmul)(const struct matrix *w, uint32_t row_first, uint32_t row_end,
 	    const struct activations *x, float *out, size_t out_stride);
+
+	/* To binary16, nearest even. */
+	void (*to_halves)(const float *x, size_t n, uint16_t *out);
+	/*
+	 * What attention does with keys and values, which are binary16: for each of n_queries q (at
+	 * most MAX_QUERIES) and each j < n, out[q][j] = fma(weights[q][i], rows[i * stride + j],
+	 * out[q][j]) for i = 0 .. n_rows - 1 in order. Rows may be read up to 64 bytes past their
+	 * n-th element.
+	 */
+	void (*add_rows)(const uint16_t *rows, size_t stride, size_t n_rows, size_t n,
+	    const float *const weights[], float *const out[], size_t n_queries);
+	/*
+	 * The same with rows[j * stride + i], and MAX_QUERIES queries side by side: out[j][q] =
+	 * fma(weights[i][q], rows[j * stride + i], out[j][q]).
+	 */
+	void (*add_columns)(const uint16_t *rows, size_t stride, size_t n_rows, size_t n,
+	    const float weights[][MAX_QUERIES], float out[][MAX_QUERIES]);
 
 	float (*dot)(const float *a, const float *b, size_t n);
 	void (*add)(float *x, const float *y, size_t n); /* x += y */
@@ -78,14 +139,26 @@ struct kernels {
 	/* The same with the pairs (x[i], x[i + n_pairs]). */
 	void (*rope_halves)(float *x, const float *cosines, const float *sines, size_t n_pairs);
 	bool (*all_finite)(const float *x, size_t n);
+
+	/* For measuring what the processor could do at best: nothing but the integer dot product
+	 * of the products above, on data at hand. Returns the multiply-adds of so many rounds. */
+	uint64_t (*peak)(size_t rounds);
 };
 
 extern const struct kernels kernels_scalar;
-extern const struct kernels kernels_avx2; /* only on x86-64 */
+extern const struct kernels kernels_avx2, kernels_avxvnni, kernels_avx512; /* only on x86-64 */
+extern const struct kernels kernels_neon_dotprod, kernels_neon_i8mm;       /* only on aarch64 */
+
+/* int8 form of n_vectors vectors of n elements that follow each other. */
+void kernels_quantise(const struct kernels *k, const float *x, size_t n, size_t n_vectors,
+    int8_t *quants, struct quant_terms *terms);
 
 /* The fastest table that this processor supports and that equals the definition, chosen once. */
 const struct kernels *kernels_best(void);
-/* By name ("scalar", "avx2"); NULL if unknown or unsupported here. */
+/* The i-th table that this processor supports, fastest first, the definition last; then NULL. */
+const struct kernels *kernels_at(size_t i);
+/* By name ("scalar", "avx2", "avxvnni", "avx512", "neon_dotprod", "neon_i8mm"); NULL if unknown or
+ * unsupported here. */
 const struct kernels *kernels_by_name(const char *name);
 /* True if `k` equals kernels_scalar on a set of trial inputs (a few milliseconds). */
 bool kernels_equal_definition(const struct kernels *k);

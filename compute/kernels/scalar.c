@@ -32,6 +32,34 @@ static float scalar_dot(const float *a, const float *b, size_t n)
 	return scalar_dot_row(TENSOR_F32, (const uint8_t *)a, b, n);
 }
 
+/* ---- attention ------------------------------------------------------------------------------ */
+
+static void scalar_to_halves(const float *x, size_t n, uint16_t *out)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = f32_to_f16(x[i]);
+}
+
+static void scalar_add_rows(const uint16_t *rows, size_t stride, size_t n_rows, size_t n,
+    const float *const weights[], float *const out[], size_t n_queries)
+{
+	for (size_t q = 0; q < n_queries; q++)
+		for (size_t i = 0; i < n_rows; i++)
+			for (size_t j = 0; j < n; j++)
+				out[q][j] = fmaf(
+				    weights[q][i], f16_to_f32(rows[i * stride + j]), out[q][j]);
+}
+
+static void scalar_add_columns(const uint16_t *rows, size_t stride, size_t n_rows, size_t n,
+    const float weights[][MAX_QUERIES], float out[][MAX_QUERIES])
+{
+	for (size_t j = 0; j < n; j++)
+		for (size_t i = 0; i < n_rows; i++)
+			for (size_t q = 0; q < MAX_QUERIES; q++)
+				out[j][q] = fmaf(
+				    weights[i][q], f16_to_f32(rows[j * stride + i]), out[j][q]);
+}
+
 /* ---- elementwise --------------------------------------------------------------------------- */
 
 static void scalar_add(float *x, const float *y, size_t n)
@@ -156,11 +184,32 @@ static bool scalar_all_finite(const float *x, size_t n)
 	return true;
 }
 
+static uint64_t scalar_peak(size_t rounds)
+{
+	const int8_t w[QUANT_BLOCK] = {3}, x[QUANT_BLOCK] = {5};
+	const int8_t *volatile at = x; /* read each round, so that no product is known before */
+	int32_t sum = 0;
+
+	for (size_t r = 0; r < rounds; r++) {
+		const int8_t *now = at;
+
+		for (int i = 0; i < QUANT_BLOCK; i++)
+			sum += w[i] * now[i];
+	}
+	volatile int32_t kept = sum;
+
+	(void)kept;
+	return (uint64_t)rounds * QUANT_BLOCK;
+}
+
 const struct kernels kernels_scalar = {
     .name = "scalar",
     .supported = supported_everywhere,
     .quantise = scalar_quantise,
     .matmul = scalar_matmul,
+    .to_halves = scalar_to_halves,
+    .add_rows = scalar_add_rows,
+    .add_columns = scalar_add_columns,
     .dot = scalar_dot,
     .add = scalar_add,
     .accumulate = scalar_accumulate,
@@ -175,4 +224,5 @@ const struct kernels kernels_scalar = {
     .rope_pairs = scalar_rope_pairs,
     .rope_halves = scalar_rope_halves,
     .all_finite = scalar_all_finite,
+    .peak = scalar_peak,
 };

@@ -2,6 +2,7 @@
 /*
  * The definition of products with weights (README.md beside this file, "Products with weights").
  */
+#include "compute/kernels/panels.h"
 #include "compute/kernels/scalar.h"
 
 #include <float.h>
@@ -91,57 +92,69 @@ static void quantise_block(const float *x, int8_t *quants, float *scale)
 		quants[i] = (int8_t)round_even(x[i] * f);
 }
 
-void scalar_quantise(const float *x, size_t n, int8_t *quants, float *scales, int16_t *sums)
+static int32_t sum_of(const int8_t *quants, size_t n)
+{
+	int32_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += quants[i];
+	return sum;
+}
+
+void scalar_quantise(
+    const float *x, size_t n, size_t stride, int8_t *quants, struct quant_terms *terms)
 {
 	assert(n % QUANT_BLOCK == 0);
-	for (size_t i = 0; i < n; i += QUANT_BLOCK)
-		quantise_block(x + i, quants + i, scales + i / QUANT_BLOCK);
-	for (size_t i = 0; i < n; i += QUANT_HALF) {
-		int sum = 0;
+	for (size_t p = 0; p < n / QUANT_BLOCK; p++) {
+		int8_t *q = quants + p * stride * QUANT_BLOCK;
+		struct quant_terms *t = terms + p * stride;
 
-		for (size_t j = 0; j < QUANT_HALF; j++)
-			sum += quants[i + j];
-		sums[i / QUANT_HALF] = (int16_t)sum;
+		quantise_block(x + p * QUANT_BLOCK, q, &t->scale);
+		t->scaled_sum = (float)sum_of(q, QUANT_BLOCK) * t->scale;
+		t->lowering = -128 * sum_of(q, QUANT_BLOCK);
+		for (int h = 0; h < 2; h++)
+			t->half_lowering[h] = -128 * sum_of(q + h * QUANT_HALF, QUANT_HALF);
 	}
 }
 
 /* One part of 32 elements: an fma for each stretch that has a scale of its own, and after it one
  * for the minimum. */
 static float add_part(float acc, const struct tensor_type_info *type, const struct quant_part *w,
-    const int8_t *quants, float scale, const int16_t *sums)
+    const int8_t *quants, float scale)
 {
 	int stretch = type->halves ? QUANT_HALF : QUANT_BLOCK;
 
 	for (int i = 0; i < QUANT_BLOCK; i += stretch) {
-		int32_t isum = 0, xsum = 0;
+		int32_t isum = 0, xsum = sum_of(quants + i, (size_t)stretch);
 		int h = i / QUANT_HALF;
 
 		for (int j = i; j < i + stretch; j++)
 			isum += w->quants[j] * quants[j];
 		acc = fmaf((float)isum, w->scale[h] * scale, acc);
-		for (int j = h; j < h + stretch / QUANT_HALF; j++)
-			xsum += sums[j];
 		if (type->minima)
 			acc = fmaf(w->minimum[h], (float)xsum * scale, acc);
 	}
 	return acc;
 }
 
-static float dot_parts(
-    const struct matrix *w, const uint8_t *row, const struct activations *x, size_t v)
+static float dot_parts(const struct matrix *w, uint32_t row, const struct activations *x, size_t v)
 {
 	const struct tensor_type_info *type = tensor_type_info(w->type);
-	size_t n_parts = x->n / QUANT_BLOCK;
-	const int8_t *quants = x->quants + v * x->n;
-	const float *scales = x->scales + v * n_parts;
-	const int16_t *sums = x->sums + v * n_parts * 2;
+	const size_t parts = type->block_elements / QUANT_BLOCK;
+	struct activation_place at = activation_place(x->n, x->n_vectors, v);
+	uint8_t copy[QUANT_MAX_BLOCK_BYTES];
 	float acc = 0.0f;
 
-	for (size_t p = 0; p < n_parts; p++) {
-		struct quant_part part;
+	for (size_t b = 0; b < x->n / type->block_elements; b++) {
+		const uint8_t *block = matrix_block(w, row, b, copy);
 
-		quant_unpack(w->type, row, p, &part);
-		acc = add_part(acc, type, &part, quants + p * QUANT_BLOCK, scales[p], sums + 2 * p);
+		for (size_t p = 0; p < parts; p++, at.first += at.stride) {
+			struct quant_part part;
+
+			quant_unpack(w->type, block, p, &part);
+			acc = add_part(acc, type, &part, x->quants + at.first * QUANT_BLOCK,
+			    x->terms[at.first].scale);
+		}
 	}
 	return acc;
 }
@@ -152,12 +165,10 @@ void scalar_matmul(const struct matrix *w, uint32_t row_first, uint32_t row_end,
 	bool quantised = tensor_type_info(w->type)->quantised;
 
 	assert(row_end <= w->n_rows && x->n == w->n_cols);
-	for (uint32_t r = row_first; r < row_end; r++) {
-		const uint8_t *row = w->data + r * w->row_bytes;
-
+	for (uint32_t r = row_first; r < row_end; r++)
 		for (size_t v = 0; v < x->n_vectors; v++)
 			out[v * out_stride + r] =
-			    quantised ? dot_parts(w, row, x, v)
-			              : scalar_dot_row(w->type, row, x->f32 + v * x->n, x->n);
-	}
+			    quantised ? dot_parts(w, r, x, v)
+			              : scalar_dot_row(w->type, w->data + r * w->row_bytes,
+			                    x->f32 + v * x->n, x->n);
 }

@@ -12,6 +12,7 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 #define AYNI_VERSION "0.1.0"
 
+int cli_bench(int argc, char **argv);
 int cli_chat(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 int cli_donate(int argc, char **argv);

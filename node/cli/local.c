@@ -33,17 +33,21 @@ static unsigned choose_threads(unsigned wanted)
 	return n < 1 ? 1 : n > TEAM_MAX_THREADS ? TEAM_MAX_THREADS : (unsigned)n;
 }
 
-static int start(struct local *l, const struct local_options *o, struct error *err)
+static int start(
+    struct local *l, const struct local_options *o, const struct model_sizes *s, struct error *err)
 {
-	const struct model_sizes *s = &l->model->sizes;
 	int rc;
 
 	l->kernels = choose_kernels(o->kernels);
 	if (l->kernels == NULL)
 		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "no kernels \"%.20s\" on this machine: auto, scalar, avx2 are known",
+		    "no kernels \"%.20s\" on this machine: auto, scalar, avx2, avxvnni, avx512, "
+		    "neon_dotprod, neon_i8mm are known",
 		    o->kernels);
 	if ((rc = team_new(choose_threads(o->threads), &l->team, err)) != AYNI_OK ||
+	    (o->pinned && (rc = team_pin(l->team, err)) != AYNI_OK) ||
+	    (rc = model_load_for(l->gguf, 0, s->n_layers, l->kernels, l->team, &l->model, err)) !=
+	        AYNI_OK ||
 	    (rc = layers_new(l->model, l->kernels, l->team, CHUNK, &l->layers, err)) != AYNI_OK ||
 	    (rc = kv_new(l->model, s->context_tokens, &l->kv, err)) != AYNI_OK)
 		return rc;
@@ -64,9 +68,8 @@ int local_open(
 	if (l == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
 	if ((rc = models_open(name, &l->gguf, err)) == AYNI_OK &&
-	    (rc = model_sizes_read(l->gguf, &sizes, err)) == AYNI_OK &&
-	    (rc = model_load(l->gguf, 0, sizes.n_layers, &l->model, err)) == AYNI_OK)
-		rc = start(l, o, err);
+	    (rc = model_sizes_read(l->gguf, &sizes, err)) == AYNI_OK)
+		rc = start(l, o, &sizes, err);
 	if (rc == AYNI_OK)
 		*out = l;
 	else

@@ -15,6 +15,7 @@ struct local;
 struct local_options {
 	unsigned threads;    /* 0: one a processor */
 	const char *kernels; /* "auto", "scalar", "avx2" */
+	bool pinned;         /* each thread to a processor of its own */
 };
 
 /* `name`: a path, or a model of the folder of models. */

@@ -46,6 +46,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->local.threads =
 		    (unsigned)option_u64(state, "--threads", arg, 1, TEAM_MAX_THREADS);
 		break;
+	case 'P':
+		o->local.pinned = true;
+		break;
 	case 'k':
 		o->local.kernels = arg;
 		break;
@@ -187,6 +190,7 @@ int cli_run(int argc, char **argv)
 	    {"raw", 'r', NULL, 0, "take the prompt as it is, without the chat template", 1},
 	    {"hide-reasoning", SHOW_KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
 	    {"threads", 't', "N", 0, "threads (default: one a processor)", 1},
+	    {"pin", 'P', NULL, 0, "bind each thread to a processor (for measurements)", 1},
 	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2 (default auto)", 1},
 	    {0},
 	};

@@ -50,16 +50,16 @@ static uint64_t available_bytes(void)
 static void measure_speed(
     const struct kernels *k, uint8_t *weights, size_t row_bytes, struct msg_offer *out)
 {
-	static float x[COLUMNS], scales[COLUMNS / QUANT_BLOCK], y[ROWS];
+	static float x[COLUMNS], y[ROWS];
 	static int8_t quants[COLUMNS];
-	static int16_t sums[COLUMNS / QUANT_HALF];
-	struct matrix w = {TENSOR_Q8_0, ROWS, COLUMNS, row_bytes, weights};
-	struct activations a = {COLUMNS, 1, x, quants, scales, sums};
+	static struct quant_terms terms[COLUMNS / QUANT_BLOCK];
+	const struct matrix w = {TENSOR_Q8_0, ROWS, COLUMNS, row_bytes, weights, k->panels, 0};
+	const struct activations a = {COLUMNS, 1, x, quants, terms};
 	uint64_t began, spent, rows = 0;
 
 	for (size_t i = 0; i < COLUMNS; i++)
 		x[i] = (float)(i % 17) - 8;
-	k->quantise(x, COLUMNS, quants, scales, sums);
+	k->quantise(x, COLUMNS, 1, quants, terms);
 	began = loop_now_us();
 	do {
 		k->matmul(&w, 0, ROWS, &a, y, ROWS);
@@ -79,7 +79,8 @@ int spare_measure(const struct donor_config *c, struct msg_offer *out, struct er
 
 	if (k == NULL)
 		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "kernels = %s: this machine does not have them; auto, scalar, avx2 are known",
+		    "kernels = %s: this machine does not have them; auto, scalar, avx2, avx512, "
+		    "neon_dotprod, neon_i8mm are known",
 		    c->kernels);
 	*out = (struct msg_offer){.cores = count_cores(c->cores),
 	    .memory_bytes = c->memory_mib > 0 ? c->memory_mib << 20 : available / 2,

@@ -140,7 +140,8 @@ static int load(struct worker *w, const struct worker_command *c, int image_fd,
 		return error_set(err, AYNI_ERR_STATE, "a worker loads once");
 	if ((rc = gguf_open_fd(image_fd, "the model", &w->gguf, err)) != AYNI_OK ||
 	    (rc = model_sizes_read(w->gguf, &sizes, err)) != AYNI_OK ||
-	    (rc = model_load(w->gguf, c->layer_first, c->layer_last, &w->model, err)) != AYNI_OK ||
+	    (rc = model_load_for(w->gguf, c->layer_first, c->layer_last, w->kernels, w->team,
+	         &w->model, err)) != AYNI_OK ||
 	    (rc = layers_new(w->model, w->kernels, w->team, LIMIT_UNIT_TOKENS, &w->layers, err)) !=
 	        AYNI_OK)
 		return rc;

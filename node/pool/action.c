@@ -22,6 +22,22 @@ struct action *actions_add(struct actions *q, enum action_kind kind)
 	return a;
 }
 
+void actions_units_first(struct actions *q)
+{
+	size_t to = 0; /* where the next unit may stand */
+
+	for (size_t i = 0; i < q->n; i++) {
+		struct action a = q->list[i];
+
+		if (a.kind == ACTION_PIECE || a.kind == ACTION_FINISH)
+			continue;
+		if (a.kind == ACTION_BOOK)
+			to = i;
+		memmove(&q->list[to + 1], &q->list[to], (i - to) * sizeof a);
+		q->list[to++] = a;
+	}
+}
+
 void actions_clear(struct actions *q)
 {
 	for (size_t i = 0; i < q->n; i++) {

@@ -23,6 +23,7 @@ struct action_book {
 	uint64_t tokens;
 	struct flop cost;
 	struct hash result;
+	uint64_t away_us, compute_us; /* from sending to the result; of that, as the donor says */
 };
 
 struct action_piece {
@@ -67,6 +68,9 @@ struct actions {
 
 /* A zeroed action at the end of the queue; NULL if memory is out. */
 struct action *actions_add(struct actions *q, enum action_kind kind);
+/* Put units before the pieces and ends of answers that stand right before them, in their order: a
+ * donor waits for its unit, and signing a piece for each session takes long. */
+void actions_units_first(struct actions *q);
 /* Release what the actions own (sessions are not theirs) and empty the queue. */
 void actions_clear(struct actions *q);
 void actions_free(struct actions *q);

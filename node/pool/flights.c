@@ -67,6 +67,7 @@ static bool send_unit(struct scheduler *s, struct flight *f, uint8_t *payload, s
 	f->work.model = m->id;
 	f->work.layer_first = stage->layers.first;
 	f->work.layer_last = stage->layers.last;
+	f->sent_us = now_us;
 	f->deadline_us = now_us + s->limits.unit_timeout_us;
 	d->last_unit = f->unit;
 	a->unit.donor = stage->donor;
@@ -197,8 +198,8 @@ struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit)
 	return NULL;
 }
 
-static bool book(
-    struct scheduler *s, const struct flight *f, const struct msg_result *r, struct actions *q)
+static bool book(struct scheduler *s, const struct flight *f, const struct msg_result *r,
+    uint64_t now_us, struct actions *q)
 {
 	const struct path *p = &s->paths[f->path];
 	const struct path_stage *stage = &p->stages[f->stage];
@@ -213,7 +214,9 @@ static bool book(
 	    .unit = f->unit,
 	    .tokens = f->work.n_tokens,
 	    .cost = r->cost,
-	    .result = r->payload_hash};
+	    .result = r->payload_hash,
+	    .away_us = now_us - f->sent_us,
+	    .compute_us = r->compute_us};
 	if (d != NULL) {
 		d->units++;
 		/* one that failed too often stays out, whatever it still sends */
@@ -376,7 +379,7 @@ enum refusal flight_result(struct scheduler *s, struct flight *f, const struct m
 	if (wrong != REFUSAL_NONE)
 		return wrong;
 	binding_closed_heard(s, &p->stages[f->stage], f->unit);
-	if (!book(s, f, r, q))
+	if (!book(s, f, r, now_us, q))
 		flight_drop(s, f);
 	else if (last)
 		land(s, f, payload, now_us, q);

@@ -158,12 +158,16 @@ static void dispatch(struct pool *p, struct peer *peer, const struct message *m)
 }
 
 /* The key that signs must be the one that the connection was made with. */
-static bool signer_is_connection(const struct peer *peer, const struct transport_parts *parts)
+static bool signer_is_connection(struct peer *peer, const struct transport_parts *parts)
 {
-	uint8_t curve[CURVE_KEY_BYTES];
+	const struct public_key *signer = &peer->channel.peer;
 
-	return identity_curve_public(&peer->channel.peer, curve) == AYNI_OK &&
-	       memcmp(curve, parts->curve_key, sizeof curve) == 0;
+	if (!peer->has_signer || !public_key_equal(&peer->signer, signer)) {
+		peer->has_signer = identity_curve_public(signer, peer->signer_curve) == AYNI_OK;
+		peer->signer = *signer;
+	}
+	return peer->has_signer &&
+	       memcmp(peer->signer_curve, parts->curve_key, sizeof peer->signer_curve) == 0;
 }
 
 static void receive_one(struct pool *p, const struct transport_parts *parts)

@@ -20,6 +20,11 @@ static void book(struct pool *p, const struct action_book *a)
 
 	if (d == NULL)
 		return;
+	report(REPORT_DEBUG,
+	    "unit %llu: donor %s, layers %u to %u, %llu tokens, away %llu us, computed %llu us",
+	    (unsigned long long)a->unit, d->name, a->layers.first, a->layers.last - 1,
+	    (unsigned long long)a->tokens, (unsigned long long)a->away_us,
+	    (unsigned long long)a->compute_us);
 	if (books_add(p->books, a, &d->key, &catalog_at(p->catalog, a->model)->id, loop_wall_ms(),
 	        &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);

@@ -31,6 +31,9 @@ struct peer {
 	uint32_t number; /* never reused while the pool runs */
 	struct route route;
 	struct envelope_channel channel;
+	bool has_signer;
+	struct public_key signer; /* of the last message, and its Curve25519 key: slow to derive */
+	uint8_t signer_curve[CURVE_KEY_BYTES];
 	bool admitted;
 	enum peer_role role; /* once admitted */
 	int donor;           /* slot in the roster, or ROSTER_NONE */

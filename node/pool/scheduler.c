@@ -198,6 +198,7 @@ void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 	reap(s, now_us);
 	binding_run(s, now_us, q);
 	flights_run(s, now_us, q);
+	actions_units_first(q);
 	scheduler_check(s);
 }
 

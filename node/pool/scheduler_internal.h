@@ -19,7 +19,7 @@ enum {
 struct flight {
 	uint64_t unit; /* number of the unit now out; 0: free slot */
 	uint32_t path, stage;
-	uint64_t deadline_us;
+	uint64_t sent_us, deadline_us;
 	struct msg_work_unit work; /* owns spans */
 	struct session **sessions; /* [work.n_spans]; an entry is NULL once its session ended */
 };

@@ -88,13 +88,3 @@ void assert_same(const char *what, const struct kernels *k, const float *want, c
 			fail_msg("%s %s, length %zu, element %zu: %a is not %a", k->name, what,
 			    length, i, (double)got[i], (double)want[i]);
 }
-
-const struct kernels *table_at(size_t i)
-{
-	static const char *const names[] = {"avx2"};
-
-	for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
-		if (kernels_by_name(names[k]) != NULL && i-- == 0)
-			return kernels_by_name(names[k]);
-	return NULL;
-}

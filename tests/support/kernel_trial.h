@@ -29,7 +29,4 @@ float *unaligned_copy(const float *x, size_t n, void **block);
 void assert_same(const char *what, const struct kernels *k, const float *want, const float *got,
     size_t n, size_t length);
 
-/* The i-th table but the definition that this machine can run, or NULL. */
-const struct kernels *table_at(size_t i);
-
 #endif

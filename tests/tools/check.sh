@@ -84,7 +84,7 @@ check_top() {
 }
 
 check_spdx() {
-	files '(\.(c|h|sh|py|awk|proto|sql|js|css|html)|(^|/)Makefile|^\.ci/run)$' | while IFS= read -r f; do
+	files '(\.(c|h|inc|sh|py|awk|proto|sql|js|css|html)|(^|/)Makefile|^\.ci/run)$' | while IFS= read -r f; do
 		sed 3q "$f" | grep -q 'SPDX-License-Identifier: Apache-2\.0' ||
 			echo "$f:1: no licence, begin with \"SPDX-License-Identifier: Apache-2.0\" in a comment"
 	done
@@ -119,7 +119,7 @@ check_proto() {
 
 check_c() {
 	# shellcheck disable=SC2046
-	awk -f "$here/check_c.awk" "files=$work/tree" pass=1 $(files '\.h$') pass=2 $(files '\.[ch]$') ||
+	awk -f "$here/check_c.awk" "files=$work/tree" pass=1 $(files '\.h$') pass=2 $(files '\.([ch]|inc)$') ||
 		echo "tests/tools/check_c.awk:1: awk failed, see above"
 }
 
@@ -140,8 +140,12 @@ check_headers() {
 		h=$1
 		shift
 		case $h in
-		compute/kernels/avx*) case $(uname -m) in x86_64) set -- -mavx2 -mfma -mf16c "$@" ;; *) exit 0 ;; esac ;;
-		compute/kernels/neon*) [ "$(uname -m)" = aarch64 ] || exit 0 ;;
+		compute/kernels/avx512*) case $(uname -m) in x86_64) set -- -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512vnni "$@" ;; *) exit 0 ;; esac ;;
+		compute/kernels/avx* | compute/kernels/x86.h | tests/emulated/intrinsics.h) case $(uname -m) in x86_64) set -- -mavx2 -mfma -mf16c "$@" ;; *) exit 0 ;; esac ;;
+		compute/kernels/neon*) # with the cross compiler, whose headers are not the packages'
+			[ "$(uname -m)" = aarch64 ] || CC=aarch64-linux-gnu-gcc
+			command -v "${CC:-cc}" >/dev/null || exit 0
+			set -- -march=armv8.2-a+dotprod+i8mm ;;
 		esac
 		out=$(printf '#include "%s"\n#include "%s"\n' "$h" "$h" |
 		    ${CC:-cc} -x c -std=c17 -fsyntax-only -D_GNU_SOURCE -Wall -Wextra -Werror -I. "$@" - 2>&1) ||
@@ -154,7 +158,7 @@ check_headers() {
 
 check_format() {
 	have clang-format 'format' || return 0
-	files '\.[ch]$' | xargs -r clang-format --dry-run -Werror 2>&1 |
+	files '\.([ch]|inc)$' | xargs -r clang-format --dry-run -Werror 2>&1 |
 	    sed -n 's/^\([^:]*:[0-9]*\):[0-9]*: error: .*/\1/p' | sort -u -t : -k 1,1 |
 	    sed 's/$/: not as .clang-format says, run clang-format -i/'
 }

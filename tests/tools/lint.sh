@@ -25,8 +25,13 @@ found=$work/found
 cat >"$work/tidy" <<'END'
 file=$1 log=$2/$(echo "$1" | tr / _).log
 shift 2
-case $file in
-compute/kernels/avx*) [ "$(uname -m)" = x86_64 ] && set -- "$@" -mavx2 -mfma -mf16c ;;
+case $(uname -m):$file in
+x86_64:compute/kernels/avxvnni*) set -- "$@" -mavx2 -mfma -mf16c -mavxvnni ;;
+x86_64:compute/kernels/avx512*) set -- "$@" -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512vnni ;;
+x86_64:compute/kernels/avx*) set -- "$@" -mavx2 -mfma -mf16c ;;
+*:compute/kernels/neon*) # empty for another processor, unless its headers are here
+	[ ! -d /usr/include/aarch64-linux-gnu ] ||
+		set -- -I. -D_GNU_SOURCE --target=aarch64-linux-gnu -march=armv8.2-a+dotprod+i8mm ;;
 esac
 clang-tidy --quiet "$file" -- -std=c17 -include tests/tools/lint.h "$@" >"$log" 2>"$log.err" ||
 	[ -s "$log" ] || cat "$log.err" >"$log"

@@ -68,6 +68,11 @@ def rotate(x, angles, magnitude, halves):
     return out
 
 
+def kept(x):
+    """As the cache keeps it: binary16."""
+    return x.astype(np.float16).astype(np.float64)
+
+
 def attention(q, k, v, scale, window=0, cap=0, sinks=None):
     """q [tokens, heads, d], k and v [tokens, kv heads, ...]; each token sees itself and before."""
     n, heads = q.shape[:2]
@@ -282,7 +287,7 @@ def plain_attention(m, at, layer, h, rope):
     angles = np.outer(positions, frequencies)
     q, k, v = queries_keys_values(m, at, h)
     q = rotate(q, angles, magnitude, m.halves) * m.temperature(positions)
-    k = rotate(k, angles, magnitude, m.halves)
+    k, v = kept(rotate(k, angles, magnitude, m.halves)), kept(v)
     cap = m.key("attn_logit_softcapping", 50.0) if m.family == "gemma2" else 0
     sinks = m.g.tensor(at + "attn_sinks.weight") if m.has(at + "attn_sinks.weight") else None
     scale = m.scale
@@ -310,8 +315,8 @@ def latent_attention(m, at, h, rope):
     q = q * m.temperature(np.arange(n))
 
     both = m.times(at + "attn_kv_a_mqa", h)
-    c = m.norm(both[:, :rank], at + "attn_kv_a_norm")
-    k_rope = rotate(both[:, None, rank:], angles, magnitude, False)
+    c = kept(m.norm(both[:, :rank], at + "attn_kv_a_norm"))
+    k_rope = kept(rotate(both[:, None, rank:], angles, magnitude, False))
     if m.has(at + "attn_kv_b.weight"):
         kv = m.times(at + "attn_kv_b", c).reshape(n, m.heads, nope + d_value)
         k_nope, v = kv[..., :nope], kv[..., nope:]

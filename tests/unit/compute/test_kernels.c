@@ -5,6 +5,7 @@
  */
 #include "compute/kernels/blas.h"
 #include "compute/kernels/canon_exp.h"
+#include "tests/emulated/tables.h"
 #include "tests/support/kernel_trial.h"
 
 #include <float.h>
@@ -106,23 +107,57 @@ static void check_elementwise(const struct kernels *k, size_t n, enum kind kind_
 
 static void elementwise_kernels_equal_the_definition(void **state)
 {
-	const struct kernels *k = table_at(0);
+	const struct kernels *k;
 
 	(void)state;
-	for (size_t n = 1; k != NULL && n <= MAX_N; n++)
+	for (size_t i = 0; (k = table_at(i / MAX_N)) != NULL; i++)
 		for (int a = 0; a < KIND_END; a++)
 			for (int b = 0; b < KIND_END; b++)
-				check_elementwise(k, n, (enum kind)a, (enum kind)b);
+				check_elementwise(k, 1 + i % MAX_N, (enum kind)a, (enum kind)b);
+}
+
+/* One element differs from the others, at each place of each length. */
+static void check_places(const struct kernels *k, size_t n)
+{
+	void *x_block, *y_block;
+	const float zeros[MAX_N] = {0.0f};
+	float *x = unaligned_copy(zeros, n, &x_block);
+	float *y = unaligned_copy(zeros, n, &y_block);
+
+	assert_true(k->all_finite(x, n));
+	for (size_t i = 0; i < n; i++) {
+		x[i] = INFINITY;
+		assert_false(k->all_finite(x, n));
+		x[i] = NAN;
+		assert_false(k->all_finite(x, n));
+		assert_true(k->max(x, n) == (n == 1 ? -INFINITY : 0.0f));
+		x[i] = -3.0f;
+		assert_true(k->max(x, n) == (n == 1 ? -3.0f : 0.0f));
+		x[i] = y[i] = 3.0f;
+		assert_true(k->max(x, n) == 3.0f);
+		assert_true(k->dot(x, y, n) == 9.0f);
+		x[i] = y[i] = 0.0f;
+	}
+	free(x_block);
+	free(y_block);
+}
+
+static void every_table_sees_each_place(void **state)
+{
+	const struct kernels *k = &kernels_scalar;
+
+	(void)state;
+	for (size_t i = 0; k != NULL; k = table_at(i++))
+		for (size_t n = 1; n <= MAX_N; n++)
+			check_places(k, n);
 }
 
 /* exp over its whole range, not only where random numbers fall. */
-static void exp_kernels_equal_the_definition_over_the_range(void **state)
+static void check_exp_range(const struct kernels *k)
 {
-	const struct kernels *k = table_at(0);
 	float want[64], got[64];
 
-	(void)state;
-	for (float x = -90.0f; k != NULL && x < 90.0f; x += 0.037f) {
+	for (float x = -90.0f; x < 90.0f; x += 0.037f) {
 		for (int i = 0; i < 64; i++)
 			want[i] = got[i] = x + (float)i * 0.00057f;
 		(void)kernels_scalar.exp_sum(want, 0.0f, 64);
@@ -131,13 +166,18 @@ static void exp_kernels_equal_the_definition_over_the_range(void **state)
 	}
 }
 
-static void exp_kernels_equal_the_definition_at_its_edges(void **state)
+static void exp_kernels_equal_the_definition_over_the_range(void **state)
 {
-	const struct kernels *k = table_at(0);
+	(void)state;
+	for (size_t i = 0; table_at(i) != NULL; i++)
+		check_exp_range(table_at(i));
+}
+
+static void check_exp_edges(const struct kernels *k)
+{
 	const float edges[] = {CANON_EXP_LOW, CANON_EXP_HIGH, 0.0f, -0.0f, FLT_MIN, FLT_MAX};
 	float want[3 * 6], got[3 * 6];
 
-	(void)state;
 	for (size_t i = 0; i < 6; i++) {
 		want[3 * i] = edges[i];
 		want[3 * i + 1] = nextafterf(edges[i], INFINITY);
@@ -147,48 +187,80 @@ static void exp_kernels_equal_the_definition_at_its_edges(void **state)
 	(void)kernels_scalar.exp_sum(want, 0.0f, 3 * 6);
 	assert_true(want[0] > 0.0f && want[2] == 0.0f);   /* at and under the lower edge */
 	assert_true(isfinite(want[3]) && isinf(want[4])); /* at and above the upper edge */
-	if (k != NULL) {
-		(void)k->exp_sum(got, 0.0f, 3 * 6);
-		assert_same("exp_sum", k, want, got, 3 * 6, 3 * 6);
-	}
+	(void)k->exp_sum(got, 0.0f, 3 * 6);
+	assert_same("exp_sum", k, want, got, 3 * 6, 3 * 6);
+}
+
+static void exp_kernels_equal_the_definition_at_its_edges(void **state)
+{
+	(void)state;
+	for (size_t i = 0; table_at(i) != NULL; i++)
+		check_exp_edges(table_at(i));
 }
 
 /* ---- quantising ---------------------------------------------------------------------------- */
 
-static void check_quantise(const struct kernels *k, const float *x, size_t n)
-{
-	int8_t want_q[8 * QUANT_BLOCK], got_q[8 * QUANT_BLOCK];
-	int16_t want_sums[16], got_sums[16];
-	float want_s[8], got_s[8];
+enum { MAX_BLOCKS = 8 };
 
-	kernels_scalar.quantise(x, n, want_q, want_s, want_sums);
-	k->quantise(x, n, got_q, got_s, got_sums);
-	assert_memory_equal(want_q, got_q, n);
-	assert_memory_equal(want_sums, got_sums, n / QUANT_HALF * sizeof *got_sums);
-	assert_same("quantise", k, want_s, got_s, n / QUANT_BLOCK, n);
+/* All of the int8 form, wherever its groups put a part. */
+static void check_quantise(const struct kernels *k, const float *x, size_t n, size_t n_vectors)
+{
+	static int8_t want_q[MAX_N * MAX_BLOCKS * QUANT_BLOCK], got_q[sizeof want_q];
+	static struct quant_terms want[MAX_N * MAX_BLOCKS], got[MAX_N * MAX_BLOCKS];
+
+	kernels_quantise(&kernels_scalar, x, n, n_vectors, want_q, want);
+	kernels_quantise(k, x, n, n_vectors, got_q, got);
+	assert_memory_equal(want_q, got_q, n * n_vectors);
+	for (size_t i = 0; i < n * n_vectors / QUANT_BLOCK; i++) {
+		assert_same("quantise", k, &want[i].scale, &got[i].scale, 1, n);
+		assert_same("quantise", k, &want[i].scaled_sum, &got[i].scaled_sum, 1, n);
+		assert_int_equal(want[i].lowering, got[i].lowering);
+		assert_memory_equal(
+		    want[i].half_lowering, got[i].half_lowering, sizeof want[i].half_lowering);
+	}
 }
 
-static void quantising_equals_the_definition(void **state)
+static void check_quantising(const struct kernels *k)
 {
-	const struct kernels *k = table_at(0);
 	float x[8 * QUANT_BLOCK + 1];
 
-	(void)state;
-	for (int round = 0; k != NULL && round < 2000; round++) {
+	for (int round = 0; round < 2000; round++) {
 		fill(x, 8 * QUANT_BLOCK + 1, (enum kind)(round % KIND_END));
 		x[round % QUANT_BLOCK] *= 4.0f; /* the largest at each place of a block */
-		check_quantise(k, x + 1, 8 * QUANT_BLOCK);
+		check_quantise(k, x + 1, 8 * QUANT_BLOCK, 1);
 		for (int i = 0; i < 8 * QUANT_BLOCK; i++) /* ties: multiples of a half */
 			x[i] = (float)((int)(random_u32() % 255) - 127) * 0.5f;
 		x[round % QUANT_BLOCK] = 127.0f;
-		check_quantise(k, x, 8 * QUANT_BLOCK);
+		check_quantise(k, x, 8 * QUANT_BLOCK, 1);
 		memset(x, 0, sizeof x); /* at and beside the least magnitude, and the largest */
 		x[0] = 0x1p-100f;
 		x[QUANT_BLOCK + round % QUANT_BLOCK] = nextafterf(0x1p-100f, 0.0f);
 		x[2 * QUANT_BLOCK + round % QUANT_BLOCK] = -FLT_MAX;
 		x[3 * QUANT_BLOCK + round % QUANT_BLOCK] = NAN;
-		check_quantise(k, x, 8 * QUANT_BLOCK);
+		check_quantise(k, x, 8 * QUANT_BLOCK, 1);
 	}
+}
+
+static void quantising_equals_the_definition(void **state)
+{
+	(void)state;
+	for (size_t i = 0; table_at(i) != NULL; i++)
+		check_quantising(table_at(i));
+}
+
+static void quantising_equals_the_definition_for_every_number_of_vectors(void **state)
+{
+	static float x[MAX_N * MAX_BLOCKS * QUANT_BLOCK];
+
+	(void)state;
+	for (size_t i = 0; table_at(i) != NULL; i++)
+		for (size_t n = 1; n <= MAX_N; n++) {
+			size_t length = (1 + n % MAX_BLOCKS) * QUANT_BLOCK;
+
+			for (size_t v = 0; v < n; v++)
+				fill(x + v * length, length, (enum kind)(v % KIND_END));
+			check_quantise(table_at(i), x, length, n);
+		}
 }
 
 static void quantising_rounds_ties_to_even(void **state)
@@ -196,15 +268,14 @@ static void quantising_rounds_ties_to_even(void **state)
 	float x[QUANT_BLOCK] = {127.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -126.5f, 3.49f};
 	const int8_t want[8] = {127, 0, 2, 2, 0, -2, -126, 3};
 	int8_t q[QUANT_BLOCK];
-	int16_t sums[2];
-	float scale;
+	struct quant_terms t;
 
 	(void)state;
-	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
+	kernels_quantise(&kernels_scalar, x, QUANT_BLOCK, 1, q, &t);
 	assert_memory_equal(q, want, sizeof want);
-	assert_true(scale == 1.0f);
-	assert_int_equal(sums[0], 127 + 0 + 2 + 2 + 0 - 2 - 126 + 3);
-	assert_int_equal(sums[1], 0);
+	assert_true(t.scale == 1.0f);
+	assert_int_equal(t.half_lowering[0], -128 * (127 + 0 + 2 + 2 + 0 - 2 - 126 + 3));
+	assert_int_equal(t.half_lowering[1], 0);
 }
 
 static void quantising_keeps_its_edges(void **state)
@@ -213,26 +284,25 @@ static void quantising_keeps_its_edges(void **state)
 	float x[QUANT_BLOCK] = {0.0f};
 	const int8_t zeros[QUANT_BLOCK] = {0};
 	int8_t q[QUANT_BLOCK];
-	int16_t sums[2];
-	float scale;
+	struct quant_terms t;
 
 	(void)state;
 	x[3] = nextafterf(0x1p-100f, 0.0f);
-	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
+	kernels_quantise(&kernels_scalar, x, QUANT_BLOCK, 1, q, &t);
 	assert_memory_equal(q, zeros, sizeof q);
-	assert_true(scale == 0.0f && !signbit(scale));
+	assert_true(t.scale == 0.0f && !signbit(t.scale));
 	x[3] = -0x1p-100f;
-	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
+	kernels_quantise(&kernels_scalar, x, QUANT_BLOCK, 1, q, &t);
 	assert_int_equal(q[3], -127);
-	assert_true(scale == 0x1p-100f / 127.0f);
+	assert_true(t.scale == 0x1p-100f / 127.0f);
 	x[3] = FLT_MAX;
-	kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
+	kernels_quantise(&kernels_scalar, x, QUANT_BLOCK, 1, q, &t);
 	assert_int_equal(q[3], 127);
 	for (size_t i = 0; i < 3; i++) {
 		x[20] = not_finite[i];
-		kernels_scalar.quantise(x, QUANT_BLOCK, q, &scale, sums);
+		kernels_quantise(&kernels_scalar, x, QUANT_BLOCK, 1, q, &t);
 		assert_memory_equal(q, zeros, sizeof q);
-		assert_true(isnan(scale));
+		assert_true(isnan(t.scale));
 	}
 }
 
@@ -368,6 +438,13 @@ static void a_table_with_one_wrong_bit_is_found(void **state)
 	assert_false(kernels_equal_definition(&wrong));
 }
 
+static void every_table_passes_the_trial_at_start(void **state)
+{
+	(void)state;
+	for (size_t i = 0; table_at(i) != NULL; i++)
+		assert_true(kernels_equal_definition(table_at(i)));
+}
+
 static void the_best_table_is_one_of_those_by_name(void **state)
 {
 	const struct kernels *best = kernels_best();
@@ -379,17 +456,18 @@ static void the_best_table_is_one_of_those_by_name(void **state)
 	assert_true(kernels_equal_definition(best));
 	assert_ptr_equal(kernels_by_name("scalar"), &kernels_scalar);
 	assert_null(kernels_by_name("vax"));
-	if (table_at(0) != NULL)
-		assert_ptr_equal(best, table_at(0));
+	assert_ptr_equal(best, kernels_at(0));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(elementwise_kernels_equal_the_definition),
+	    cmocka_unit_test(every_table_sees_each_place),
 	    cmocka_unit_test(exp_kernels_equal_the_definition_over_the_range),
 	    cmocka_unit_test(exp_kernels_equal_the_definition_at_its_edges),
 	    cmocka_unit_test(quantising_equals_the_definition),
+	    cmocka_unit_test(quantising_equals_the_definition_for_every_number_of_vectors),
 	    cmocka_unit_test(quantising_rounds_ties_to_even),
 	    cmocka_unit_test(quantising_keeps_its_edges),
 	    cmocka_unit_test(dot_is_close_to_the_exact_sum),
@@ -397,6 +475,7 @@ int main(void)
 	    cmocka_unit_test(activations_and_caps_are_close_to_the_exact_value),
 	    cmocka_unit_test(measures_a_peak),
 	    cmocka_unit_test(a_table_with_one_wrong_bit_is_found),
+	    cmocka_unit_test(every_table_passes_the_trial_at_start),
 	    cmocka_unit_test(the_best_table_is_one_of_those_by_name),
 	};
 

@@ -11,7 +11,7 @@ static const struct model model = {
     .layer_first = 1,
     .layer_last = 3};
 
-enum { KEY_WIDTH = 8, VALUE_WIDTH = 6, CAPACITY = 150 };
+enum { HEADS = 2, D_KEY = 4, D_VALUE = 3, CAPACITY = 150 };
 
 static int set_up(void **state)
 {
@@ -29,31 +29,37 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static float mark(uint32_t layer, uint32_t position, uint32_t i, bool value)
+/* Element i of a head's key, or of its value behind it, at a position. */
+static uint16_t *element(struct kv *kv, uint32_t layer, uint32_t head, uint32_t p, uint32_t i)
 {
-	return (float)(((layer * CAPACITY + position) * 16 + i) * 2 + value);
+	if (i < D_KEY)
+		return kv_keys(kv, layer, head, p) + (size_t)i * KV_PAGE_TOKENS +
+		       p % KV_PAGE_TOKENS;
+	return kv_values(kv, layer, head, p) + (size_t)(p % KV_PAGE_TOKENS) * D_VALUE + i - D_KEY;
+}
+
+static uint16_t mark(uint32_t layer, uint32_t head, uint32_t position, uint32_t i)
+{
+	return (uint16_t)(((layer * HEADS + head) * CAPACITY + position) * (D_KEY + D_VALUE) + i);
 }
 
 static void write_marks(struct kv *kv, uint32_t first, uint32_t end)
 {
 	for (uint32_t layer = 0; layer < 2; layer++)
-		for (uint32_t p = first; p < end; p++) {
-			for (uint32_t i = 0; i < KEY_WIDTH; i++)
-				kv_key(kv, layer, p)[i] = mark(layer, p, i, false);
-			for (uint32_t i = 0; i < VALUE_WIDTH; i++)
-				kv_value(kv, layer, p)[i] = mark(layer, p, i, true);
-		}
+		for (uint32_t head = 0; head < HEADS; head++)
+			for (uint32_t p = first; p < end; p++)
+				for (uint32_t i = 0; i < D_KEY + D_VALUE; i++)
+					*element(kv, layer, head, p, i) = mark(layer, head, p, i);
 }
 
 static void assert_marks(struct kv *kv, uint32_t end)
 {
 	for (uint32_t layer = 0; layer < 2; layer++)
-		for (uint32_t p = 0; p < end; p++) {
-			for (uint32_t i = 0; i < KEY_WIDTH; i++)
-				assert_true(kv_key(kv, layer, p)[i] == mark(layer, p, i, false));
-			for (uint32_t i = 0; i < VALUE_WIDTH; i++)
-				assert_true(kv_value(kv, layer, p)[i] == mark(layer, p, i, true));
-		}
+		for (uint32_t head = 0; head < HEADS; head++)
+			for (uint32_t p = 0; p < end; p++)
+				for (uint32_t i = 0; i < D_KEY + D_VALUE; i++)
+					assert_int_equal(*element(kv, layer, head, p, i),
+					    mark(layer, head, p, i));
 }
 
 static void begins_empty(void **state)
@@ -71,7 +77,7 @@ static void keeps_each_row_of_each_layer_apart(void **state)
 	assert_marks(kv, CAPACITY);
 }
 
-static void rows_of_one_page_follow_each_other(void **state)
+static void positions_of_one_page_lie_together(void **state)
 {
 	struct kv *kv = *state;
 
@@ -79,11 +85,10 @@ static void rows_of_one_page_follow_each_other(void **state)
 	for (uint32_t p = 0; p < CAPACITY; p++) {
 		uint32_t page = p / KV_PAGE_TOKENS * KV_PAGE_TOKENS;
 
-		assert_ptr_equal(
-		    kv_key(kv, 1, p), kv_key(kv, 1, page) + (size_t)(p - page) * KEY_WIDTH);
-		assert_ptr_equal(
-		    kv_value(kv, 1, p), kv_value(kv, 1, page) + (size_t)(p - page) * VALUE_WIDTH);
+		assert_ptr_equal(kv_keys(kv, 1, 1, p), kv_keys(kv, 1, 1, page));
+		assert_ptr_equal(kv_values(kv, 1, 1, p), kv_values(kv, 1, 1, page));
 	}
+	assert_ptr_not_equal(kv_keys(kv, 1, 1, 0), kv_keys(kv, 1, 1, KV_PAGE_TOKENS));
 }
 
 static void growing_keeps_what_is_there(void **state)
@@ -160,7 +165,7 @@ static void a_large_capacity_takes_memory_only_as_it_fills(void **state)
 	(void)state;
 	assert_int_equal(kv_new(&model, LIMIT_CONTEXT_TOKENS, &kv, NULL), AYNI_OK);
 	assert_int_equal(kv_reserve(kv, 0, 1, NULL), AYNI_OK);
-	assert_true(kv_key(kv, 1, 0)[KEY_WIDTH - 1] == 0.0f);
+	assert_int_equal(*element(kv, 1, 1, 0, D_KEY + D_VALUE - 1), 0);
 	kv_free(kv);
 }
 
@@ -185,7 +190,7 @@ static void fits_only_the_range_and_widths_it_was_made_for(void **state)
 static void says_what_a_position_takes(void **state)
 {
 	(void)state;
-	assert_int_equal(kv_bytes_per_token(&model.sizes, 2), 2 * (KEY_WIDTH + VALUE_WIDTH) * 4);
+	assert_int_equal(kv_bytes_per_token(&model.sizes, 2), 2 * HEADS * (D_KEY + D_VALUE) * 2);
 }
 
 static void freeing_nothing_is_allowed(void **state)
@@ -199,7 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(begins_empty, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(keeps_each_row_of_each_layer_apart, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(rows_of_one_page_follow_each_other, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(positions_of_one_page_lie_together, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(growing_keeps_what_is_there, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(going_back_forgets_what_came_after, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(refuses_a_gap_and_keeps_its_length, set_up, tear_down),

@@ -46,9 +46,9 @@ static void run_model(const struct gguf *g)
 	struct kv *kv = NULL;
 	struct model_sizes sizes;
 
-	if (model_sizes_read(g, &sizes, &err) != AYNI_OK ||
-	    model_load(g, 0, sizes.n_layers, &m, &err) != AYNI_OK ||
-	    team_new(1, &team, &err) != AYNI_OK || kv_new(m, N, &kv, &err) != AYNI_OK ||
+	if (model_sizes_read(g, &sizes, &err) != AYNI_OK || team_new(1, &team, &err) != AYNI_OK ||
+	    model_load_for(g, 0, sizes.n_layers, kernels_best(), team, &m, &err) != AYNI_OK ||
+	    kv_new(m, N, &kv, &err) != AYNI_OK ||
 	    layers_new(m, kernels_best(), team, CHUNK, &l, &err) != AYNI_OK)
 		fail_msg("%s", err.text);
 	assert_true(sizes.d_model <= MAX_D);
@@ -110,14 +110,15 @@ static double distance(double (*b)[V], size_t n)
 }
 
 /*
- * Rounding alone: the numbers are the same, binary32 here and binary64 there. Measured: up to 1e-6.
- * But in a few of a thousand tokens of these models an activation lies so near the edge of two
- * 8-bit values that it falls to the other side, which every later token of the session then feels.
+ * The numbers are the same, binary32 here and binary64 there, and differ by up to 1e-6 for rounding
+ * alone. But now and then a key or value lies so near the edge of two binary16 numbers that it
+ * falls to the other side, which every later token of the session then feels; where weights are
+ * quantised an activation may fall between two 8-bit values likewise, and weighs more.
  */
-static const double tolerance = 1e-5;
+static const double tolerance = 5e-4;
 static const double edge_tolerance = 5e-2;
 
-enum { BEFORE_AN_EDGE = 16 /* tokens of the sessions tested that no edge has touched */ };
+enum { BEFORE_AN_EDGE = 4 /* tokens of the sessions tested that no 8-bit edge has touched */ };
 
 static void assert_agrees(const struct tiny_model_options *options, enum tensor_type type)
 {
@@ -198,11 +199,11 @@ static void the_bits_are_those_of_every_machine(void **state)
 		enum tensor_type type;
 		uint64_t digest;
 	} expected[] = {
-	    {TENSOR_F32, 0x8a4f18f993334603U},
-	    {TENSOR_F16, 0x1b65e25919eed896U},
-	    {TENSOR_BF16, 0xd3725961a1d9ccfaU},
-	    {TENSOR_Q8_0, 0x55dbfac28a005b58U},
-	    {TENSOR_Q4_0, 0xe77a8b248abf6713U},
+	    {TENSOR_F32, 0x8ea0191a82d00a1fU},
+	    {TENSOR_F16, 0x7fa4cc50d171fbf5U},
+	    {TENSOR_BF16, 0xa080081b73a710b1U},
+	    {TENSOR_Q8_0, 0x4e0b0c0dc996b264U},
+	    {TENSOR_Q4_0, 0xbd65f8ff11c86816U},
 	};
 
 	(void)state;

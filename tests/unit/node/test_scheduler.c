@@ -264,6 +264,27 @@ static void a_request_goes_through_all_stages_and_is_booked_before_it_goes_on(vo
 	assert_int_equal(roster_get(roster, low)->sessions, 0);
 }
 
+static void the_next_unit_goes_out_before_what_was_drawn(void **state)
+{
+	struct taken t;
+
+	(void)state;
+	(void)ready(0, 4, 4);
+	assert_int_equal(submit(3, 2), AYNI_OK);
+	assert_int_equal(submit(3, 1), AYNI_OK);
+	run(1);
+	t = take(0);
+	clear();
+	assert_int_equal(answer(&t, 0), REFUSAL_NONE);
+	run(2);
+	assert_int_equal(actions.n, 5);
+	assert_int_equal(actions.list[0].kind, ACTION_BOOK);
+	assert_int_equal(actions.list[1].kind, ACTION_UNIT);
+	assert_int_equal(actions.list[2].kind, ACTION_PIECE);
+	assert_int_equal(actions.list[3].kind, ACTION_PIECE);
+	assert_int_equal(actions.list[4].kind, ACTION_FINISH);
+}
+
 static void sessions_share_a_unit(void **state)
 {
 	struct taken t;
@@ -541,6 +562,7 @@ int main(void)
 	    TEST(prompts_that_cannot_be_answered_are_refused),
 	    TEST(a_full_pool_refuses_the_next_request),
 	    TEST(a_request_goes_through_all_stages_and_is_booked_before_it_goes_on),
+	    TEST(the_next_unit_goes_out_before_what_was_drawn),
 	    TEST(sessions_share_a_unit),
 	    TEST(no_more_sessions_are_bound_than_a_donor_agreed_to),
 	    TEST(a_wrong_result_is_not_booked_and_the_request_goes_elsewhere),

@@ -29,8 +29,10 @@ static struct reference *reference_new(uint32_t first, uint32_t last)
 	struct reference *r = calloc(1, sizeof *r);
 
 	assert_non_null(r);
-	assert_int_equal(model_load(trial_image, first, last, &r->model, NULL), AYNI_OK);
 	assert_int_equal(team_new(1, &r->team, NULL), AYNI_OK);
+	assert_int_equal(
+	    model_load_for(trial_image, first, last, kernels_best(), r->team, &r->model, NULL),
+	    AYNI_OK);
 	assert_int_equal(
 	    layers_new(r->model, kernels_best(), r->team, MAX_TOKENS, &r->layers, NULL), AYNI_OK);
 	for (size_t i = 0; i <= SESSIONS; i++)

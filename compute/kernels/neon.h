@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files for aarch64 share. */
+#ifndef AYNI_COMPUTE_KERNELS_NEON_H
+#define AYNI_COMPUTE_KERNELS_NEON_H
+
+#include <arm_neon.h>
+
+#include "compute/kernels/kernels.h"
+#include "compute/kernels/vector.h"
+
+void neon_quantise(
+    const float *x, size_t n, size_t stride, int8_t *quants, struct quant_terms *terms);
+
+/* Products with quantised weights in panels. */
+void neon_dotprod_matmul_panels(const struct matrix *w, uint32_t row_first, uint32_t row_end,
+    const struct activations *x, float *out, size_t out_stride);
+void neon_i8mm_matmul_panels(const struct matrix *w, uint32_t row_first, uint32_t row_end,
+    const struct activations *x, float *out, size_t out_stride);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What it costs to share a model: one stream through two donors with half of the layers each,
+ * against the same model in one process. All on this machine, real processes over loopback, two
+ * threads wherever something is computed; the shape is Llama-3.2-1B's, the weights are Q4_0. Rounds
+ * of both alternate and draw the same tokens. The goal is at least 90 % of the speed.
+ *
+ * The pool's log says of each unit how long it was away, and how much of that the donor computed;
+ * the rest of a token's time is the pool's. What is beside it is measured apart: cryptography of
+ * one unit, and the way there and back of an empty message and of one as large as a unit.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "node/bench/geometry.h"
+#include "node/cli/answer.h"
+#include "node/cli/local.h"
+#include "node/loop.h"
+#include "tests/support/network.h"
+#include "tests/support/scratch.h"
+
+enum {
+	THREADS = 2,
+	N_LAYERS = 16,
+	PROMPT = 16, /* tokens */
+	ANSWER = 16, /* few, and many rounds: machines have moods of seconds */
+	ROUNDS = 21,
+	N_DONORS = 2
+};
+
+static const struct sampler_settings settings = {
+    .temperature = 0.8f, .top_p = 1.0f, .repeat_penalty = 1.0f, .seed = 1};
+
+static uint32_t prompt[PROMPT];
+
+/* Tokens of an answer, and seconds from the first to the last. */
+struct decoded {
+	uint32_t tokens[ANSWER];
+	uint64_t first_us, last_us;
+	size_t n;
+};
+
+static void take(struct decoded *d, uint32_t token)
+{
+	uint64_t now = loop_now_us();
+
+	assert_true(d->n < ANSWER);
+	d->first_us = d->n == 0 ? now : d->first_us;
+	d->last_us = now;
+	d->tokens[d->n++] = token;
+}
+
+static double us_a_token(const struct decoded *d)
+{
+	assert_int_equal(d->n, ANSWER);
+	return (double)(d->last_us - d->first_us) / (ANSWER - 1);
+}
+
+/* ---- one process ---------------------------------------------------------------------------- */
+
+static void decode_here(struct local *l, struct decoded *out)
+{
+	uint32_t history[PROMPT + ANSWER];
+	float *row = calloc(local_sizes(l)->n_vocabulary, sizeof *row);
+
+	assert_non_null(row);
+	*out = (struct decoded){0};
+	memcpy(history, prompt, sizeof prompt);
+	local_rewind(l);
+	assert_int_equal(local_feed(l, prompt, PROMPT, row, 1, NULL), AYNI_OK);
+	while (out->n < ANSWER) {
+		uint32_t *next = &history[PROMPT + out->n];
+
+		*next = local_draw(l, &settings, row, history, PROMPT + out->n);
+		take(out, *next);
+		assert_int_equal(local_feed(l, next, 1, row, 1, NULL), AYNI_OK);
+	}
+	free(row);
+}
+
+/* ---- the pool ------------------------------------------------------------------------------- */
+
+static void on_piece(void *context, const struct msg_piece *piece)
+{
+	for (size_t i = 0; i < piece->n_tokens; i++)
+		take(context, piece->tokens[i]);
+}
+
+static void decode_there(const char *invite, struct decoded *out)
+{
+	const struct msg_generate g = {.request = 1,
+	    .n_tokens = PROMPT,
+	    .tokens = prompt,
+	    .max_tokens = ANSWER,
+	    .ignore_end = true,
+	    .sampling = {.temperature = settings.temperature,
+	        .top_p = settings.top_p,
+	        .repeat_penalty = settings.repeat_penalty,
+	        .seed = settings.seed}};
+	struct client *c;
+	struct answer a;
+	struct error err = {0};
+
+	*out = (struct decoded){0};
+	assert_int_equal(client_open(invite, 10000, &c, NULL), AYNI_OK);
+	if (answer_get(c, &g, on_piece, out, NULL, &a, &err) != AYNI_OK)
+		fail_msg("%s", err.text);
+	answer_free(&a);
+	client_free(c);
+}
+
+static void write_model(const char *path)
+{
+	struct gguf *g;
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_int_equal(
+	    geometry_make(geometry_find("llama-3.2-1b"), TENSOR_Q4_0, &g, NULL), AYNI_OK);
+	assert_int_equal(
+	    fwrite(gguf_data(g), 1, (size_t)gguf_file_bytes(g), f), gguf_file_bytes(g));
+	assert_int_equal(fclose(f), 0);
+	gguf_free(g);
+}
+
+static void start(struct network *n, const char *model)
+{
+	network_start(n, model,
+	    (const char *const[]){"stages=2", "kv_tokens=1024", "max_sessions=4",
+	        "heartbeat_ms=1000", "log=debug", NULL});
+	for (int i = 0; i < N_DONORS; i++)
+		network_donor(
+		    n, i, NULL, (const char *const[]){"memory_mib=2048", "cores=2", NULL});
+	network_wait_ready(n);
+}
+
+/* ---- where the time goes -------------------------------------------------------------------- */
+
+/* Of each unit of one token. */
+struct stage {
+	size_t n;
+	double compute_us[(ROUNDS + 1) * ANSWER], way_us[(ROUNDS + 1) * ANSWER];
+};
+
+static void read_stages(const struct network *n, struct stage stages[N_DONORS])
+{
+	char *log = network_read(n, "pool.err"), *rest = NULL;
+
+	for (char *line = strtok_r(log, "\n", &rest); line != NULL;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		unsigned long long first, tokens, away, computed;
+		struct stage *s;
+
+		if (sscanf(line,
+		        "ayni pool: unit %*u: donor %*[^,], layers %llu to %*u, %llu tokens, "
+		        "away %llu us, computed %llu us",
+		        &first, &tokens, &away, &computed) != 4 ||
+		    tokens != 1)
+			continue;
+		s = &stages[first == 0 ? 0 : 1];
+		assert_true(s->n < sizeof s->way_us / sizeof s->way_us[0]);
+		s->compute_us[s->n] = (double)computed;
+		s->way_us[s->n++] = (double)(away - computed);
+	}
+	free(log);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Sorts the values. */
+static double quantile(double *values, size_t n, double q)
+{
+	assert_true(n > 0);
+	qsort(values, n, sizeof *values, by_value);
+	return values[(size_t)(q * (double)(n - 1))];
+}
+
+static double median(double *values, size_t n)
+{
+	return quantile(values, n, 0.5);
+}
+
+static void print_times(const struct network *n, double here_us, double there_us)
+{
+	static struct stage stages[N_DONORS];
+	double left_us = there_us;
+
+	read_stages(n, stages);
+	printf("a token takes %.2f ms in one process, %.2f ms with two donors, of which\n",
+	    here_us / 1e3, there_us / 1e3);
+	for (int i = 0; i < N_DONORS; i++) {
+		struct stage *s = &stages[i];
+		double compute_us = median(s->compute_us, s->n), way_us = median(s->way_us, s->n);
+
+		printf("  stage %d: computed %6.2f ms, on the way and checked %.2f ms\n", i,
+		    compute_us / 1e3, way_us / 1e3);
+		left_us -= compute_us + way_us;
+	}
+	printf("  at the pool %.2f ms\n", left_us / 1e3);
+}
+
+static void one_stream_through_two_donors(void **unused)
+{
+	const struct local_options options = {.threads = THREADS};
+	double here_us[ROUNDS], there_us[ROUNDS], ratios[ROUNDS];
+	static struct decoded here, there;
+	struct scratch folder;
+	struct network n;
+	struct local *l;
+	char path[1100];
+
+	(void)unused;
+	for (uint32_t i = 0; i < PROMPT; i++)
+		prompt[i] = 1000 + 97 * i;
+	scratch_make(&folder);
+	(void)snprintf(path, sizeof path, "%s", scratch_path(&folder, "model.gguf"));
+	write_model(path);
+	start(&n, path);
+	(void)setenv("AYNI_HOME", n.folder, 1);
+	assert_int_equal(local_open(path, &options, &l, NULL), AYNI_OK);
+	for (int i = -1; i < ROUNDS; i++) { /* the first warms up */
+		decode_here(l, &here);
+		decode_there(n.invite, &there);
+		assert_memory_equal(here.tokens, there.tokens, sizeof here.tokens);
+		if (i < 0)
+			continue;
+		here_us[i] = us_a_token(&here);
+		there_us[i] = us_a_token(&there);
+		ratios[i] = here_us[i] / there_us[i];
+	}
+	printf("one process %.2f tokens/s, two donors %.2f tokens/s; of %d rounds of %d tokens the "
+	       "median is %.1f %% of one process's speed (quarters %.1f, %.1f)\n",
+	    1e6 / median(here_us, ROUNDS), 1e6 / median(there_us, ROUNDS), ROUNDS, ANSWER,
+	    median(ratios, ROUNDS) * 100.0, quantile(ratios, ROUNDS, 0.25) * 100.0,
+	    quantile(ratios, ROUNDS, 0.75) * 100.0);
+	print_times(&n, median(here_us, ROUNDS), median(there_us, ROUNDS));
+	local_free(l);
+	network_stop(&n);
+	scratch_remove(&folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(one_stream_through_two_donors)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
