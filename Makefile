@@ -152,7 +152,7 @@ test-run: test-build
 
 # What shows that this processor's kernels, and whole models, give the bits of the definition.
 KERNEL_TESTS := $(addprefix $(BUILD)/tests/unit/compute/test_, \
-    kernels matmul halves canon quant_types reference)
+    kernels matmul kv_kernels canon quant_types reference)
 .PHONY: test-kernels test-kernels-build
 test-kernels-build: $(KERNEL_TESTS)
 test-kernels: test-kernels-build

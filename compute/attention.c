@@ -1,149 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Positions, and attention over the sessions' caches. */
+/* Attention over the sessions' caches. */
 #include <math.h>
 
 #include "compute/batch.h"
 #include "compute/kernels/canon.h"
-
-/* ---- positions ------------------------------------------------------------------------------ */
-
-static void fill_angles(
-    const struct rope *r, const struct rope_table *table, double position, float *c, float *s)
-{
-	for (size_t i = 0; i < r->n_pairs; i++) {
-		double sine, cosine;
-
-		canon_sincos64(position * table->frequencies[i], &sine, &cosine);
-		c[i] = (float)(cosine * table->magnitude);
-		s[i] = (float)(sine * table->magnitude);
-	}
-}
-
-static void angles_part(void *context, size_t first, size_t end, unsigned thread)
-{
-	struct batch *b = context;
-	const struct rope *r = &b->model->rope;
-	bool local = b->model->sizes.rope.base_local > 0.0;
-
-	(void)thread;
-	for (size_t t = first; t < end; t++) {
-		double position = (double)b->tokens[t].position;
-		size_t at = t * r->n_pairs;
-
-		for (int i = 0; i < (local ? ROPE_TABLES : 1); i++)
-			fill_angles(r, &r->tables[i], position, b->angles[i].cosines + at,
-			    b->angles[i].sines + at);
-	}
-}
-
-void batch_angles(struct batch *b)
-{
-	batch_spread(b, b->n_tokens, 1, angles_part, b);
-}
-
-struct rotate_work {
-	const struct batch *batch;
-	const struct batch_angles *angles;
-	float *x;
-	size_t n_heads, width, at;
-};
-
-static void rotate_part(void *context, size_t first, size_t end, unsigned thread)
-{
-	const struct rotate_work *work = context;
-	const struct kernels *k = work->batch->kernels;
-	size_t n_pairs = work->batch->model->rope.n_pairs;
-	bool halves = work->batch->model->sizes.rope.halves;
-
-	(void)thread;
-	for (size_t t = first; t < end; t++)
-		for (size_t h = 0; h < work->n_heads; h++)
-			(halves ? k->rope_halves : k->rope_pairs)(
-			    work->x + (t * work->n_heads + h) * work->width + work->at,
-			    work->angles->cosines + t * n_pairs, work->angles->sines + t * n_pairs,
-			    n_pairs);
-}
-
-void batch_rotate(
-    struct batch *b, uint32_t layer, float *x, size_t n_heads, size_t width, size_t at)
-{
-	const struct model_sizes *s = &b->model->sizes;
-	bool local =
-	    s->rope.base_local > 0.0 && model_layer_is_windowed(s, b->model->layer_first + layer);
-	struct rotate_work work = {
-	    b, &b->angles[local ? ROPE_LOCAL : ROPE_ALL], x, n_heads, width, at};
-
-	batch_spread(b, b->n_tokens, BATCH_TOKENS_GRAIN, rotate_part, &work);
-}
-
-void batch_temper(struct batch *b, float *query, size_t width)
-{
-	const struct model_sizes *s = &b->model->sizes;
-
-	if (s->temperature == 0.0f)
-		return;
-	for (size_t t = 0; t < b->n_tokens; t++) {
-		uint32_t times = b->tokens[t].position / s->temperature_tokens;
-		double grown = 1.0 + (double)s->temperature * canon_log64(1.0 + (double)times);
-
-		b->kernels->scale(query + t * width, (float)grown, width);
-	}
-}
-
-/* ---- the cache ------------------------------------------------------------------------------ */
-
-struct remember_work {
-	const struct batch *batch;
-	uint32_t layer;
-	struct attention_shape shape;
-};
-
-/* Keys stand across: element d of a position is number d * KV_PAGE_TOKENS of its page. */
-static void remember_key(const struct kernels *k, const float *key, size_t d, uint16_t *at)
-{
-	uint16_t halves[KV_PAGE_TOKENS];
-
-	for (size_t i = 0; i < d; i += KV_PAGE_TOKENS) {
-		size_t n = d - i < KV_PAGE_TOKENS ? d - i : KV_PAGE_TOKENS;
-
-		k->to_halves(key + i, n, halves);
-		for (size_t e = 0; e < n; e++)
-			at[(i + e) * KV_PAGE_TOKENS] = halves[e];
-	}
-}
-
-static void remember_part(void *context, size_t first, size_t end, unsigned thread)
-{
-	const struct remember_work *work = context;
-	const struct batch *b = work->batch;
-	const struct attention_shape *a = &work->shape;
-
-	(void)thread;
-	for (size_t t = first; t < end; t++)
-		for (uint32_t head = 0; head < a->n_kv_heads; head++) {
-			const struct batch_token *token = &b->tokens[t];
-			uint32_t p = token->position;
-			uint16_t *keys = kv_keys(token->kv, work->layer, head, p);
-			uint16_t *values = kv_values(token->kv, work->layer, head, p);
-
-			p %= KV_PAGE_TOKENS;
-			remember_key(b->kernels, b->key + t * a->key_width + head * a->d_key,
-			    a->d_key, keys + p);
-			if (a->value_width > 0)
-				b->kernels->to_halves(
-				    b->value + t * a->value_width + head * a->d_value, a->d_value,
-				    values + (size_t)p * a->d_value);
-		}
-}
-
-void batch_remember(struct batch *b, uint32_t layer)
-{
-	struct remember_work work = {b, layer, model_attention_shape(&b->model->sizes)};
-
-	batch_spread(b, b->n_tokens, BATCH_TOKENS_GRAIN, remember_part, &work);
-}
-
-/* ---- attention ------------------------------------------------------------------------------ */
 
 struct attend_work {
 	const struct batch *batch;
@@ -205,18 +65,68 @@ static void begin_look(const struct attend_work *work, const struct batch_group 
 	}
 }
 
+static struct kv_head page_at(const struct attend_work *work, const struct look *l, uint32_t p)
+{
+	return kv_head(l->kv, work->layer, l->kv_head, p);
+}
+
+/* Elements from `first` on of keys or values. */
+static const void *elements(enum kv_type type, const void *from, size_t first)
+{
+	return (const uint8_t *)from + first * kv_element_bytes(type);
+}
+
+/* out[i] += scales[i] * x[i] for the positions of a page. */
+static void add_scaled(const float *scales, const float *x, float *out)
+{
+	for (int i = 0; i < KV_PAGE_TOKENS; i++)
+		out[i] += scales[i] * x[i];
+}
+
+/* The same scores with int8 keys: of each part a sum, times its scale. `keys` is as for f16. */
+static void score_quants(const struct attend_work *work, const struct look *l, struct kv_rows keys,
+    const float *scales, float *const out[])
+{
+	const size_t n_parts = keys.n_rows / KV_PART;
+	float sums[MAX_QUERIES][KV_PAGE_TOKENS];
+	const float *query[MAX_QUERIES];
+	float *sum[MAX_QUERIES];
+
+	keys.n_rows = KV_PART;
+	for (size_t part = 0; part < n_parts; part++) {
+		memset(sums, 0, l->n_queries * sizeof sums[0]);
+		for (size_t q = 0; q < l->n_queries; q++) {
+			query[q] = l->query[q] + part * KV_PART;
+			sum[q] = sums[q];
+		}
+		work->batch->kernels->add_rows(&keys, query, sum, l->n_queries);
+		for (size_t q = 0; q < l->n_queries; q++)
+			add_scaled(scales + part * KV_PAGE_TOKENS, sums[q], out[q]);
+		keys.data = elements(KV_INT8, keys.data, KV_PART * KV_PAGE_TOKENS);
+		if (keys.ahead != NULL)
+			keys.ahead = elements(KV_INT8, keys.ahead, KV_PART * KV_PAGE_TOKENS);
+	}
+}
+
 /* All positions of all pages: what a query does not see is computed and not used. */
 static void score(const struct attend_work *work, const struct look *l)
 {
 	for (uint32_t p = l->base; p < l->end; p += KV_PAGE_TOKENS) {
+		const struct kv_head page = page_at(work, l, p);
+		struct kv_rows keys = {kv_type(l->kv), page.keys, KV_PAGE_TOKENS,
+		    work->shape.d_key, KV_PAGE_TOKENS, NULL};
 		float *out[MAX_QUERIES];
 
+		if (l->end - p > KV_PAGE_TOKENS)
+			keys.ahead = page_at(work, l, p + KV_PAGE_TOKENS).keys;
 		for (size_t q = 0; q < l->n_queries; q++) {
 			out[q] = l->scores[q] + (p - l->base);
 			memset(out[q], 0, KV_PAGE_TOKENS * sizeof *out[q]);
 		}
-		work->batch->kernels->add_rows(kv_keys(l->kv, work->layer, l->kv_head, p),
-		    KV_PAGE_TOKENS, work->shape.d_key, KV_PAGE_TOKENS, l->query, out, l->n_queries);
+		if (keys.type == KV_F16)
+			work->batch->kernels->add_rows(&keys, l->query, out, l->n_queries);
+		else
+			score_quants(work, l, keys, page.key_scales, out);
 	}
 }
 
@@ -239,19 +149,50 @@ static float weigh(const struct attend_work *work, size_t head, float *scores, s
 	return z;
 }
 
+/* The same values in int8: for each part weights of their own, as its scale is in them. `values` is as
+ * for f16. */
+static void add_quants(const struct attend_work *work, struct kv_rows values, const float *scales,
+    const float *const weights[], float *const out[], size_t n_queries)
+{
+	const size_t n_parts = values.n / KV_PART;
+	float scaled[MAX_QUERIES][KV_PAGE_TOKENS];
+	const float *scaled_of[MAX_QUERIES];
+	float *out_of[MAX_QUERIES];
+
+	values.n = KV_PART;
+	for (size_t part = 0; part < n_parts; part++) {
+		for (size_t q = 0; q < n_queries; q++) {
+			for (size_t i = 0; i < values.n_rows; i++)
+				scaled[q][i] = weights[q][i] * scales[part * KV_PAGE_TOKENS + i];
+			scaled_of[q] = scaled[q];
+			out_of[q] = out[q] + part * KV_PART;
+		}
+		work->batch->kernels->add_rows(&values, scaled_of, out_of, n_queries);
+		values.data = elements(KV_INT8, values.data, KV_PART);
+		if (values.ahead != NULL)
+			values.ahead = elements(KV_INT8, values.ahead, KV_PART);
+	}
+}
+
 /* Add the values of positions [first, end) of one page to queries [q, q + n). */
 static void add_values(const struct attend_work *work, const struct look *l, uint32_t first,
     uint32_t end, size_t q, size_t n)
 {
-	const struct attention_shape *a = &work->shape;
-	const uint16_t *values = kv_values(l->kv, work->layer, l->kv_head, first) +
-	                         (size_t)(first % KV_PAGE_TOKENS) * a->d_value;
+	const size_t d = work->shape.d_value, skipped = first % KV_PAGE_TOKENS;
+	const struct kv_head page = page_at(work, l, first);
+	const enum kv_type type = kv_type(l->kv);
+	struct kv_rows values = {
+	    type, elements(type, page.values, skipped * d), d, end - first, d, NULL};
 	const float *weights[MAX_QUERIES];
 
+	if (end < l->end)
+		values.ahead = elements(type, page_at(work, l, end).values, end % KV_PAGE_TOKENS * d);
 	for (size_t i = 0; i < n; i++)
 		weights[i] = l->scores[q + i] + (first - l->base);
-	work->batch->kernels->add_rows(
-	    values, a->d_value, end - first, a->d_value, weights, l->out + q, n);
+	if (type == KV_F16)
+		work->batch->kernels->add_rows(&values, weights, l->out + q, n);
+	else
+		add_quants(work, values, page.value_scales + skipped, weights, l->out + q, n);
 }
 
 /* The values of one page: of tokens that see all of it together, else of one after the other. */
@@ -275,8 +216,48 @@ static void gather_page(const struct attend_work *work, const struct look *l, ui
 	}
 }
 
-/* The same where values are the keys' beginnings, for a look of one token: weights and outputs of
- * all queries stand side by side. */
+/* Weights of all queries side by side, for n positions from p on; with a part's scales in int8. */
+static void turn_weights(const struct look *l, uint32_t p, uint32_t n, const float *scales,
+    float weights[][MAX_QUERIES])
+{
+	for (size_t q = 0; q < l->n_queries; q++)
+		for (uint32_t i = 0; i < n; i++) {
+			float w = l->scores[q][p - l->base + i];
+
+			weights[i][q] = scales != NULL ? w * scales[i] : w;
+		}
+}
+
+/* Add n positions from p on, which are in one page: all of it in one piece for f16, in parts for
+ * int8. */
+static void gather_latent_page(const struct attend_work *work, const struct look *l, uint32_t p,
+    uint32_t n, float columns[][MAX_QUERIES])
+{
+	const enum kv_type type = kv_type(l->kv);
+	const size_t d = work->shape.d_value, step = type == KV_F16 ? d : KV_PART;
+	const struct kv_head page = page_at(work, l, p);
+	const uint32_t in_page = p % KV_PAGE_TOKENS;
+	float weights[KV_PAGE_TOKENS][MAX_QUERIES] = {0};
+
+	for (size_t i = 0; i < d; i += step) {
+		const size_t at = i * KV_PAGE_TOKENS + in_page;
+		struct kv_rows keys = {
+		    type, elements(type, page.keys, at), KV_PAGE_TOKENS, step, n, NULL};
+
+		if (l->end - p > n)
+			keys.ahead = elements(type, page_at(work, l, p + n).keys, at - in_page);
+		if (type != KV_F16)
+			turn_weights(l, p, n,
+			    page.key_scales + i / KV_PART * KV_PAGE_TOKENS + in_page, weights);
+		else
+			turn_weights(l, p, n, NULL, weights);
+		work->batch->kernels->add_columns(
+		    &keys, (const float(*)[MAX_QUERIES])weights, columns + i);
+	}
+}
+
+/* The values where they are the keys' beginnings, for a look of one token: outputs of all queries
+ * stand side by side. */
 static void gather_latent(const struct attend_work *work, const struct look *l, uint32_t first,
     float columns[][MAX_QUERIES])
 {
@@ -286,14 +267,8 @@ static void gather_latent(const struct attend_work *work, const struct look *l, 
 	for (uint32_t p = first; p < l->end;) {
 		uint32_t in_page = KV_PAGE_TOKENS - p % KV_PAGE_TOKENS;
 		uint32_t n = l->end - p < in_page ? l->end - p : in_page;
-		float weights[KV_PAGE_TOKENS][MAX_QUERIES] = {0};
 
-		for (size_t q = 0; q < l->n_queries; q++)
-			for (uint32_t i = 0; i < n; i++)
-				weights[i][q] = l->scores[q][p - l->base + i];
-		work->batch->kernels->add_columns(
-		    kv_keys(l->kv, work->layer, l->kv_head, p) + p % KV_PAGE_TOKENS, KV_PAGE_TOKENS,
-		    n, d, weights, columns);
+		gather_latent_page(work, l, p, n, columns);
 		p += n;
 	}
 	for (size_t q = 0; q < l->n_queries; q++)

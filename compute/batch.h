@@ -110,7 +110,7 @@ void batch_gate(struct batch *b, size_t n);
 /* residual += update */
 void batch_add(struct batch *b);
 
-/* ---- attention.c ------------------------------------------------------------------------------
+/* ---- positions.c, remember.c, attention.c -----------------------------------------------------
  */
 
 /*

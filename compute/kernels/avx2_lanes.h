@@ -38,6 +38,13 @@ INLINE floats load_halves(const uint8_t *at)
 	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)at));
 }
 
+/* Signed bytes. */
+INLINE floats load_quants(const uint8_t *at)
+{
+	return _mm256_cvtepi32_ps(
+	    _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)at)));
+}
+
 INLINE floats load_floats(const float *x)
 {
 	return _mm256_loadu_ps(x);

@@ -38,6 +38,13 @@ INLINE floats load_halves(const uint8_t *at)
 	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)at));
 }
 
+/* Signed bytes. */
+INLINE floats load_quants(const uint8_t *at)
+{
+	return _mm512_cvtepi32_ps(
+	    _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)at)));
+}
+
 INLINE floats load_floats(const float *x)
 {
 	return _mm512_loadu_ps(x);

@@ -141,7 +141,7 @@ static bool equal_products(const struct kernels *k, struct trial *t)
 	return true;
 }
 
-/* Sums over binary16 rows, as attention makes them. */
+/* Sums over keys and values of either type, as attention makes them. */
 static void trial_attention(
     const struct kernels *k, const struct trial *t, struct trial_output *out)
 {
@@ -152,9 +152,15 @@ static void trial_attention(
 
 	memcpy(side_by_side, t->y, sizeof side_by_side);
 	k->to_halves(t->x, TRIAL_COLS, out->halves);
-	k->add_rows(out->halves, TRIAL_HALVES + 6, 5, 67, weights, sums, 5);
-	k->add_columns(out->halves, TRIAL_HALVES, TRIAL_HALVES - 1, 6,
-	    (const float(*)[MAX_QUERIES])side_by_side, out->columns);
+	for (int type = 0; type < KV_TYPE_END; type++) {
+		struct kv_rows rows = {
+		    (enum kv_type)type, out->halves, TRIAL_HALVES + 6, 5, 67, NULL};
+		struct kv_rows columns = {
+		    (enum kv_type)type, out->halves, TRIAL_HALVES, 6, TRIAL_HALVES - 1, NULL};
+
+		k->add_rows(&rows, weights, sums, 5);
+		k->add_columns(&columns, (const float(*)[MAX_QUERIES])side_by_side, out->columns);
+	}
 }
 
 /* Every function but the products, one after another over the same values. */

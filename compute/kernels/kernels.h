@@ -88,6 +88,26 @@ static inline struct activation_place activation_place(size_t n, size_t n_vector
 
 enum { MAX_QUERIES = 16 }; /* that attention takes together */
 
+/* How a cache keeps keys and values: README.md, "Attention". */
+enum kv_type { KV_F16, KV_INT8, KV_TYPE_END };
+
+enum { KV_PART = QUANT_BLOCK }; /* elements of int8 that share a scale */
+
+static inline size_t kv_element_bytes(enum kv_type type)
+{
+	return type == KV_F16 ? sizeof(uint16_t) : sizeof(int8_t);
+}
+
+/* Rows of keys or values, which begin `stride` elements apart. Each may be read up to 64 bytes past
+ * its n-th element. int8 stands for its integer: what it is scaled by is in the weights. */
+struct kv_rows {
+	enum kv_type type;
+	const void *data;
+	size_t stride;
+	size_t n_rows, n;  /* n elements of each row count */
+	const void *ahead; /* rows alike that are wanted next, to be asked for; or NULL */
+};
+
 struct kernels {
 	const char *name;        /* "scalar", "avx2", ... */
 	bool (*supported)(void); /* by this processor */
@@ -105,19 +125,19 @@ struct kernels {
 	/* To binary16, nearest even. */
 	void (*to_halves)(const float *x, size_t n, uint16_t *out);
 	/*
-	 * What attention does with keys and values, which are binary16: for each of n_queries q (at
-	 * most MAX_QUERIES) and each j < n, out[q][j] = fma(weights[q][i], rows[i * stride + j],
-	 * out[q][j]) for i = 0 .. n_rows - 1 in order. Rows may be read up to 64 bytes past their
-	 * n-th element.
+	 * What attention does with keys and values: for each of n_queries q (at most MAX_QUERIES)
+	 * and each j < n, out[q][j] = fma(weights[q][i], row i's element j, out[q][j]) for
+	 * i = 0 .. n_rows - 1 in order.
 	 */
-	void (*add_rows)(const uint16_t *rows, size_t stride, size_t n_rows, size_t n,
-	    const float *const weights[], float *const out[], size_t n_queries);
+	void (*add_rows)(const struct kv_rows *rows, const float *const weights[],
+	    float *const out[], size_t n_queries);
 	/*
-	 * The same with rows[j * stride + i], and MAX_QUERIES queries side by side: out[j][q] =
-	 * fma(weights[i][q], rows[j * stride + i], out[j][q]).
+	 * The same along the rows, MAX_QUERIES queries side by side: for each row j,
+	 * out[j][q] = fma(weights[i][q], its element i, out[j][q]) for i = 0 .. n - 1 in order. n is
+	 * at most 64.
 	 */
-	void (*add_columns)(const uint16_t *rows, size_t stride, size_t n_rows, size_t n,
-	    const float weights[][MAX_QUERIES], float out[][MAX_QUERIES]);
+	void (*add_columns)(const struct kv_rows *rows, const float weights[][MAX_QUERIES],
+	    float out[][MAX_QUERIES]);
 
 	float (*dot)(const float *a, const float *b, size_t n);
 	void (*add)(float *x, const float *y, size_t n); /* x += y */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Eight lanes, a pair of registers each: the operations that the templates ask for
- * (vector_weights.inc, vector_elements.inc, vector_floats.inc, vector_halves.inc), for files
+ * (vector_weights.inc, vector_elements.inc, vector_floats.inc, vector_kv.inc), for files
  * compiled for aarch64 with the dot product of Armv8.2. Pairs, so that a load of activations serves
  * eight rows, and a panel of weights is passed over twice and not four times.
  */
@@ -58,6 +58,15 @@ INLINE floats load_halves(const uint8_t *at)
 	float16x8_t x = vreinterpretq_f16_u8(vld1q_u8(at));
 
 	return (floats){vcvt_f32_f16(vget_low_f16(x)), vcvt_high_f32_f16(x)};
+}
+
+/* Signed bytes. */
+INLINE floats load_quants(const uint8_t *at)
+{
+	int16x8_t x = vmovl_s8(vreinterpret_s8_u8(vld1_u8(at)));
+
+	return (floats){vcvtq_f32_s32(vmovl_s16(vget_low_s16(x))),
+	    vcvtq_f32_s32(vmovl_high_s16(x))};
 }
 
 INLINE floats load_floats(const float *x)

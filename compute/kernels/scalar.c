@@ -40,24 +40,30 @@ static void scalar_to_halves(const float *x, size_t n, uint16_t *out)
 		out[i] = f32_to_f16(x[i]);
 }
 
-static void scalar_add_rows(const uint16_t *rows, size_t stride, size_t n_rows, size_t n,
-    const float *const weights[], float *const out[], size_t n_queries)
+static float element(const struct kv_rows *rows, size_t row, size_t i)
 {
-	for (size_t q = 0; q < n_queries; q++)
-		for (size_t i = 0; i < n_rows; i++)
-			for (size_t j = 0; j < n; j++)
-				out[q][j] = fmaf(
-				    weights[q][i], f16_to_f32(rows[i * stride + j]), out[q][j]);
+	size_t at = row * rows->stride + i;
+
+	return rows->type == KV_F16 ? f16_to_f32(((const uint16_t *)rows->data)[at])
+	                            : (float)((const int8_t *)rows->data)[at];
 }
 
-static void scalar_add_columns(const uint16_t *rows, size_t stride, size_t n_rows, size_t n,
-    const float weights[][MAX_QUERIES], float out[][MAX_QUERIES])
+static void scalar_add_rows(const struct kv_rows *rows, const float *const weights[],
+    float *const out[], size_t n_queries)
 {
-	for (size_t j = 0; j < n; j++)
-		for (size_t i = 0; i < n_rows; i++)
+	for (size_t q = 0; q < n_queries; q++)
+		for (size_t i = 0; i < rows->n_rows; i++)
+			for (size_t j = 0; j < rows->n; j++)
+				out[q][j] = fmaf(weights[q][i], element(rows, i, j), out[q][j]);
+}
+
+static void scalar_add_columns(
+    const struct kv_rows *rows, const float weights[][MAX_QUERIES], float out[][MAX_QUERIES])
+{
+	for (size_t j = 0; j < rows->n_rows; j++)
+		for (size_t i = 0; i < rows->n; i++)
 			for (size_t q = 0; q < MAX_QUERIES; q++)
-				out[j][q] = fmaf(
-				    weights[i][q], f16_to_f32(rows[j * stride + i]), out[j][q]);
+				out[j][q] = fmaf(weights[i][q], element(rows, j, i), out[j][q]);
 }
 
 /* ---- elementwise --------------------------------------------------------------------------- */

@@ -39,7 +39,7 @@ static double kv_bytes(const struct model_sizes *s, uint32_t end, uint32_t n_tok
 
 		if (model_layer_is_windowed(s, layer))
 			seen = fmin(seen, (double)s->window + n_tokens - 1);
-		bytes += seen * (double)kv_bytes_per_token(s, 1);
+		bytes += seen * (double)kv_bytes_per_token(s, KV_F16, 1);
 	}
 	return bytes;
 }

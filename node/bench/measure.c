@@ -80,7 +80,7 @@ static int step(
 static int first_token(struct subject *s, struct error *err)
 {
 	struct kv *kv = NULL;
-	int rc = kv_new(s->model, 1, &kv, err);
+	int rc = kv_new(s->model, 1, KV_F16, &kv, err);
 
 	if (rc == AYNI_OK)
 		rc = step(s, &kv, &(struct demand_batch){1, 0, 1, 1}, err);
@@ -151,7 +151,7 @@ static int make_sessions(struct subject *s, uint32_t n_sessions, uint32_t past, 
 	int rc = AYNI_OK;
 
 	for (uint32_t i = 0; rc == AYNI_OK && i < n_sessions; i++) {
-		rc = kv_new(s->model, past + n, &sessions[i], err);
+		rc = kv_new(s->model, past + n, KV_F16, &sessions[i], err);
 		if (rc == AYNI_OK)
 			rc = kv_reserve(sessions[i], 0, past, err);
 		if (rc == AYNI_OK)

@@ -49,7 +49,7 @@ static int start(
 	    (rc = model_load_for(l->gguf, 0, s->n_layers, l->kernels, l->team, &l->model, err)) !=
 	        AYNI_OK ||
 	    (rc = layers_new(l->model, l->kernels, l->team, CHUNK, &l->layers, err)) != AYNI_OK ||
-	    (rc = kv_new(l->model, s->context_tokens, &l->kv, err)) != AYNI_OK)
+	    (rc = kv_new(l->model, s->context_tokens, KV_F16, &l->kv, err)) != AYNI_OK)
 		return rc;
 	l->activations = calloc((size_t)CHUNK * s->d_model, sizeof(float));
 	l->scratch = calloc(s->n_vocabulary, sizeof(float));

@@ -116,7 +116,7 @@ static int inspect(const struct options *o, struct error *err)
 		    "layers\n",
 		    s.n_layers, s.d_model, s.n_heads, s.n_kv_heads, s.d_head, s.d_ff,
 		    s.n_vocabulary, s.context_tokens,
-		    (unsigned long long)kv_bytes_per_token(&s, s.n_layers));
+		    (unsigned long long)kv_bytes_per_token(&s, KV_F16, s.n_layers));
 		print_layers(g, &s);
 	}
 	gguf_free(g);

@@ -86,7 +86,7 @@ static int hold(struct worker *w, uint64_t session, struct held **out, struct er
 	if (h == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
 	h->session = session;
-	rc = kv_new(w->model, w->kv_tokens, &h->kv, err);
+	rc = kv_new(w->model, w->kv_tokens, KV_F16, &h->kv, err);
 	if (rc != AYNI_OK) {
 		free(h);
 		return rc;

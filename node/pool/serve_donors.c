@@ -169,7 +169,7 @@ static size_t describe_models(const struct pool *p, struct placement_model *mode
 		    .layer_bytes = m->layer_bytes,
 		    .first_bytes = m->first_bytes,
 		    .last_bytes = m->last_bytes,
-		    .kv_layer_bytes = kv_bytes_per_token(&m->sizes, 1) * m->kv_tokens};
+		    .kv_layer_bytes = kv_bytes_per_token(&m->sizes, KV_F16, 1) * m->kv_tokens};
 	}
 	return n;
 }

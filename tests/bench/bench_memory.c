@@ -230,7 +230,7 @@ static void report_donors(const struct sampling *sampled, const struct gguf *g, 
 	for (unsigned i = 0; i < N_DONORS; i++) {
 		/* Ranges may be handed out in another order; all but the ends' are alike. */
 		uint64_t weights = layers_bytes(g, &s, 1);
-		uint64_t kv = kv_bytes_per_token(&s, N_LAYERS / N_DONORS) * tokens;
+		uint64_t kv = kv_bytes_per_token(&s, KV_F16, N_LAYERS / N_DONORS) * tokens;
 		double ratio = (double)sampled->peak[i] / (double)(weights + kv);
 
 		worst = ratio > worst ? ratio : worst;

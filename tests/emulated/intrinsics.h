@@ -46,6 +46,17 @@ static inline __m512i emulated_from_bytes(__m128i x)
 	return r.ints;
 }
 
+static inline __m512i emulated_from_signed_bytes(__m128i x)
+{
+	union emulated_register r;
+	int8_t bytes[16];
+
+	memcpy(bytes, &x, sizeof bytes);
+	for (int i = 0; i < 16; i++)
+		r.dwords[i] = bytes[i];
+	return r.ints;
+}
+
 static inline __m512i emulated_from_shorts(__m256i x)
 {
 	union emulated_register r;
@@ -130,6 +141,7 @@ static inline void emulated_store_some(float *x, __mmask16 mask, __m512 v)
 			x[i] = r.numbers[i];
 }
 
+#undef _mm512_cvtepi8_epi32
 #undef _mm512_cvtepu8_epi32
 #undef _mm512_cvtepu16_epi32
 #undef _mm512_sra_epi32
@@ -140,6 +152,7 @@ static inline void emulated_store_some(float *x, __mmask16 mask, __m512 v)
 #undef _mm512_mask_storeu_ps
 #undef _mm512_dpbusd_epi32
 #undef _mm256_dpbusd_avx_epi32
+#define _mm512_cvtepi8_epi32(x)            emulated_from_signed_bytes(x)
 #define _mm512_cvtepu8_epi32(x)            emulated_from_bytes(x)
 #define _mm512_cvtepu16_epi32(x)           emulated_from_shorts(x)
 #define _mm512_sra_epi32(x, n)             emulated_shift_signed(x, n)

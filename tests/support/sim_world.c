@@ -133,7 +133,7 @@ void sim_place(struct sim_world *w)
 	struct placement_donor donors[SIM_MAX_DONORS];
 	struct placement_model m = {w->model->sizes.n_layers, w->model->layer_bytes,
 	    w->model->first_bytes, w->model->last_bytes,
-	    kv_bytes_per_token(&w->model->sizes, 1) * SIM_KV_TOKENS};
+	    kv_bytes_per_token(&w->model->sizes, KV_F16, 1) * SIM_KV_TOKENS};
 	struct placement_change c;
 
 	for (int i = 0; i < roster_slots(w->roster); i++) {

@@ -72,7 +72,7 @@ static void stages_new(
 		const struct kernels *k = how->kernels != NULL ? how->kernels : kernels_best();
 
 		if (model_load_for(g, first, last, k, team, &stages[i].model, &err) != AYNI_OK ||
-		    kv_new(stages[i].model, N, &stages[i].kv, &err) != AYNI_OK ||
+		    kv_new(stages[i].model, N, KV_F16, &stages[i].kv, &err) != AYNI_OK ||
 		    layers_new(stages[i].model, k, team, how->chunk, &stages[i].layers, &err) !=
 		        AYNI_OK)
 			fail_msg("%s", err.text);

@@ -80,7 +80,7 @@ static struct kv *new_kv(const struct stage *s)
 {
 	struct kv *kv;
 
-	assert_int_equal(kv_new(s->model, CAPACITY, &kv, NULL), AYNI_OK);
+	assert_int_equal(kv_new(s->model, CAPACITY, KV_F16, &kv, NULL), AYNI_OK);
 	return kv;
 }
 
@@ -348,7 +348,7 @@ static void a_long_context_gives_the_same_bits_in_any_chunks(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		struct kv *kv;
 
-		assert_int_equal(kv_new(s.model, LONG, &kv, NULL), AYNI_OK);
+		assert_int_equal(kv_new(s.model, LONG, KV_F16, &kv, NULL), AYNI_OK);
 		for (uint32_t p = 0; p < LONG; p += chunks[i]) {
 			uint32_t n = chunks[i] < LONG - p ? chunks[i] : LONG - p;
 			uint32_t tokens[2 * N];

@@ -48,7 +48,7 @@ static void run_model(const struct gguf *g)
 
 	if (model_sizes_read(g, &sizes, &err) != AYNI_OK || team_new(1, &team, &err) != AYNI_OK ||
 	    model_load_for(g, 0, sizes.n_layers, kernels_best(), team, &m, &err) != AYNI_OK ||
-	    kv_new(m, N, &kv, &err) != AYNI_OK ||
+	    kv_new(m, N, KV_F16, &kv, &err) != AYNI_OK ||
 	    layers_new(m, kernels_best(), team, CHUNK, &l, &err) != AYNI_OK)
 		fail_msg("%s", err.text);
 	assert_true(sizes.d_model <= MAX_D);
