@@ -6,6 +6,7 @@
 #include <ini.h>
 #include <stdlib.h>
 
+#include "compute/kv.h"
 #include "node/report.h"
 
 enum option_type { OPTION_TEXT, OPTION_NUMBER, OPTION_PATHS };
@@ -48,6 +49,7 @@ static const struct option pool_options[] = {
     {"model", OPTION_PATHS, 0, 0, 0, 0, NULL},
     NUMBER(pool_config, stages, 0, LIMIT_LAYERS, "0"),
     NUMBER(pool_config, kv_tokens, 16, LIMIT_CONTEXT_TOKENS, "4096"),
+    TEXT(pool_config, kv, "f16"),
     NUMBER(pool_config, max_sessions, 1, 4096, "64"),
     NUMBER(pool_config, max_waiting, 0, 65536, "1024"),
     NUMBER(pool_config, wait_s, 0, 86400, "60"),
@@ -117,14 +119,19 @@ static int add_model(struct pool_config *c, const char *value, struct error *err
 	return AYNI_OK;
 }
 
-static int check_log(const char *key, const char *value, struct error *err)
+/* Texts that are one of a few words. */
+static int check_text(const char *key, const char *value, struct error *err)
 {
 	enum report_level level;
+	enum kv_type type;
 
-	if (strcmp(key, "log") != 0 || report_level_parse(value, &level) == AYNI_OK)
-		return AYNI_OK;
-	return error_set(
-	    err, AYNI_ERR_ARGUMENT, "log = %.40s: error, warning, info, debug are allowed", value);
+	if (strcmp(key, "log") == 0 && report_level_parse(value, &level) != AYNI_OK)
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "log = %.40s: error, warning, info, debug are allowed", value);
+	if (strcmp(key, "kv") == 0 && !kv_type_find(value, &type))
+		return error_set(
+		    err, AYNI_ERR_ARGUMENT, "kv = %.40s: f16, int8 are allowed", value);
+	return AYNI_OK;
 }
 
 static int unknown_key(const struct table *t, const char *key, struct error *err)
@@ -154,7 +161,7 @@ static int set_option(const struct table *t, const char *key, const char *value,
 		case OPTION_PATHS:
 			return add_model(t->config, value, err);
 		case OPTION_TEXT:
-			if (check_log(key, value, err) != AYNI_OK)
+			if (check_text(key, value, err) != AYNI_OK)
 				return AYNI_ERR_ARGUMENT;
 			return set_text((char *)t->config + o->offset, o->bytes, key, value, err);
 		}

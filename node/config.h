@@ -31,6 +31,7 @@ struct pool_config {
 	uint64_t n_models;
 	uint64_t stages;       /* donors that a model is split over; 0: the fewest that fit */
 	uint64_t kv_tokens;    /* positions of a session; at most the model's context */
+	char kv[8];            /* how a session's keys and values are kept: "f16", "int8" */
 	uint64_t max_sessions; /* at once, all models */
 	uint64_t max_waiting;  /* requests beyond that; more are refused */
 	uint64_t wait_s;       /* how long a request waits for donors to cover its model */

@@ -77,6 +77,7 @@ struct msg_assignment {
 	uint64_t assignment;
 	struct hash model;
 	uint32_t layer_first, layer_last, kv_tokens, max_sessions;
+	uint32_t kv_type; /* enum kv_type of compute/kernels/kernels.h */
 };
 struct msg_unassign {
 	uint64_t assignment;

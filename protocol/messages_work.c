@@ -17,6 +17,7 @@ static void assignment_load(struct conversion *c, const void *wire, struct messa
 	m->layer_last = in->layer_last;
 	m->kv_tokens = in->kv_tokens;
 	m->max_sessions = in->max_sessions;
+	m->kv_type = in->kv_type;
 }
 
 static void assignment_check(struct conversion *c, const struct message *in)
@@ -26,6 +27,7 @@ static void assignment_check(struct conversion *c, const struct message *in)
 	check_layers(c, m->layer_first, m->layer_last, false);
 	check_range(c, "kv_tokens", m->kv_tokens, 1, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "max_sessions", m->max_sessions, 1, ASSIGNMENT_SESSIONS_MAX);
+	check_range(c, "kv_type", m->kv_type, 0, LIMIT_KV_TYPES - 1);
 }
 
 static void *assignment_store(struct conversion *c, const struct message *in)
@@ -41,6 +43,7 @@ static void *assignment_store(struct conversion *c, const struct message *in)
 	out->layer_last = m->layer_last;
 	out->kv_tokens = m->kv_tokens;
 	out->max_sessions = m->max_sessions;
+	out->kv_type = m->kv_type;
 	return out;
 }
 

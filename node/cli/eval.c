@@ -126,6 +126,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'k':
 		e->local.kernels = arg;
 		return 0;
+	case 'c':
+		e->local.kv = option_kv(state, arg);
+		return 0;
 	case ARGP_KEY_ARG:
 		if (e->file != NULL)
 			argp_error(state, "one FILE is enough");
@@ -273,6 +276,8 @@ int cli_model_eval(int argc, char **argv)
 	    {NULL, 0, NULL, 0, "Computing:", 3},
 	    {"threads", 't', "N", 0, "threads (default: one a processor)", 3},
 	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2 (default auto)", 3},
+	    {"kv", 'c', "TYPE", 0,
+	        "how keys and values are kept: f16, or int8 in half the memory (default f16)", 3},
 	    {0},
 	};
 	static const struct argp argp = {.options = options,

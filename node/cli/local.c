@@ -49,13 +49,22 @@ static int start(
 	    (rc = model_load_for(l->gguf, 0, s->n_layers, l->kernels, l->team, &l->model, err)) !=
 	        AYNI_OK ||
 	    (rc = layers_new(l->model, l->kernels, l->team, CHUNK, &l->layers, err)) != AYNI_OK ||
-	    (rc = kv_new(l->model, s->context_tokens, KV_F16, &l->kv, err)) != AYNI_OK)
+	    (rc = kv_new(l->model, s->context_tokens, o->kv, &l->kv, err)) != AYNI_OK)
 		return rc;
 	l->activations = calloc((size_t)CHUNK * s->d_model, sizeof(float));
 	l->scratch = calloc(s->n_vocabulary, sizeof(float));
 	if (l->activations == NULL || l->scratch == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
 	return AYNI_OK;
+}
+
+enum kv_type option_kv(struct argp_state *state, const char *name)
+{
+	enum kv_type type = KV_F16;
+
+	if (!kv_type_find(name, &type))
+		argp_error(state, "--kv %.20s: f16, int8 are known", name);
+	return type;
 }
 
 int local_open(

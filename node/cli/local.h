@@ -6,6 +6,8 @@
 #ifndef AYNI_NODE_CLI_LOCAL_H
 #define AYNI_NODE_CLI_LOCAL_H
 
+#include <argp.h>
+
 #include "compute/layers.h"
 #include "compute/sampler.h"
 #include "compute/tokenizer.h"
@@ -15,8 +17,12 @@ struct local;
 struct local_options {
 	unsigned threads;    /* 0: one a processor */
 	const char *kernels; /* "auto", "scalar", "avx2" */
+	enum kv_type kv;     /* how keys and values are kept */
 	bool pinned;         /* each thread to a processor of its own */
 };
+
+/* The type of that name, or the end of the program with a usage error. */
+enum kv_type option_kv(struct argp_state *state, const char *name);
 
 /* `name`: a path, or a model of the folder of models. */
 int local_open(

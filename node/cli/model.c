@@ -112,11 +112,14 @@ static int inspect(const struct options *o, struct error *err)
 	if (rc == AYNI_OK) {
 		(void)printf(
 		    "\n%u layers, width %u, %u heads (%u for keys and values) of %u, "
-		    "feed-forward %u, vocabulary %u, context %u\nKV cache: %llu bytes a token\n\n"
-		    "layers\n",
+		    "feed-forward %u, vocabulary %u, context %u\nKV cache: %llu bytes a token",
 		    s.n_layers, s.d_model, s.n_heads, s.n_kv_heads, s.d_head, s.d_ff,
 		    s.n_vocabulary, s.context_tokens,
 		    (unsigned long long)kv_bytes_per_token(&s, KV_F16, s.n_layers));
+		if (kv_type_suits(KV_INT8, &s))
+			(void)printf("; in int8 %llu",
+			    (unsigned long long)kv_bytes_per_token(&s, KV_INT8, s.n_layers));
+		(void)printf("\n\nlayers\n");
 		print_layers(g, &s);
 	}
 	gguf_free(g);

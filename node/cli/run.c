@@ -52,6 +52,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'k':
 		o->local.kernels = arg;
 		break;
+	case 'c':
+		o->local.kv = option_kv(state, arg);
+		break;
 	case ARGP_KEY_ARG:
 		if (o->file != NULL)
 			argp_error(state, "one FILE is enough; a prompt goes behind -p");
@@ -192,6 +195,8 @@ int cli_run(int argc, char **argv)
 	    {"threads", 't', "N", 0, "threads (default: one a processor)", 1},
 	    {"pin", 'P', NULL, 0, "bind each thread to a processor (for measurements)", 1},
 	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2 (default auto)", 1},
+	    {"kv", 'c', "TYPE", 0,
+	        "how keys and values are kept: f16, or int8 in half the memory (default f16)", 1},
 	    {0},
 	};
 	static const struct argp_child children[] = {{&sampling_argp, 0, NULL, 2}, {0}};

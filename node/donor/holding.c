@@ -210,7 +210,8 @@ static bool check_cache(struct holding *h)
 static uint64_t memory_needed(const struct holding *h, uint64_t weights)
 {
 	const struct msg_assignment *a = &h->a;
-	uint64_t bytes = kv_bytes_per_token(h->sizes, KV_F16, a->layer_last - a->layer_first);
+	uint64_t bytes = kv_bytes_per_token(
+	    h->sizes, (enum kv_type)a->kv_type, a->layer_last - a->layer_first);
 
 	if (__builtin_mul_overflow(bytes, a->kv_tokens, &bytes) ||
 	    __builtin_mul_overflow(bytes, a->max_sessions, &bytes) ||
@@ -242,6 +243,10 @@ static int want_layers(struct donor *d, struct error *err)
 	if (rc == AYNI_OK && a->kv_tokens > h->sizes->context_tokens)
 		rc = error_set(err, AYNI_ERR_ARGUMENT, "sessions of %u tokens; the model takes %u",
 		    a->kv_tokens, h->sizes->context_tokens);
+	if (rc == AYNI_OK && !kv_type_suits((enum kv_type)a->kv_type, h->sizes))
+		rc = error_set(err, AYNI_ERR_ARGUMENT,
+		    "keys and values in %s; this model's heads are not multiples of %d wide",
+		    kv_type_name((enum kv_type)a->kv_type), KV_PART);
 	for (size_t i = 0; rc == AYNI_OK && i < gguf_n_tensors(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 
@@ -270,7 +275,8 @@ static int start_worker(struct donor *d, struct error *err)
 	    .layer_first = h->a.layer_first,
 	    .layer_last = h->a.layer_last,
 	    .kv_tokens = h->a.kv_tokens,
-	    .max_sessions = h->a.max_sessions};
+	    .max_sessions = h->a.max_sessions,
+	    .kv_type = h->a.kv_type};
 	int rc = worker_link_start(&o, &d->worker, err);
 
 	if (rc == AYNI_OK)

@@ -19,6 +19,8 @@
 #include "node/donor/worker_wire.h"
 #include "protocol/messages.h"
 
+static_assert((int)KV_TYPE_END == (int)LIMIT_KV_TYPES, "assignments name all types");
+
 struct held {
 	uint64_t session;
 	struct kv *kv;
@@ -34,6 +36,7 @@ struct worker {
 	struct model *model;
 	struct layers *layers;
 	uint32_t kv_tokens, max_sessions;
+	enum kv_type kv_type;
 	struct held *sessions;
 	/* scratch */
 	struct layers_span spans[LIMIT_UNIT_SPANS];
@@ -86,7 +89,7 @@ static int hold(struct worker *w, uint64_t session, struct held **out, struct er
 	if (h == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
 	h->session = session;
-	rc = kv_new(w->model, w->kv_tokens, KV_F16, &h->kv, err);
+	rc = kv_new(w->model, w->kv_tokens, w->kv_type, &h->kv, err);
 	if (rc != AYNI_OK) {
 		free(h);
 		return rc;
@@ -147,6 +150,7 @@ static int load(struct worker *w, const struct worker_command *c, int image_fd,
 		return rc;
 	w->kv_tokens = c->kv_tokens;
 	w->max_sessions = c->max_sessions;
+	w->kv_type = (enum kv_type)c->kv_type;
 	w->tokens = calloc(LIMIT_UNIT_TOKENS, sizeof *w->tokens);
 	w->activations = calloc(LIMIT_UNIT_TOKENS, (size_t)sizes.d_model * sizeof *w->activations);
 	w->sort_scratch = calloc(sizes.n_vocabulary, sizeof *w->sort_scratch);

@@ -167,7 +167,8 @@ int worker_link_load(struct worker_link *l, const struct worker_range *r, struct
 	    .layer_first = r->layer_first,
 	    .layer_last = r->layer_last,
 	    .kv_tokens = r->kv_tokens,
-	    .max_sessions = r->max_sessions};
+	    .max_sessions = r->max_sessions,
+	    .kv_type = r->kv_type};
 
 	if (busy(l))
 		return error_set(err, AYNI_ERR_STATE, "worker: a command is not answered yet");

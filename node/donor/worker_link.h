@@ -26,6 +26,7 @@ struct worker_range {
 	int image_fd; /* GGUF image; handed over, the caller keeps its own */
 	uint32_t layer_first, layer_last;
 	uint32_t kv_tokens, max_sessions;
+	uint32_t kv_type; /* enum kv_type */
 };
 
 enum worker_event_kind {

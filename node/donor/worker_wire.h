@@ -24,8 +24,8 @@ enum worker_command_kind { WORKER_MAP = 1, WORKER_LOAD, WORKER_RUN };
 /* MAP comes with the mapping's descriptor, LOAD with the image's. */
 struct worker_command {
 	uint32_t kind;
-	uint32_t layer_first, layer_last, kv_tokens, max_sessions; /* LOAD */
-	uint32_t n_spans, n_tokens, n_logits, n_closed, top;       /* RUN */
+	uint32_t layer_first, layer_last, kv_tokens, max_sessions, kv_type; /* LOAD */
+	uint32_t n_spans, n_tokens, n_logits, n_closed, top;                /* RUN */
 	uint64_t unit;
 };
 

@@ -169,8 +169,22 @@ static int publish(struct catalog *c, struct entry *e, const char *path,
 	return rc;
 }
 
+static int choose_kv(struct catalog_model *m, const struct catalog_kv *kv, struct error *err)
+{
+	if (!kv_type_suits(kv->type, &m->sizes))
+		return error_set(err, AYNI_ERR_UNSUPPORTED,
+		    "%s: its heads are not multiples of %d wide, so keys and values cannot be kept "
+		    "in %s; set kv = f16",
+		    m->name, KV_PART, kv_type_name(kv->type));
+	m->kv_type = kv->type;
+	m->kv_tokens = m->sizes.context_tokens;
+	if (m->kv_tokens > kv->max_tokens)
+		m->kv_tokens = (uint32_t)kv->max_tokens;
+	return AYNI_OK;
+}
+
 int catalog_add(struct catalog *c, const char *path, const struct identity *pool,
-    uint64_t max_kv_tokens, struct error *err)
+    const struct catalog_kv *kv, struct error *err)
 {
 	struct entry *e;
 	struct catalog_model *m;
@@ -187,7 +201,7 @@ int catalog_add(struct catalog *c, const char *path, const struct identity *pool
 	if ((rc = check_name(c, m->name, err)) != AYNI_OK ||
 	    (rc = gguf_open(path, &m->gguf, err)) != AYNI_OK ||
 	    (rc = model_sizes_read(m->gguf, &m->sizes, err)) != AYNI_OK ||
-	    (rc = try_load(m, err)) != AYNI_OK ||
+	    (rc = choose_kv(m, kv, err)) != AYNI_OK || (rc = try_load(m, err)) != AYNI_OK ||
 	    (rc = tokenizer_new(m->gguf, &m->tokenizer, err)) != AYNI_OK ||
 	    (rc = prompt_template(m->gguf, &m->chat_template, err)) != AYNI_OK ||
 	    (rc = weigh(m, err)) != AYNI_OK || (rc = publish(c, e, path, pool, err)) != AYNI_OK) {
@@ -195,9 +209,6 @@ int catalog_add(struct catalog *c, const char *path, const struct identity *pool
 		c->n_blobs = n_blobs; /* the others may point into the file just closed */
 		return rc;
 	}
-	m->kv_tokens = m->sizes.context_tokens;
-	if (m->kv_tokens > max_kv_tokens)
-		m->kv_tokens = (uint32_t)max_kv_tokens;
 	c->entries[c->n_entries++] = e;
 	qsort(c->blobs, c->n_blobs, sizeof *c->blobs, compare_blobs);
 	return AYNI_OK;

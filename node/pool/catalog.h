@@ -9,6 +9,7 @@
 #define AYNI_NODE_POOL_CATALOG_H
 
 #include "compute/gguf.h"
+#include "compute/kv.h"
 #include "compute/model.h"
 #include "compute/template.h"
 #include "compute/tokenizer.h"
@@ -25,16 +26,23 @@ struct catalog_model {
 	struct tokenizer *tokenizer;
 	struct template *chat_template;   /* NULL: the file has none */
 	uint32_t kv_tokens;               /* context of a session here */
+	enum kv_type kv_type;             /* how its keys and values are kept */
 	uint64_t *layer_bytes;            /* [n_layers] weights of each layer */
 	uint64_t first_bytes, last_bytes; /* embedding; norm and head */
 };
 
 int catalog_new(struct catalog **out, struct error *err);
 void catalog_free(struct catalog *c);
-/* Hashes the whole file: about a second a gigabyte. AYNI_ERR_EXISTS if another model has this name;
- * a file that donors could not load is refused. On failure the catalog is as before. */
+/* What sessions' caches are like here. */
+struct catalog_kv {
+	uint64_t max_tokens; /* of a session; the model's context may be less */
+	enum kv_type type;
+};
+/* Hashes the whole file: about a second a gigabyte. AYNI_ERR_EXISTS if another model has this name,
+ * AYNI_ERR_UNSUPPORTED if its keys and values cannot be kept so; a file that donors could not load is
+ * refused. On failure the catalog is as before. */
 int catalog_add(struct catalog *c, const char *path, const struct identity *pool,
-    uint64_t max_kv_tokens, struct error *err);
+    const struct catalog_kv *kv, struct error *err);
 
 size_t catalog_size(const struct catalog *c);
 const struct catalog_model *catalog_at(const struct catalog *c, size_t i);

@@ -193,14 +193,17 @@ static int add_model(struct pool *p, const char *path, struct error *err)
 {
 	const struct catalog_model *m;
 	char publisher[HEX32_CHARS];
-	int rc = catalog_add(p->catalog, path, p->identity, p->config->kv_tokens, err);
+	struct catalog_kv kv = {.max_tokens = p->config->kv_tokens};
+	int rc = AYNI_ERR_ARGUMENT;
 
+	if (kv_type_find(p->config->kv, &kv.type)) /* as config.c has made sure */
+		rc = catalog_add(p->catalog, path, p->identity, &kv, err);
 	if (rc != AYNI_OK)
 		return rc;
 	m = catalog_at(p->catalog, catalog_size(p->catalog) - 1);
 	hex32(m->publisher.bytes, publisher);
-	report(REPORT_INFO, "serving %s: %u layers, context %u, published by %.16s", m->name,
-	    m->sizes.n_layers, m->kv_tokens, publisher);
+	report(REPORT_INFO, "serving %s: %u layers, context %u in %s, published by %.16s", m->name,
+	    m->sizes.n_layers, m->kv_tokens, kv_type_name(m->kv_type), publisher);
 	return registry_model_put(p->registry, &m->id, m->name, gguf_file_bytes(m->gguf),
 	    m->sizes.n_layers, loop_wall_ms(), err);
 }

@@ -100,7 +100,8 @@ static bool assign(struct pool *p, const struct placement_change *change)
 	    .layer_first = a.layers.first,
 	    .layer_last = a.layers.last,
 	    .kv_tokens = m->kv_tokens,
-	    .max_sessions = a.max_sessions};
+	    .max_sessions = a.max_sessions,
+	    .kv_type = m->kv_type};
 	report(REPORT_INFO, "layers %u to %u of %s go to donor %s", a.layers.first,
 	    a.layers.last - 1, m->name, d->name);
 	return peer_send(p, peer_of(p, (int)change->donor), &out, (struct span){0}, 0) == AYNI_OK;
@@ -169,7 +170,7 @@ static size_t describe_models(const struct pool *p, struct placement_model *mode
 		    .layer_bytes = m->layer_bytes,
 		    .first_bytes = m->first_bytes,
 		    .last_bytes = m->last_bytes,
-		    .kv_layer_bytes = kv_bytes_per_token(&m->sizes, KV_F16, 1) * m->kv_tokens};
+		    .kv_layer_bytes = kv_bytes_per_token(&m->sizes, m->kv_type, 1) * m->kv_tokens};
 	}
 	return n;
 }

@@ -29,11 +29,11 @@ static const struct setup setups[] = {
 
 enum { N_SETUPS = sizeof setups / sizeof *setups, N_GREEDY = 6 };
 
-static void evaluate_here(const char *model, const struct setup *s, char *out)
+static void evaluate_here(const char *model, const struct setup *s, const char *kv, char *out)
 {
 	const struct network nowhere = {.folder = "/tmp"};
 	const char *args[] = {"model", "eval", model, "--tokens", TOKENS, "--greedy", "6", "--top",
-	    "259", "--threads", s->cores, "--kernels", s->kernels, NULL};
+	    "259", "--threads", s->cores, "--kernels", s->kernels, "--kv", kv, NULL};
 
 	if (network_run(&nowhere, args, NULL, out, errors) != 0)
 		fail_msg("%s", errors);
@@ -49,13 +49,14 @@ static void evaluate_in_pool(const struct network *n, char *out)
 }
 
 /* `stages` donors; the setups go round among them, beginning with number `first`. */
-static void compare_split(const char *model, int stages, size_t first)
+static void compare_split(const char *model, int stages, size_t first, const char *kv)
 {
 	struct network n;
-	char stages_text[32];
-	const char *pool_settings[] = {stages_text, NULL};
+	char stages_text[32], kv_text[32];
+	const char *pool_settings[] = {stages_text, kv_text, NULL};
 
 	(void)snprintf(stages_text, sizeof stages_text, "stages=%d", stages);
+	(void)snprintf(kv_text, sizeof kv_text, "kv=%s", kv);
 	network_start(&n, model, pool_settings);
 	for (int i = 0; i < stages; i++) {
 		const struct setup *s = &setups[(first + (size_t)i) % N_SETUPS];
@@ -77,17 +78,17 @@ static void compare_type(enum tensor_type type)
 	const struct tiny_model_options options = {.type = type, .n_layers = 4, .seed = 7};
 	char *model = tiny_model_temporary(&options);
 
-	evaluate_here(model, &setups[0], reference);
+	evaluate_here(model, &setups[0], "f16", reference);
 	assert_non_null(strstr(reference, "\"greedy\":["));
 	for (size_t i = 1; i < N_SETUPS; i++) {
-		evaluate_here(model, &setups[i], other);
+		evaluate_here(model, &setups[i], "f16", other);
 		assert_string_equal(other, reference);
 	}
 	for (size_t i = 0; i < N_SETUPS; i++)
-		compare_split(model, 1, i);
-	compare_split(model, 2, 0);
-	compare_split(model, 2, 2);
-	compare_split(model, 4, 0);
+		compare_split(model, 1, i, "f16");
+	compare_split(model, 2, 0, "f16");
+	compare_split(model, 2, 2, "f16");
+	compare_split(model, 4, 0, "f16");
 	tiny_model_remove(model);
 }
 
@@ -121,6 +122,22 @@ static void q4_0_is_the_same_through_1_2_and_4_donors(void **state)
 	compare_type(TENSOR_Q4_0);
 }
 
+/* Not what f16 gives, but the same everywhere. */
+static void int8_keys_and_values_are_the_same_through_2_donors(void **state)
+{
+	const struct tiny_model_options options = {.n_layers = 4, .d_head = 32, .d_value = 32, .seed = 7};
+	char *model = tiny_model_temporary(&options);
+
+	(void)state;
+	evaluate_here(model, &setups[0], "int8", reference);
+	evaluate_here(model, &setups[3], "int8", other);
+	assert_string_equal(other, reference);
+	evaluate_here(model, &setups[0], "f16", other);
+	assert_string_not_equal(other, reference);
+	compare_split(model, 2, 1, "int8");
+	tiny_model_remove(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +146,7 @@ int main(void)
 	    cmocka_unit_test(bf16_is_the_same_through_1_2_and_4_donors),
 	    cmocka_unit_test(q8_0_is_the_same_through_1_2_and_4_donors),
 	    cmocka_unit_test(q4_0_is_the_same_through_1_2_and_4_donors),
+	    cmocka_unit_test(int8_keys_and_values_are_the_same_through_2_donors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,8 @@ static void make_small_work(struct sample *s, bool full)
 		    .layer_first = full ? LIMIT_LAYERS - 1 : 0,
 		    .layer_last = full ? LIMIT_LAYERS : 1,
 		    .kv_tokens = full ? LIMIT_CONTEXT_TOKENS : 1,
-		    .max_sessions = full ? 1 << 16 : 1};
+		    .max_sessions = full ? 1 << 16 : 1,
+		    .kv_type = full ? LIMIT_KV_TYPES - 1 : 0};
 		fill(m->assignment.model.bytes, HASH_BYTES, 3);
 	} else if (m->type == MSG_ASSIGNMENT_STATE) {
 		m->assignment_state.state = full ? PROGRESS_FAILED : PROGRESS_FETCHING;

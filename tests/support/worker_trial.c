@@ -65,7 +65,7 @@ struct worker_event trial_event(struct worker_link *l)
 
 void trial_load(struct worker_link *l, int fd, uint32_t first, uint32_t last)
 {
-	const struct worker_range r = {fd, first, last, KV_TOKENS, SESSIONS};
+	const struct worker_range r = {fd, first, last, KV_TOKENS, SESSIONS, 0};
 	struct error err = {0};
 
 	if (worker_link_load(l, &r, &err) != AYNI_OK)

@@ -162,6 +162,16 @@ VARIANTS = {
         "rope.scaling.yarn_log_multiplier": 0.0707,
     }, "shared"),
     "deepseek2-split": ("deepseek2", {**LATENT, **SPLIT, **MOE, "expert_shared_count": 1}, "shared"),
+    # Of whole parts of 32, so that its cache can be int8, and without experts.
+    "deepseek2-dense": ("deepseek2", {
+        **LATENT, **SPLIT, **YARN,
+        "leading_dense_block_count": 3,
+        "attention.kv_lora_rank": 64,
+        "rope.dimension_count": 32,
+        "attention.key_length": 64 + 32,
+        "attention.value_length": 64,
+        "attention.key_length_mla": 64,
+    }, ""),
     "deepseek-v3": ("deepseek2", {
         **LATENT, **SPLIT, **V3, **YARN, "attention.q_lora_rank": 64,
     }, "shared choice_bias"),

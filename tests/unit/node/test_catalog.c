@@ -42,8 +42,11 @@ static int add_with(const char *name, const struct tiny_model_options *o, uint64
 	const char *path = scratch_path(&scratch, name);
 
 	assert_int_equal(tiny_model_write(path, o), 0);
-	return catalog_add(catalog, path, publisher, kv_tokens, &err);
+	return catalog_add(
+	    catalog, path, publisher, &(struct catalog_kv){kv_tokens, KV_F16}, &err);
 }
+
+static const struct catalog_kv kv64 = {64, KV_F16};
 
 static void add(const char *name, uint64_t seed)
 {
@@ -82,6 +85,23 @@ static void the_context_is_the_smaller_of_the_models_and_the_pools(void **state)
 	(void)state;
 	assert_int_equal(add_with("a.gguf", &o, 4096), AYNI_OK);
 	assert_int_equal(catalog_at(catalog, 0)->kv_tokens, 100);
+}
+
+static void int8_is_refused_for_heads_that_are_not_whole_parts(void **state)
+{
+	const struct catalog_kv int8 = {64, KV_INT8};
+	const struct tiny_model_options narrow = {.d_head = 24}, wide = {.d_head = 32, .d_value = 32};
+	const char *path = scratch_path(&scratch, "a.gguf");
+
+	(void)state;
+	assert_int_equal(tiny_model_write(path, &narrow), 0);
+	assert_int_equal(
+	    catalog_add(catalog, path, publisher, &int8, &err), AYNI_ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.text, "a: its heads are not multiples of 32 wide"));
+	assert_int_equal(catalog_size(catalog), 0);
+	assert_int_equal(tiny_model_write(path, &wide), 0);
+	assert_int_equal(catalog_add(catalog, path, publisher, &int8, &err), AYNI_OK);
+	assert_int_equal(catalog_at(catalog, 0)->kv_type, KV_INT8);
 }
 
 static void the_manifest_is_signed_by_the_publisher(void **state)
@@ -130,7 +150,7 @@ static void a_manifest_beside_the_file_is_served_as_it_is(void **state)
 	const char *path = publish_other(&key);
 
 	(void)state;
-	assert_int_equal(catalog_add(catalog, path, publisher, 64, &err), AYNI_OK);
+	assert_int_equal(catalog_add(catalog, path, publisher, &kv64, &err), AYNI_OK);
 	assert_true(public_key_equal(&catalog_at(catalog, 0)->publisher, &key));
 	open_manifest(catalog_at(catalog, 0), &manifest);
 	assert_true(public_key_equal(&manifest.publisher, &key));
@@ -157,7 +177,7 @@ static void a_file_that_changed_since_it_was_signed_is_refused(void **state)
 	(void)state;
 	flip(publish_other(&key), -100);
 	assert_int_equal(
-	    catalog_add(catalog, scratch_path(&scratch, "a.gguf"), publisher, 64, &err),
+	    catalog_add(catalog, scratch_path(&scratch, "a.gguf"), publisher, &kv64, &err),
 	    AYNI_ERR_SIGNATURE);
 	assert_non_null(strstr(err.text, "another file"));
 	assert_int_equal(catalog_size(catalog), 0);
@@ -173,7 +193,7 @@ static void a_manifest_that_nobody_signed_is_refused(void **state)
 		(void)publish_other(&key);
 		flip(scratch_path(&scratch, "a.gguf.manifest"), places[i]);
 		assert_int_equal(
-		    catalog_add(catalog, scratch_path(&scratch, "a.gguf"), publisher, 64, &err),
+		    catalog_add(catalog, scratch_path(&scratch, "a.gguf"), publisher, &kv64, &err),
 		    AYNI_ERR_SIGNATURE);
 	}
 }
@@ -326,7 +346,7 @@ static void a_file_that_is_no_model_is_refused_and_the_others_stay(void **state)
 	add("a.gguf", 1);
 	assert_int_not_equal(add_with("b.gguf", &o, 64), AYNI_OK);
 	assert_int_not_equal(
-	    catalog_add(catalog, scratch_path(&scratch, "none"), publisher, 64, &err), AYNI_OK);
+	    catalog_add(catalog, scratch_path(&scratch, "none"), publisher, &kv64, &err), AYNI_OK);
 	assert_int_equal(catalog_size(catalog), 1);
 	m = catalog_at(catalog, 0);
 	open_manifest(m, &manifest);
@@ -341,6 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_model_is_described_by_its_file),
 	    TEST(the_context_is_the_smaller_of_the_models_and_the_pools),
+	    TEST(int8_is_refused_for_heads_that_are_not_whole_parts),
 	    TEST(the_manifest_is_signed_by_the_publisher),
 	    TEST(a_manifest_beside_the_file_is_served_as_it_is),
 	    TEST(a_file_that_changed_since_it_was_signed_is_refused),

@@ -70,6 +70,7 @@ static void defaults_are_those_of_the_table(void **state)
 	assert_int_equal(pool.n_models, 0);
 	assert_int_equal(pool.stages, 0);
 	assert_int_equal(pool.kv_tokens, 4096);
+	assert_string_equal(pool.kv, "f16");
 	assert_int_equal(pool.max_sessions, 64);
 	assert_int_equal(pool.max_waiting, 1024);
 	assert_int_equal(pool.wait_s, 60);
@@ -96,7 +97,7 @@ static void each_option_of_a_pool_is_read(void **state)
 	(void)state;
 	assert_int_equal(
 	    pool_file("; a comment\n[pool]\nname = Ana's pool\nlisten = [::]:0\nfolder = /tmp/p\n"
-	              "model = a.gguf\nmodel = b.gguf\nstages = 2\nkv_tokens = 128\n"
+	              "model = a.gguf\nmodel = b.gguf\nstages = 2\nkv_tokens = 128\nkv = int8\n"
 	              "max_sessions = 3\nmax_waiting = 0\nwait_s = 5\nheartbeat_ms = 100\n"
 	              "unit_timeout_ms = 250\nreceipt_units = 1\nlog = debug\n"),
 	    AYNI_OK);
@@ -108,6 +109,7 @@ static void each_option_of_a_pool_is_read(void **state)
 	assert_string_equal(pool.models[1], "b.gguf");
 	assert_int_equal(pool.stages, 2);
 	assert_int_equal(pool.kv_tokens, 128);
+	assert_string_equal(pool.kv, "int8");
 	assert_int_equal(pool.max_sessions, 3);
 	assert_int_equal(pool.max_waiting, 0);
 	assert_int_equal(pool.wait_s, 5);
@@ -214,8 +216,8 @@ static void an_unknown_key_is_refused_with_all_that_are_known(void **state)
 	(void)state;
 	assert_int_equal(pool_file("[pool]\nmodels = a.gguf\n"), AYNI_ERR_ARGUMENT);
 	assert_says(":2: unknown key \"models\"");
-	assert_says("name, listen, folder, model, stages, kv_tokens, max_sessions, max_waiting, "
-	            "wait_s, heartbeat_ms, unit_timeout_ms, receipt_units, log");
+	assert_says("name, listen, folder, model, stages, kv_tokens, kv, max_sessions, "
+	            "max_waiting, wait_s, heartbeat_ms, unit_timeout_ms, receipt_units, log");
 }
 
 static void another_section_is_refused(void **state)

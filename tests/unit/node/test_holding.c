@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "compute/kv.h"
 #include "tests/support/donor_trial.h"
 
 /* ---- fetching ------------------------------------------------------------------------------- */
@@ -228,6 +229,20 @@ static void more_memory_than_was_offered_is_refused(void **state)
 	assert_refused_by_its_head(f, a);
 }
 
+static void keys_and_values_that_cannot_be_kept_so_are_refused(void **state)
+{
+	struct donor_trial *f = *state;
+	struct msg_assignment a = donor_trial_assignment(f, 1);
+
+	a.kv_type = KV_INT8; /* of heads of 16 */
+	assert_refused_by_its_head(f, a);
+	donor_trial_publish(f, &(struct tiny_model_options){.d_head = 32, .d_value = 32});
+	a = donor_trial_assignment(f, 2);
+	a.kv_type = KV_INT8;
+	holding_assign(&f->d, &a);
+	donor_trial_fetch_until(f, HOLDING_LOADING);
+}
+
 static void memory_that_is_past_counting_is_refused(void **state)
 {
 	struct donor_trial *f = *state;
@@ -264,6 +279,7 @@ int main(int argc, char **argv)
 	    TEST(a_manifest_of_an_absurd_file_is_refused),
 	    TEST(layers_that_the_model_does_not_have_are_refused),
 	    TEST(more_memory_than_was_offered_is_refused),
+	    TEST(keys_and_values_that_cannot_be_kept_so_are_refused),
 	    TEST(memory_that_is_past_counting_is_refused),
 	};
 

@@ -25,7 +25,7 @@
 
 static void a_command_before_the_answer_to_the_last_is_refused(void **state)
 {
-	const struct worker_range range = {trial_image_fd, 0, LAYERS, KV_TOKENS, SESSIONS};
+	const struct worker_range range = {trial_image_fd, 0, LAYERS, KV_TOKENS, SESSIONS, 0};
 	struct worker_link *l = trial_start(&trial_ordinary);
 	struct error err = {0};
 	struct trial_unit unit;

@@ -82,6 +82,10 @@ static void break_sessions(struct message *m)
 {
 	m->assignment.max_sessions = 0;
 }
+static void break_kv_type(struct message *m)
+{
+	m->assignment.kv_type = LIMIT_KV_TYPES;
+}
 static void break_progress(struct message *m)
 {
 	m->assignment_state.state = 5;
@@ -261,6 +265,7 @@ static const struct {
     {MSG_ASSIGNMENT, break_kv},
     {MSG_ASSIGNMENT, break_kv_above},
     {MSG_ASSIGNMENT, break_sessions},
+    {MSG_ASSIGNMENT, break_kv_type},
     {MSG_ASSIGNMENT_STATE, break_progress},
     {MSG_ASSIGNMENT_STATE, break_done},
     {MSG_BLOB_REQUEST, break_hashes},
