@@ -108,26 +108,24 @@ static void score_quants(const struct attend_work *work, const struct look *l, s
 	}
 }
 
-/* All positions of all pages: what a query does not see is computed and not used. */
-static void score(const struct attend_work *work, const struct look *l)
+/* All positions of the page that begins with p: what a query does not see is computed and not used. */
+static void score_page(const struct attend_work *work, const struct look *l, uint32_t p)
 {
-	for (uint32_t p = l->base; p < l->end; p += KV_PAGE_TOKENS) {
-		const struct kv_head page = page_at(work, l, p);
-		struct kv_rows keys = {kv_type(l->kv), page.keys, KV_PAGE_TOKENS,
-		    work->shape.d_key, KV_PAGE_TOKENS, NULL};
-		float *out[MAX_QUERIES];
+	const struct kv_head page = page_at(work, l, p);
+	struct kv_rows keys = {kv_type(l->kv), page.keys, KV_PAGE_TOKENS, work->shape.d_key,
+	    KV_PAGE_TOKENS, NULL};
+	float *out[MAX_QUERIES];
 
-		if (l->end - p > KV_PAGE_TOKENS)
-			keys.ahead = page_at(work, l, p + KV_PAGE_TOKENS).keys;
-		for (size_t q = 0; q < l->n_queries; q++) {
-			out[q] = l->scores[q] + (p - l->base);
-			memset(out[q], 0, KV_PAGE_TOKENS * sizeof *out[q]);
-		}
-		if (keys.type == KV_F16)
-			work->batch->kernels->add_rows(&keys, l->query, out, l->n_queries);
-		else
-			score_quants(work, l, keys, page.key_scales, out);
+	if (l->end - p > KV_PAGE_TOKENS)
+		keys.ahead = page_at(work, l, p + KV_PAGE_TOKENS).keys;
+	for (size_t q = 0; q < l->n_queries; q++) {
+		out[q] = l->scores[q] + (p - l->base);
+		memset(out[q], 0, KV_PAGE_TOKENS * sizeof *out[q]);
 	}
+	if (keys.type == KV_F16)
+		work->batch->kernels->add_rows(&keys, l->query, out, l->n_queries);
+	else
+		score_quants(work, l, keys, page.key_scales, out);
 }
 
 /* From scores to weights that are not yet divided by their sum, which is returned. */
@@ -228,52 +226,54 @@ static void turn_weights(const struct look *l, uint32_t p, uint32_t n, const flo
 		}
 }
 
-/* Add n positions from p on, which are in one page: all of it in one piece for f16, in parts for
+/* Some of a value's elements. */
+struct elements {
+	size_t first, end;
+};
+
+/* Add n positions from p on, which are in one page: all elements in one piece for f16, in parts for
  * int8. */
 static void gather_latent_page(const struct attend_work *work, const struct look *l, uint32_t p,
-    uint32_t n, float columns[][MAX_QUERIES])
+    uint32_t n, struct elements of, float columns[][MAX_QUERIES])
 {
 	const enum kv_type type = kv_type(l->kv);
-	const size_t d = work->shape.d_value, step = type == KV_F16 ? d : KV_PART;
+	const size_t step = type == KV_F16 ? of.end - of.first : KV_PART;
 	const struct kv_head page = page_at(work, l, p);
 	const uint32_t in_page = p % KV_PAGE_TOKENS;
 	float weights[KV_PAGE_TOKENS][MAX_QUERIES] = {0};
 
-	for (size_t i = 0; i < d; i += step) {
+	for (size_t i = of.first; i < of.end; i += step) {
 		const size_t at = i * KV_PAGE_TOKENS + in_page;
+		const float *scales = page.key_scales + i / KV_PART * KV_PAGE_TOKENS + in_page;
 		struct kv_rows keys = {
 		    type, elements(type, page.keys, at), KV_PAGE_TOKENS, step, n, NULL};
 
 		if (l->end - p > n)
 			keys.ahead = elements(type, page_at(work, l, p + n).keys, at - in_page);
-		if (type != KV_F16)
-			turn_weights(l, p, n,
-			    page.key_scales + i / KV_PART * KV_PAGE_TOKENS + in_page, weights);
-		else
-			turn_weights(l, p, n, NULL, weights);
+		turn_weights(l, p, n, type == KV_F16 ? NULL : scales, weights);
 		work->batch->kernels->add_columns(
-		    &keys, (const float(*)[MAX_QUERIES])weights, columns + i);
+		    &keys, (const float(*)[MAX_QUERIES])weights, columns + (i - of.first));
 	}
 }
 
 /* The values where they are the keys' beginnings, for a look of one token: outputs of all queries
- * stand side by side. */
-static void gather_latent(const struct attend_work *work, const struct look *l, uint32_t first,
+ * stand side by side, one column for each of the elements asked for. */
+static void gather_latent(const struct attend_work *work, const struct look *l, struct elements of,
     float columns[][MAX_QUERIES])
 {
-	size_t d = work->shape.d_value;
+	uint32_t first = seen_first(work, &work->batch->tokens[l->token]);
 
-	memset(columns, 0, d * sizeof *columns);
+	memset(columns, 0, (of.end - of.first) * sizeof *columns);
 	for (uint32_t p = first; p < l->end;) {
 		uint32_t in_page = KV_PAGE_TOKENS - p % KV_PAGE_TOKENS;
 		uint32_t n = l->end - p < in_page ? l->end - p : in_page;
 
-		gather_latent_page(work, l, p, n, columns);
+		gather_latent_page(work, l, p, n, of, columns);
 		p += n;
 	}
 	for (size_t q = 0; q < l->n_queries; q++)
-		for (size_t i = 0; i < d; i++)
-			l->out[q][i] = columns[i][q];
+		for (size_t i = of.first; i < of.end; i++)
+			l->out[q][i] = columns[i - of.first][q];
 }
 
 static void attend(const struct attend_work *work, struct look *l, unsigned thread)
@@ -281,7 +281,8 @@ static void attend(const struct attend_work *work, struct look *l, unsigned thre
 	const struct batch *b = work->batch;
 	const struct attention_shape *a = &work->shape;
 
-	score(work, l);
+	for (uint32_t p = l->base; p < l->end; p += KV_PAGE_TOKENS)
+		score_page(work, l, p);
 	for (size_t q = 0; q < l->n_queries; q++) {
 		const struct batch_token *t = &b->tokens[l->token + q / l->n_heads];
 		uint32_t first = seen_first(work, t);
@@ -295,7 +296,7 @@ static void attend(const struct attend_work *work, struct look *l, unsigned thre
 		for (uint32_t p = l->base; p < l->end; p += KV_PAGE_TOKENS)
 			gather_page(work, l, p);
 	} else {
-		gather_latent(work, l, seen_first(work, &b->tokens[l->token]),
+		gather_latent(work, l, (struct elements){0, a->d_value},
 		    b->columns + thread * a->d_value);
 	}
 	for (size_t q = 0; q < l->n_queries; q++)
@@ -318,6 +319,102 @@ static void attend_part(void *context, size_t first, size_t end, unsigned thread
 	}
 }
 
+/* ---- latent attention of few tokens --------------------------------------------------------- */
+
+/*
+ * All heads look at the same keys. Where tokens are fewer than threads, the team takes one token after
+ * the other, and cuts its pages, then its heads, then its values' elements: so each key is read
+ * twice by one thread, and not by each thread for heads of its own.
+ */
+struct latent_work {
+	const struct attend_work *attend;
+	const struct batch_group *token;
+	size_t n_together; /* elements of a value that are gathered at once */
+};
+
+static void begin_latent_look(const struct latent_work *work, size_t part, struct look *l)
+{
+	const struct batch *b = work->attend->batch;
+
+	begin_look(work->attend, work->token, part,
+	    b->scores + part * work->attend->heads_together * b->scores_stride, l);
+}
+
+static void score_latent_pages(void *context, size_t first, size_t end, unsigned thread)
+{
+	const struct latent_work *work = context;
+
+	(void)thread;
+	for (size_t page = first; page < end; page++)
+		for (size_t part = 0; part < work->attend->n_parts; part++) {
+			struct look l;
+
+			begin_latent_look(work, part, &l);
+			score_page(work->attend, &l, l.base + (uint32_t)page * KV_PAGE_TOKENS);
+		}
+}
+
+static void weigh_latent_heads(void *context, size_t first, size_t end, unsigned thread)
+{
+	const struct latent_work *work = context;
+	const struct batch *b = work->attend->batch;
+	const struct batch_token *t = &b->tokens[work->token->token];
+	uint32_t seen = seen_first(work->attend, t);
+
+	(void)thread;
+	for (size_t head = first; head < end; head++)
+		b->sums[head] = weigh(work->attend, head,
+		    b->scores + head * b->scores_stride + seen % KV_PAGE_TOKENS,
+		    t->position + 1 - seen);
+}
+
+static void gather_latent_elements(void *context, size_t first, size_t end, unsigned thread)
+{
+	const struct latent_work *work = context;
+	const struct batch *b = work->attend->batch;
+	const size_t d = work->attend->shape.d_value;
+
+	for (size_t i = first; i < end; i++)
+		for (size_t part = 0; part < work->attend->n_parts; part++) {
+			struct elements of = {i * work->n_together, (i + 1) * work->n_together};
+			struct look l;
+
+			of.end = of.end < d ? of.end : d;
+			begin_latent_look(work, part, &l);
+			gather_latent(work->attend, &l, of, b->columns + thread * d);
+			for (size_t q = 0; q < l.n_queries; q++)
+				b->kernels->scale(l.out[q] + of.first, 1.0f / b->sums[l.head + q],
+				    of.end - of.first);
+		}
+}
+
+static void attend_latent_together(struct batch *b, const struct attend_work *attend)
+{
+	const size_t d = attend->shape.d_value, pieces = 2 * (size_t)team_size(b->team);
+	struct latent_work work = {.attend = attend};
+
+	work.n_together = (d / pieces + KV_PART - 1) / KV_PART * KV_PART;
+	work.n_together = work.n_together > 0 ? work.n_together : KV_PART;
+	for (size_t i = 0; i < b->n_groups; i++) {
+		struct look l;
+
+		work.token = &b->groups[i];
+		begin_latent_look(&work, 0, &l);
+		batch_spread(b, (l.end - l.base + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS, 1,
+		    score_latent_pages, &work);
+		batch_spread(b, b->model->sizes.n_heads, 1, weigh_latent_heads, &work);
+		batch_spread(b, (d + work.n_together - 1) / work.n_together, 1,
+		    gather_latent_elements, &work);
+	}
+}
+
+/* ---- a batch -------------------------------------------------------------------------------- */
+
+static bool is_latent(const struct attention_shape *a)
+{
+	return a->value_width == 0;
+}
+
 /* Query heads that share a key head and are looked at together: a divisor of them, as many as one
  * call takes, and fewer where that would leave threads idle. */
 static size_t heads_together(const struct batch *b)
@@ -326,7 +423,8 @@ static size_t heads_together(const struct batch *b)
 	size_t n = b->model->sizes.n_heads / a.n_kv_heads, parts = 1;
 
 	while (n % parts != 0 || n / parts > MAX_QUERIES ||
-	       (parts < n && a.n_kv_heads * parts * b->n_tokens < team_size(b->team)))
+	       (parts < n && !is_latent(&a) &&
+	           a.n_kv_heads * parts * b->n_tokens < team_size(b->team)))
 		parts++;
 	return n / parts;
 }
@@ -334,7 +432,7 @@ static size_t heads_together(const struct batch *b)
 void batch_groups(struct batch *b)
 {
 	const struct attention_shape a = model_attention_shape(&b->model->sizes);
-	size_t most = a.value_width > 0 ? MAX_QUERIES / heads_together(b) : 1;
+	size_t most = is_latent(&a) ? 1 : MAX_QUERIES / heads_together(b);
 
 	b->n_groups = 0;
 	for (size_t t = 0; t < b->n_tokens; t++) {
@@ -362,7 +460,10 @@ void batch_attend(struct batch *b, uint32_t layer, const float *query, float *ou
 	if (model_layer_is_windowed(s, b->model->layer_first + layer))
 		work.window = s->window;
 	work.n_parts = s->n_heads / work.heads_together;
-	batch_spread(b, b->n_groups * work.n_parts, 1, attend_part, &work);
+	if (is_latent(&work.shape) && b->n_groups < team_size(b->team))
+		attend_latent_together(b, &work);
+	else
+		batch_spread(b, b->n_groups * work.n_parts, 1, attend_part, &work);
 }
 
 /* ---- products of single heads --------------------------------------------------------------- */

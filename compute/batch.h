@@ -76,10 +76,12 @@ struct batch {
 	int8_t *quants;            /* of the widest input of a product */
 	struct quant_terms *terms; /* the same / QUANT_BLOCK */
 	/* Of attention, for each thread: MAX_QUERIES x scores_stride scores, and in latent
-	 * attention d_value x MAX_QUERIES outputs. */
+	 * attention d_value x MAX_QUERIES outputs. There the scores are of n_heads at least, and
+	 * sums[n_heads] what their weights come to. */
 	float *scores;
 	size_t scores_stride;
 	float (*columns)[MAX_QUERIES];
+	float *sums;
 };
 
 /* out[v] = weights * in[v] for n_vectors vectors that follow each other. */

@@ -166,6 +166,7 @@ static bool take_all(struct layers *l)
 	    {&b->query_latent, n, s->d_query_latent},
 	    {&b->absorbed, latent, latent > 0 ? (size_t)s->n_heads * a.d_key : 0},
 	    {&b->gathered, latent, (size_t)s->n_heads * s->d_latent},
+	    {&b->sums, 1, latent > 0 ? s->n_heads : 0},
 	};
 
 	b->quants = take(l, widest_input(l), 1, sizeof *b->quants);
@@ -189,8 +190,9 @@ static int grow_scores(struct layers *l, size_t n, struct error *err)
 		return AYNI_OK;
 	block_free(&l->scores);
 	l->batch.scores_stride = 0;
-	if (!block_new(
-	        (size_t)team_size(l->batch.team) * MAX_QUERIES, stride, sizeof(float), &l->scores))
+	if (!block_new(larger((size_t)team_size(l->batch.team) * MAX_QUERIES,
+	                   l->model->sizes.d_latent > 0 ? l->model->sizes.n_heads : 0),
+	        stride, sizeof(float), &l->scores))
 		return error_set(
 		    err, AYNI_ERR_MEMORY, "layers: no memory for attention over %zu positions", n);
 	l->batch.scores = l->scores.data;

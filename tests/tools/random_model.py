@@ -166,6 +166,7 @@ VARIANTS = {
     "deepseek2-dense": ("deepseek2", {
         **LATENT, **SPLIT, **YARN,
         "leading_dense_block_count": 3,
+        "attention.head_count": 20,  # more than attention looks at together
         "attention.kv_lora_rank": 64,
         "rope.dimension_count": 32,
         "attention.key_length": 64 + 32,
