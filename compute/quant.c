@@ -119,18 +119,29 @@ static void decode_16bit(float (*widen)(uint16_t), const uint8_t *row, size_t n,
 	}
 }
 
+/* Half a part, in loops that a compiler makes vectors of. */
+static void decode_half(const int8_t *restrict quants, float scale, float *restrict out)
+{
+	for (int i = 0; i < QUANT_HALF; i++)
+		out[i] = scale * (float)quants[i];
+}
+
+static void add_minimum(float minimum, float *out)
+{
+	for (int i = 0; i < QUANT_HALF; i++)
+		out[i] += minimum;
+}
+
 static void decode_parts(enum tensor_type type, const uint8_t *row, size_t n_parts, float *out)
 {
-	bool minima = types[type].minima;
-
-	for (size_t p = 0; p < n_parts; p++, out += QUANT_BLOCK) {
+	for (size_t p = 0; p < n_parts; p++) {
 		struct quant_part part;
 
 		quant_unpack(type, row, p, &part);
-		for (int i = 0; i < QUANT_BLOCK; i++) {
-			out[i] = part.scale[i / QUANT_HALF] * (float)part.quants[i];
-			if (minima)
-				out[i] += part.minimum[i / QUANT_HALF];
+		for (int h = 0; h < 2; h++, out += QUANT_HALF) {
+			decode_half(part.quants + h * QUANT_HALF, part.scale[h], out);
+			if (types[type].minima)
+				add_minimum(part.minimum[h], out);
 		}
 	}
 }

@@ -17,22 +17,39 @@ static void configure(void)
 	openblas_set_num_threads(1);
 }
 
+static bool is_too_large(size_t n)
+{
+	return n > INT_MAX;
+}
+
+int blas_multiply(const struct blas_piece *p)
+{
+	if (is_too_large(p->n_rows) || is_too_large(p->n_cols) || is_too_large(p->n_vectors) ||
+	    is_too_large(p->w_stride) || is_too_large(p->x_stride) || is_too_large(p->out_stride))
+		return AYNI_ERR_LIMIT;
+	pthread_once(&configured, configure);
+	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)p->n_vectors, (int)p->n_rows,
+	    (int)p->n_cols, 1.0f, p->x, (int)p->x_stride, p->w, (int)p->w_stride,
+	    p->add ? 1.0f : 0.0f, p->out, (int)p->out_stride);
+	return AYNI_OK;
+}
+
 int blas_matmul_f32(
     const struct matrix *w, const struct activations *x, float *out, size_t out_stride)
 {
-	const int n = (int)w->n_cols;
-
 	if (w->type != TENSOR_F32 || w->row_bytes != w->n_cols * sizeof(float) ||
 	    (uintptr_t)w->data % _Alignof(float) != 0)
 		return AYNI_ERR_UNSUPPORTED;
-	if (w->n_rows > INT_MAX || w->n_cols > INT_MAX || x->n_vectors > INT_MAX ||
-	    out_stride > INT_MAX)
-		return AYNI_ERR_LIMIT;
 	assert(x->n == w->n_cols && out_stride >= w->n_rows);
-	pthread_once(&configured, configure);
-	cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)x->n_vectors, (int)w->n_rows, n,
-	    1.0f, x->f32, n, (const float *)(const void *)w->data, n, 0.0f, out, (int)out_stride);
-	return AYNI_OK;
+	return blas_multiply(&(struct blas_piece){.n_rows = w->n_rows,
+	    .n_cols = w->n_cols,
+	    .n_vectors = x->n_vectors,
+	    .w = (const float *)(const void *)w->data,
+	    .w_stride = w->n_cols,
+	    .x = x->f32,
+	    .x_stride = x->n,
+	    .out = out,
+	    .out_stride = out_stride});
 }
 
 static double seconds_now(void)

@@ -21,6 +21,24 @@ int blas_matmul_f32(
     const struct matrix *w, const struct activations *x, float *out, size_t out_stride);
 
 /*
+ * The same for a piece of a matrix: n_cols columns of n_rows rows, which lie w_stride floats apart,
+ * and the same columns of n_vectors vectors. All buffers are aligned as floats are, and borrowed.
+ */
+struct blas_piece {
+	size_t n_rows, n_cols, n_vectors;
+	const float *w;
+	size_t w_stride;
+	const float *x;
+	size_t x_stride;
+	float *out;
+	size_t out_stride;
+	bool add; /* to what out holds, else out is written */
+};
+
+/* AYNI_ERR_LIMIT if a size is past what OpenBLAS takes; out is then as it was. */
+int blas_multiply(const struct blas_piece *p);
+
+/*
  * Multiply square matrices for about `seconds` on the calling thread (once at least) and give the
  * best rate reached, in 10^9 floating point operations a second.
  */

@@ -3,7 +3,8 @@
  * The operations that a model's layers are made of, as a table of functions, one table for each
  * instruction set. README.md beside this file states what each computes, to the bit; scalar.c is
  * that definition in C, and every other table must equal it bit for bit (dispatch.c checks each
- * against it before it may be used; tests/unit/compute/test_kernels.c does so at length).
+ * against it before it may be used; tests/unit/compute/test_kernels.c does so at length). Only
+ * "fast" (fast.h) does not, and is used where somebody asks for it alone.
  *
  * All functions are pure, take non-overlapping buffers unless said, and may run in any thread.
  * Lengths are in elements. Buffers need no alignment.
@@ -112,6 +113,7 @@ struct kernels {
 	const char *name;        /* "scalar", "avx2", ... */
 	bool (*supported)(void); /* by this processor */
 	bool panels;             /* quantised matrices are best in panels */
+	bool fast;               /* numeric class: `fast` (kernels/fast.h), else `exact` */
 
 	/* int8 form of a vector of n (multiple of 32) elements, part p at place p * stride. */
 	void (*quantise)(
@@ -177,9 +179,15 @@ void kernels_quantise(const struct kernels *k, const float *x, size_t n, size_t 
 const struct kernels *kernels_best(void);
 /* The i-th table that this processor supports, fastest first, the definition last; then NULL. */
 const struct kernels *kernels_at(size_t i);
-/* By name ("scalar", "avx2", "avxvnni", "avx512", "neon_dotprod", "neon_i8mm"); NULL if unknown or
- * unsupported here. */
+/* By name ("scalar", "avx2", "avxvnni", "avx512", "neon_dotprod", "neon_i8mm", and "fast", which is
+ * not one of the tables above); NULL if unknown or unsupported here. */
 const struct kernels *kernels_by_name(const char *name);
+/* The name of the numeric class that a table computes in: "exact" or "fast". */
+static inline const char *kernels_class(const struct kernels *k)
+{
+	return k->fast ? "fast" : "exact";
+}
+
 /* True if `k` equals kernels_scalar on a set of trial inputs (a few milliseconds). */
 bool kernels_equal_definition(const struct kernels *k);
 

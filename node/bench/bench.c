@@ -20,6 +20,9 @@ static const struct budget quick_budget = {34.0, 0.2, 1.5, 0.08};
 /* A model is begun only while so much of all time is left. */
 static const double LEAST_LEFT = 0.2;
 
+/* So many times what the class `exact` takes is allowed for a case in the class `fast`. */
+static const double FAST_TIMES = 8.0;
+
 enum { FIRST_MEASURES = 6 }; /* of the limits, before all else */
 
 struct run {
@@ -147,12 +150,13 @@ struct group {
 	void *context;
 };
 
+typedef bool wants_fn(const struct bench_filter *f, const struct bench_case *c);
+
 static int measure_cases(struct run *r, const struct group *g, const struct kernels *k,
-    unsigned phases, struct error *err)
+    wants_fn *wants, double *add_seconds, struct error *err)
 {
 	struct bench_model *model = &r->out->models[r->out->n_models];
 	struct subject *s = NULL;
-	double add_seconds = 0.0;
 	int rc;
 
 	assert(r->out->n_models < BENCH_MAX_MODELS);
@@ -164,33 +168,34 @@ static int measure_cases(struct run *r, const struct group *g, const struct kern
 	name_of(g->name, model->name, sizeof model->name);
 	model->type = main_type(subject_gguf(s));
 	model->kernels = k->name;
+	model->numeric_class = kernels_class(k);
 	r->out->n_models++;
 	for (size_t i = 0; rc == AYNI_OK && i < g->n; i++)
-		if (bench_wants(&r->o->filter, &g->cases[i]) &&
-		    (phases & (unsigned)g->cases[i].phase) != 0)
-			rc = measure_case(r, s, model, &g->cases[i], &add_seconds, err);
+		if (wants(&r->o->filter, &g->cases[i]))
+			rc = measure_case(r, s, model, &g->cases[i], add_seconds, err);
 	subject_free(s);
 	return rc;
 }
 
-/* The class `fast` is for prompts: they are measured in it too, where there is time. */
-static const struct kernels *fast_kernels(const struct run *r)
+/* Who names kernels wants those alone. */
+static bool wants_fast(const struct run *r, const struct group *g)
 {
-	const struct bench_filter *f = &r->o->filter;
+	bool any = false;
 
-	if (r->o->kernels != NULL || f->quick || (f->phases & PHASE_PREFILL) == 0)
-		return NULL;
-	return kernels_by_name("fast");
+	for (size_t i = 0; i < g->n; i++)
+		any |= bench_wants_fast(&r->o->filter, &g->cases[i]);
+	return any && r->o->kernels == NULL;
 }
 
 static int measure_group(struct run *r, const struct group *g, struct error *err)
 {
-	const struct kernels *fast = fast_kernels(r);
-	int rc = measure_cases(r, g, r->kernels, PHASE_ALL, err);
+	double add_seconds = 0.0;
+	int rc = measure_cases(r, g, r->kernels, bench_wants, &add_seconds, err);
 
-	if (rc == AYNI_OK && fast != NULL)
-		rc = measure_cases(r, g, fast, PHASE_PREFILL, err);
-	return rc;
+	if (rc != AYNI_OK || !wants_fast(r, g))
+		return rc;
+	add_seconds *= FAST_TIMES;
+	return measure_cases(r, g, kernels_by_name("fast"), bench_wants_fast, &add_seconds, err);
 }
 
 /* ---- the run -------------------------------------------------------------------------------- */

@@ -34,6 +34,7 @@ struct bench_model {
 	char name[BENCH_NAME_BYTES]; /* of the geometry, or the file */
 	enum tensor_type type;       /* of most of its bytes */
 	const char *kernels;
+	const char *numeric_class; /* "exact", "fast" */
 	struct loading loading;
 };
 

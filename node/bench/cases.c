@@ -9,27 +9,27 @@
 enum { SHORT = 128, LONG = 8192, PROMPT = 512, TOGETHER = 16 };
 
 const struct bench_case bench_cases[] = {
-    {LLAMA, TENSOR_Q8_0, PHASE_DECODE, 1, SHORT, true},
-    {LLAMA, TENSOR_Q8_0, PHASE_PREFILL, 1, PROMPT, false},
-    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, 1, SHORT, true},
-    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, 1, LONG, true},
-    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, TOGETHER, SHORT, true},
-    {LLAMA, TENSOR_Q4_0, PHASE_PREFILL, 1, PROMPT, true},
-    {LLAMA, TENSOR_Q4_K, PHASE_DECODE, 1, SHORT, false},
-    {LLAMA, TENSOR_Q4_K, PHASE_PREFILL, 1, PROMPT, false},
-    {LLAMA, TENSOR_Q6_K, PHASE_DECODE, 1, SHORT, false},
-    {LLAMA, TENSOR_Q6_K, PHASE_PREFILL, 1, PROMPT, false},
-    {LITE, TENSOR_Q4_0, PHASE_DECODE, 1, SHORT, false},
-    {LITE, TENSOR_Q4_0, PHASE_DECODE, 1, LONG, false},
-    {LITE, TENSOR_Q4_0, PHASE_PREFILL, 1, PROMPT, false},
+    {LLAMA, TENSOR_Q8_0, PHASE_DECODE, 1, SHORT, true, false},
+    {LLAMA, TENSOR_Q8_0, PHASE_PREFILL, 1, PROMPT, false, false},
+    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, 1, SHORT, true, false},
+    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, 1, LONG, true, false},
+    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, TOGETHER, SHORT, true, false},
+    {LLAMA, TENSOR_Q4_0, PHASE_PREFILL, 1, PROMPT, true, true},
+    {LLAMA, TENSOR_Q4_K, PHASE_DECODE, 1, SHORT, false, false},
+    {LLAMA, TENSOR_Q4_K, PHASE_PREFILL, 1, PROMPT, false, false},
+    {LLAMA, TENSOR_Q6_K, PHASE_DECODE, 1, SHORT, false, false},
+    {LLAMA, TENSOR_Q6_K, PHASE_PREFILL, 1, PROMPT, false, false},
+    {LITE, TENSOR_Q4_0, PHASE_DECODE, 1, SHORT, false, false},
+    {LITE, TENSOR_Q4_0, PHASE_DECODE, 1, LONG, false, false},
+    {LITE, TENSOR_Q4_0, PHASE_PREFILL, 1, PROMPT, false, false},
 };
 const size_t bench_n_cases = sizeof bench_cases / sizeof bench_cases[0];
 
 const struct bench_case bench_file_cases[] = {
-    {NULL, TENSOR_TYPE_END, PHASE_DECODE, 1, SHORT, true},
-    {NULL, TENSOR_TYPE_END, PHASE_DECODE, 1, LONG, false},
-    {NULL, TENSOR_TYPE_END, PHASE_DECODE, TOGETHER, SHORT, false},
-    {NULL, TENSOR_TYPE_END, PHASE_PREFILL, 1, PROMPT, true},
+    {NULL, TENSOR_TYPE_END, PHASE_DECODE, 1, SHORT, true, false},
+    {NULL, TENSOR_TYPE_END, PHASE_DECODE, 1, LONG, false, false},
+    {NULL, TENSOR_TYPE_END, PHASE_DECODE, TOGETHER, SHORT, false, false},
+    {NULL, TENSOR_TYPE_END, PHASE_PREFILL, 1, PROMPT, true, true},
 };
 const size_t bench_n_file_cases = sizeof bench_file_cases / sizeof bench_file_cases[0];
 
@@ -53,6 +53,11 @@ static bool fits(const struct bench_filter *f, const struct bench_case *c)
 bool bench_wants(const struct bench_filter *f, const struct bench_case *c)
 {
 	return fits(f, c) && (f->phases & (unsigned)c->phase) != 0;
+}
+
+bool bench_wants_fast(const struct bench_filter *f, const struct bench_case *c)
+{
+	return c->fast && !f->quick && bench_wants(f, c);
 }
 
 bool bench_wants_model(const struct bench_filter *f, const struct bench_case *c)

@@ -23,6 +23,7 @@ struct bench_case {
 	uint32_t sessions; /* decoded together */
 	uint32_t tokens;   /* of the prompt, or positions that each session has behind it */
 	bool quick;        /* also measured where there is little time */
+	bool fast;         /* also measured in the class `fast`, if not quick */
 };
 
 /* Of the geometries, and of any model file. */
@@ -40,6 +41,8 @@ struct bench_filter {
 };
 
 bool bench_wants(const struct bench_filter *f, const struct bench_case *c);
+/* Whether it is wanted in the class `fast` too. */
+bool bench_wants_fast(const struct bench_filter *f, const struct bench_case *c);
 /* Whether its model is wanted, if only to load it. */
 bool bench_wants_model(const struct bench_filter *f, const struct bench_case *c);
 /* "prefill"; 0 if there is no such phase. */

@@ -183,7 +183,7 @@ int cli_bench(int argc, char **argv)
 	    {"geometry", KEY_GEOMETRY, "NAME", 0, "only this model: llama-3.2-1b, deepseek-v2-lite",
 	        0},
 	    {"threads", 't', "N", 0, "threads (default: one a processor)", 0},
-	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2, ... (default auto)", 0},
+	    {"kernels", 'k', "NAME", 0, CLI_KERNELS_DOC, 0},
 	    {0},
 	};
 	static const struct argp argp = {.options = options,

@@ -275,9 +275,8 @@ int cli_model_eval(int argc, char **argv)
 	    {"model", KEY_MODEL, "NAME", 0, "one of the pool's models", 2},
 	    {NULL, 0, NULL, 0, "Computing:", 3},
 	    {"threads", 't', "N", 0, "threads (default: one a processor)", 3},
-	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2 (default auto)", 3},
-	    {"kv", 'c', "TYPE", 0,
-	        "how keys and values are kept: f16, or int8 in half the memory (default f16)", 3},
+	    {"kernels", 'k', "NAME", 0, CLI_KERNELS_DOC, 3},
+	    {"kv", 'c', "TYPE", 0, CLI_KV_DOC, 3},
 	    {0},
 	};
 	static const struct argp argp = {.options = options,

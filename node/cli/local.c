@@ -42,7 +42,7 @@ static int start(
 	if (l->kernels == NULL)
 		return error_set(err, AYNI_ERR_ARGUMENT,
 		    "no kernels \"%.20s\" on this machine: auto, scalar, avx2, avxvnni, avx512, "
-		    "neon_dotprod, neon_i8mm are known",
+		    "neon_dotprod, neon_i8mm, fast are known",
 		    o->kernels);
 	if ((rc = team_new(choose_threads(o->threads), &l->team, err)) != AYNI_OK ||
 	    (o->pinned && (rc = team_pin(l->team, err)) != AYNI_OK) ||

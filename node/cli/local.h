@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A whole model on this machine, without a network: what `ayni run` and `ayni model eval` compute
- * with. The same layers, sampler and arithmetic as in a pool, so the tokens are the same too.
+ * with. The same layers, sampler and arithmetic as in a pool, so the tokens are the same too, but
+ * for the kernels "fast".
  */
 #ifndef AYNI_NODE_CLI_LOCAL_H
 #define AYNI_NODE_CLI_LOCAL_H
@@ -16,7 +17,7 @@ struct local;
 
 struct local_options {
 	unsigned threads;    /* 0: one a processor */
-	const char *kernels; /* "auto", "scalar", "avx2" */
+	const char *kernels; /* "auto", "scalar", "avx2", ..., "fast" */
 	enum kv_type kv;     /* how keys and values are kept */
 	bool pinned;         /* each thread to a processor of its own */
 };

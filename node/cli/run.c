@@ -194,9 +194,8 @@ int cli_run(int argc, char **argv)
 	    {"hide-reasoning", SHOW_KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
 	    {"threads", 't', "N", 0, "threads (default: one a processor)", 1},
 	    {"pin", 'P', NULL, 0, "bind each thread to a processor (for measurements)", 1},
-	    {"kernels", 'k', "NAME", 0, "auto, scalar, avx2 (default auto)", 1},
-	    {"kv", 'c', "TYPE", 0,
-	        "how keys and values are kept: f16, or int8 in half the memory (default f16)", 1},
+	    {"kernels", 'k', "NAME", 0, CLI_KERNELS_DOC, 1},
+	    {"kv", 'c', "TYPE", 0, CLI_KV_DOC, 1},
 	    {0},
 	};
 	static const struct argp_child children[] = {{&sampling_argp, 0, NULL, 2}, {0}};

@@ -16,7 +16,10 @@ enum {
 
 const struct kernels *spare_kernels(const char *name)
 {
-	return strcmp(name, "auto") == 0 ? kernels_best() : kernels_by_name(name);
+	const struct kernels *k =
+	    strcmp(name, "auto") == 0 ? kernels_best() : kernels_by_name(name);
+
+	return k != NULL && k->fast ? NULL : k;
 }
 
 static uint32_t count_cores(uint64_t wanted)
@@ -77,6 +80,10 @@ int spare_measure(const struct donor_config *c, struct msg_offer *out, struct er
 	uint64_t row_bytes;
 	uint8_t *weights;
 
+	if (strcmp(c->kernels, "fast") == 0)
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "kernels = fast: a donor's results are compared to the bit, which those of the "
+		    "class fast are not; auto is the fastest that may be used here");
 	if (k == NULL)
 		return error_set(err, AYNI_ERR_ARGUMENT,
 		    "kernels = %s: this machine does not have them; auto, scalar, avx2, avx512, "

@@ -9,7 +9,8 @@
 #include "node/config.h"
 #include "protocol/message_types.h"
 
-/* By the name in the settings: "auto" is the best; NULL if this machine does not have it. */
+/* By the name in the settings: "auto" is the best; NULL if this machine does not have it, or its
+ * results are not exact: a donor's are hashed and signed. */
 const struct kernels *spare_kernels(const char *name);
 
 /* Takes about a fifth of a second. AYNI_ERR_ARGUMENT names a setting that cannot be met. */

@@ -78,6 +78,32 @@ static void a_model_is_measured_in_every_phase(void **state)
 	tiny_model_remove(model);
 }
 
+static void a_prompt_is_measured_in_both_classes(void **state)
+{
+	static const char *const classes[] = {"exact", "fast"};
+	char *model = tiny_model_temporary(
+	    &(struct tiny_model_options){.type = TENSOR_Q8_0, .context_tokens = 600});
+	json_t *root, *cases;
+
+	assert_int_equal(RUN(*state, model, "--phase", "prefill", "--json", "--threads", "1"), 0);
+	root = json_loads(out, 0, NULL);
+	cases = json_object_get(root, "cases");
+	assert_int_equal(json_array_size(cases), 2);
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *c = json_array_get(cases, i);
+
+		assert_string_equal(json_string_value(json_object_get(c, "class")), classes[i]);
+		assert_string_equal(json_string_value(json_object_get(c, "phase")), "prefill");
+		assert_true(json_number_value(json_object_get(c, "tokens_per_s")) > 0.0);
+	}
+	json_decref(root);
+	assert_int_equal(
+	    RUN(*state, model, "--quick", "--phase", "prefill", "--kernels", "fast"), 0);
+	assert_non_null(strstr(out, "kernels fast, "));
+	assert_non_null(strstr(out, "| fast    | prefill |"));
+	tiny_model_remove(model);
+}
+
 static void tables_name_the_machine_and_its_limits(void **state)
 {
 	char *model = tiny_model_temporary(NULL);
@@ -124,6 +150,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(
 	        a_model_is_measured_in_every_phase, make_scratch, remove_scratch),
+	    cmocka_unit_test_setup_teardown(
+	        a_prompt_is_measured_in_both_classes, make_scratch, remove_scratch),
 	    cmocka_unit_test_setup_teardown(
 	        tables_name_the_machine_and_its_limits, make_scratch, remove_scratch),
 	    cmocka_unit_test_setup_teardown(

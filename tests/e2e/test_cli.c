@@ -182,6 +182,58 @@ static void run_is_reproducible_from_its_seed(void **state)
 	tiny_model_remove(model);
 }
 
+/* 40 tokens: more than a product needs to be made by OpenBLAS. */
+#define LONG_PROMPT                                                                                \
+	"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,"           \
+	"30,31,32,33,34,35,36,37,38,39,40"
+
+/* The largest logit of the long prompt's first token, as these kernels compute it. */
+static double best_logit(struct scratch *s, const char *model, const char *kernels)
+{
+	const json_t *row;
+	json_t *root;
+	double logit;
+
+	assert_int_equal(RUN(s, NULL, "model", "eval", model, "--tokens", LONG_PROMPT, "--top", "1",
+	                     "--kernels", kernels),
+	    0);
+	root = json_loads(out, 0, NULL);
+	row = json_array_get(json_object_get(root, "top"), 0);
+	logit = json_number_value(json_array_get(json_array_get(row, 0), 1));
+	json_decref(root);
+	return logit;
+}
+
+static void the_class_fast_gives_nearly_the_same_where_it_is_asked_for(void **state)
+{
+	char *model = tiny_model_temporary(&(struct tiny_model_options){.type = TENSOR_Q8_0});
+	double exact = best_logit(*state, model, "auto"), fast = best_logit(*state, model, "fast");
+
+	assert_true(exact > 0.0);
+	assert_true(fast != exact);
+	assert_true(fast > exact * 0.9 && fast < exact * 1.1);
+	assert_int_equal(RUN(*state, NULL, "run", model, "--raw", "-n", "3", "--kernels", "fast",
+	                     "-p", "a prompt of more than thirty-two bytes, each of them a token"),
+	    0);
+	assert_non_null(strstr(err, "[fast, "));
+	assert_int_equal(
+	    RUN(*state, NULL, "run", model, "-n", "1", "--kernels", "x", "-p", "a"), 2);
+	assert_non_null(strstr(err, "no kernels \"x\" on this machine: auto, scalar, "));
+	tiny_model_remove(model);
+}
+
+/* Before it says a word to the pool, so that none is needed. */
+static void a_donor_refuses_kernels_that_are_not_exact(void **state)
+{
+	const char *invite =
+	    "ayni://127.0.0.1:1?key="
+	    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff&token="
+	    "0123456789abcdef0123456789abcdef";
+
+	assert_int_equal(RUN(*state, NULL, "donate", "--pool", invite, "--set", "kernels=fast"), 2);
+	assert_non_null(strstr(err, "kernels = fast: a donor's results are compared to the bit"));
+}
+
 static void an_invite_counts_its_uses(void **state)
 {
 	static const char *const donor[] = {"cores=1", NULL};
@@ -225,6 +277,8 @@ int main(void)
 	    WITH_SCRATCH(tokenize_prints_ids_with_commas),
 	    WITH_SCRATCH(eval_prints_one_line_of_json),
 	    WITH_SCRATCH(run_is_reproducible_from_its_seed),
+	    WITH_SCRATCH(the_class_fast_gives_nearly_the_same_where_it_is_asked_for),
+	    WITH_SCRATCH(a_donor_refuses_kernels_that_are_not_exact),
 	    cmocka_unit_test(an_invite_counts_its_uses),
 	};
 

@@ -64,7 +64,8 @@ static void every_table_counts_its_peak_by_rounds(void **state)
 
 static void filters_leave_what_was_asked_for(void **state)
 {
-	const struct bench_case c = {"llama-3.2-1b", TENSOR_Q4_0, PHASE_DECODE, 1, 128, false};
+	const struct bench_case c = {
+	    "llama-3.2-1b", TENSOR_Q4_0, PHASE_DECODE, 1, 128, false, false};
 	struct bench_filter f = {.type = TENSOR_TYPE_END, .phases = PHASE_ALL};
 
 	(void)state;
@@ -85,6 +86,22 @@ static void filters_leave_what_was_asked_for(void **state)
 	assert_true(bench_wants(&f, &c));
 	f.quick = true;
 	assert_false(bench_wants(&f, &c));
+}
+
+static void prompts_are_also_measured_in_the_class_fast_where_there_is_time(void **state)
+{
+	struct bench_filter f = {.type = TENSOR_TYPE_END, .phases = PHASE_ALL};
+	size_t n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < bench_n_cases; i++) {
+		n += bench_wants_fast(&f, &bench_cases[i]);
+		assert_true(!bench_cases[i].fast || bench_cases[i].phase == PHASE_PREFILL);
+	}
+	assert_true(n > 0);
+	f.quick = true;
+	for (size_t i = 0; i < bench_n_cases; i++)
+		assert_false(bench_wants_fast(&f, &bench_cases[i]));
 }
 
 static void every_case_has_a_known_geometry_and_stands_beside_its_model(void **state)
@@ -155,8 +172,8 @@ static void a_token_needs_all_weights_but_the_embeddings_other_rows(void **state
 
 /* ---- results -------------------------------------------------------------------------------- */
 
-static const struct bench_case two_sessions = {"x", TENSOR_Q8_0, PHASE_DECODE, 2, 64, true};
-static const struct bench_case one_session = {"x", TENSOR_Q8_0, PHASE_DECODE, 1, 64, true};
+static const struct bench_case two_sessions = {"x", TENSOR_Q8_0, PHASE_DECODE, 2, 64, true, false};
+static const struct bench_case one_session = {"x", TENSOR_Q8_0, PHASE_DECODE, 1, 64, true, false};
 
 /* A run with one of each, of figures that are easy to compute with. */
 static struct bench *example(void)
@@ -169,7 +186,7 @@ static struct bench *example(void)
 	b->threads = 2;
 	b->limits = limits;
 	b->models[b->n_models++] =
-	    (struct bench_model){"some-model", TENSOR_Q8_0, "scalar", {0.5, 1000, 1010}};
+	    (struct bench_model){"some-model", TENSOR_Q8_0, "scalar", "exact", {0.5, 1000, 1010}};
 	b->rows[b->n_rows++] = (struct bench_row){
 	    &b->models[0], &two_sessions, {5, 2.0, 0.25, 0.5, {0.9e9, 0.1e9, 2e9}}, limits};
 	b->rows[b->n_rows++] = (struct bench_row){
@@ -208,6 +225,8 @@ static void json_has_the_limits_and_each_case(void **state)
 	row = json_array_get(json_object_get(root, "cases"), 0);
 	assert_string_equal(text(row, "geometry"), "some-model");
 	assert_string_equal(text(row, "type"), "Q8_0");
+	assert_string_equal(text(row, "kernels"), "scalar");
+	assert_string_equal(text(row, "class"), "exact");
 	assert_string_equal(text(row, "phase"), "decode");
 	assert_string_equal(text(row, "limit"), "memory");
 	assert_near(number(row, "batch"), 2);
@@ -318,6 +337,7 @@ int main(void)
 	    cmocka_unit_test(limits_only_ever_rise),
 	    cmocka_unit_test(every_table_counts_its_peak_by_rounds),
 	    cmocka_unit_test(filters_leave_what_was_asked_for),
+	    cmocka_unit_test(prompts_are_also_measured_in_the_class_fast_where_there_is_time),
 	    cmocka_unit_test(every_case_has_a_known_geometry_and_stands_beside_its_model),
 	    cmocka_unit_test(names_of_types_and_phases_are_found),
 	    cmocka_unit_test(a_token_needs_all_weights_but_the_embeddings_other_rows),

@@ -113,6 +113,21 @@ static void kernels_that_this_machine_lacks_are_an_error_with_their_name(void **
 	assert_int_equal(spare_measure(&c, &o, NULL), AYNI_ERR_ARGUMENT);
 }
 
+static void kernels_whose_results_are_not_exact_are_refused(void **state)
+{
+	struct donor_config c = settings();
+	struct error err = {0};
+	struct msg_offer o;
+
+	(void)state;
+	assert_non_null(kernels_by_name("fast"));
+	assert_null(spare_kernels("fast"));
+	(void)snprintf(c.kernels, sizeof c.kernels, "fast");
+	assert_int_equal(spare_measure(&c, &o, &err), AYNI_ERR_ARGUMENT);
+	assert_non_null(
+	    strstr(err.text, "kernels = fast: a donor's results are compared to the bit"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,6 +137,7 @@ int main(void)
 	    cmocka_unit_test(an_offer_names_the_kernels_that_auto_means),
 	    cmocka_unit_test(settings_are_respected),
 	    cmocka_unit_test(kernels_that_this_machine_lacks_are_an_error_with_their_name),
+	    cmocka_unit_test(kernels_whose_results_are_not_exact_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
