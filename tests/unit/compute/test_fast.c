@@ -250,7 +250,7 @@ static void run_model(const struct gguf *g, const struct kernels *k, float out[2
 	if ((rc = model_sizes_read(g, &sizes, &err)) == AYNI_OK &&
 	    (rc = team_new(2, &team, &err)) == AYNI_OK &&
 	    (rc = model_load_for(g, 0, sizes.n_layers, k, team, &m, &err)) == AYNI_OK &&
-	    (rc = kv_new(m, N_TOKENS + 1, &kv, &err)) == AYNI_OK)
+	    (rc = kv_new(m, N_TOKENS + 1, KV_F16, &kv, &err)) == AYNI_OK)
 		rc = layers_new(m, k, team, N_TOKENS, &l, &err);
 	assert_true(rc != AYNI_OK || sizes.d_model == WIDTH);
 	if (rc == AYNI_OK)
