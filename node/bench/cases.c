@@ -9,27 +9,29 @@
 enum { SHORT = 128, LONG = 8192, PROMPT = 512, TOGETHER = 16 };
 
 const struct bench_case bench_cases[] = {
-    {LLAMA, TENSOR_Q8_0, PHASE_DECODE, 1, SHORT, true, false},
-    {LLAMA, TENSOR_Q8_0, PHASE_PREFILL, 1, PROMPT, false, false},
-    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, 1, SHORT, true, false},
-    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, 1, LONG, true, false},
-    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, TOGETHER, SHORT, true, false},
-    {LLAMA, TENSOR_Q4_0, PHASE_PREFILL, 1, PROMPT, true, true},
-    {LLAMA, TENSOR_Q4_K, PHASE_DECODE, 1, SHORT, false, false},
-    {LLAMA, TENSOR_Q4_K, PHASE_PREFILL, 1, PROMPT, false, false},
-    {LLAMA, TENSOR_Q6_K, PHASE_DECODE, 1, SHORT, false, false},
-    {LLAMA, TENSOR_Q6_K, PHASE_PREFILL, 1, PROMPT, false, false},
-    {LITE, TENSOR_Q4_0, PHASE_DECODE, 1, SHORT, false, false},
-    {LITE, TENSOR_Q4_0, PHASE_DECODE, 1, LONG, false, false},
-    {LITE, TENSOR_Q4_0, PHASE_PREFILL, 1, PROMPT, false, false},
+    {LLAMA, TENSOR_Q8_0, PHASE_DECODE, 1, SHORT, KV_F16, true, false},
+    {LLAMA, TENSOR_Q8_0, PHASE_DECODE, 1, LONG, KV_F16, false, false},
+    {LLAMA, TENSOR_Q8_0, PHASE_PREFILL, 1, PROMPT, KV_F16, false, false},
+    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, 1, SHORT, KV_F16, true, false},
+    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, 1, LONG, KV_F16, true, false},
+    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, 1, LONG, KV_INT8, false, false},
+    {LLAMA, TENSOR_Q4_0, PHASE_DECODE, TOGETHER, SHORT, KV_F16, true, false},
+    {LLAMA, TENSOR_Q4_0, PHASE_PREFILL, 1, PROMPT, KV_F16, true, true},
+    {LLAMA, TENSOR_Q4_K, PHASE_DECODE, 1, SHORT, KV_F16, false, false},
+    {LLAMA, TENSOR_Q4_K, PHASE_PREFILL, 1, PROMPT, KV_F16, false, false},
+    {LLAMA, TENSOR_Q6_K, PHASE_DECODE, 1, SHORT, KV_F16, false, false},
+    {LLAMA, TENSOR_Q6_K, PHASE_PREFILL, 1, PROMPT, KV_F16, false, false},
+    {LITE, TENSOR_Q4_0, PHASE_DECODE, 1, SHORT, KV_F16, false, false},
+    {LITE, TENSOR_Q4_0, PHASE_DECODE, 1, LONG, KV_F16, false, false},
+    {LITE, TENSOR_Q4_0, PHASE_PREFILL, 1, PROMPT, KV_F16, false, false},
 };
 const size_t bench_n_cases = sizeof bench_cases / sizeof bench_cases[0];
 
 const struct bench_case bench_file_cases[] = {
-    {NULL, TENSOR_TYPE_END, PHASE_DECODE, 1, SHORT, true, false},
-    {NULL, TENSOR_TYPE_END, PHASE_DECODE, 1, LONG, false, false},
-    {NULL, TENSOR_TYPE_END, PHASE_DECODE, TOGETHER, SHORT, false, false},
-    {NULL, TENSOR_TYPE_END, PHASE_PREFILL, 1, PROMPT, true, true},
+    {NULL, TENSOR_TYPE_END, PHASE_DECODE, 1, SHORT, KV_F16, true, false},
+    {NULL, TENSOR_TYPE_END, PHASE_DECODE, 1, LONG, KV_F16, false, false},
+    {NULL, TENSOR_TYPE_END, PHASE_DECODE, TOGETHER, SHORT, KV_F16, false, false},
+    {NULL, TENSOR_TYPE_END, PHASE_PREFILL, 1, PROMPT, KV_F16, true, true},
 };
 const size_t bench_n_file_cases = sizeof bench_file_cases / sizeof bench_file_cases[0];
 

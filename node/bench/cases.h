@@ -5,7 +5,7 @@
 #ifndef AYNI_NODE_BENCH_CASES_H
 #define AYNI_NODE_BENCH_CASES_H
 
-#include "compute/quant.h"
+#include "compute/kernels/kernels.h"
 
 /* Bits, so that several can be chosen. */
 enum phase {
@@ -22,6 +22,7 @@ struct bench_case {
 	enum phase phase;  /* prefill or decode */
 	uint32_t sessions; /* decoded together */
 	uint32_t tokens;   /* of the prompt, or positions that each session has behind it */
+	enum kv_type kv;
 	bool quick;        /* also measured where there is little time */
 	bool fast;         /* also measured in the class `fast`, if not quick */
 };

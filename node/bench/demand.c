@@ -30,7 +30,8 @@ static double share_met(const struct gguf *g, const struct model_sizes *s,
 }
 
 /* Bytes of keys and values of the positions that the tokens up to `end` see. */
-static double kv_bytes(const struct model_sizes *s, uint32_t end, uint32_t n_tokens)
+static double kv_bytes(
+    const struct model_sizes *s, enum kv_type type, uint32_t end, uint32_t n_tokens)
 {
 	double bytes = 0.0;
 
@@ -39,7 +40,7 @@ static double kv_bytes(const struct model_sizes *s, uint32_t end, uint32_t n_tok
 
 		if (model_layer_is_windowed(s, layer))
 			seen = fmin(seen, (double)s->window + n_tokens - 1);
-		bytes += seen * (double)kv_bytes_per_token(s, KV_F16, 1);
+		bytes += seen * (double)kv_bytes_per_token(s, type, 1);
 	}
 	return bytes;
 }
@@ -56,8 +57,8 @@ void demand_add(const struct gguf *g, const struct model_sizes *s, const struct 
 		out->weight_bytes +=
 		    (double)t->size_bytes * share_met(g, s, t, n, batch->n_logits > 0);
 	}
-	out->kv_bytes +=
-	    batch->sessions * kv_bytes(s, batch->position + batch->n_tokens, batch->n_tokens);
+	out->kv_bytes += batch->sessions *
+	                 kv_bytes(s, batch->kv, batch->position + batch->n_tokens, batch->n_tokens);
 	if (cost_span(s, 0, s->n_layers, batch->position, batch->n_tokens, batch->n_logits,
 	        &flop) == AYNI_OK)
 		out->multiply_adds += batch->sessions * (double)flop_count(flop) / 2.0;

@@ -7,11 +7,13 @@
 #ifndef AYNI_NODE_BENCH_DEMAND_H
 #define AYNI_NODE_BENCH_DEMAND_H
 
+#include "compute/kernels/kernels.h"
 #include "compute/model.h"
 #include "node/bench/limits.h"
 
 /* A batch of sessions that are all alike, through the whole model. */
 struct demand_batch {
+	enum kv_type kv;
 	uint32_t sessions;
 	uint32_t position; /* of each session's first token */
 	uint32_t n_tokens; /* of each session */

@@ -2,6 +2,8 @@
 /* The results of a run as JSON. */
 #include "node/bench/bench.h"
 
+#include "compute/kv.h"
+
 /* How fast something went, beside the limits of its moment. */
 static json_t *speed(const struct demand *d, const struct limits *limits, double seconds)
 {
@@ -32,13 +34,14 @@ static json_t *rows(const struct bench *b)
 	for (size_t i = 0; i < b->n_rows; i++) {
 		const struct bench_row *r = &b->rows[i];
 		bool decode = r->measured->phase == PHASE_DECODE;
-		json_t *row = json_pack("{sssssssssssisisfsfsi}", "geometry", r->model->name,
+		json_t *row = json_pack("{sssssssssssssisisfsfsisf}", "geometry", r->model->name,
 		    "type", tensor_type_info(r->model->type)->name, "kernels", r->model->kernels,
 		    "class", r->model->numeric_class, "phase", phase_name(r->measured->phase),
+		    "cache", kv_type_name(r->measured->kv),
 		    "batch", (int)r->measured->sessions, decode ? "context" : "tokens",
 		    (int)r->measured->tokens, "tokens_per_s", r->m.tokens / r->m.seconds,
 		    "median_tokens_per_s", r->m.tokens / r->m.median_seconds, "rounds",
-		    (int)r->m.n_rounds);
+		    (int)r->m.n_rounds, "touched_bytes", r->m.touched_bytes);
 
 		json_array_append_new(
 		    array, join(row, speed(&r->m.demand, &r->limits, r->m.seconds)));

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "node/bench/touched.h"
 #include "node/loop.h"
 
 enum {
@@ -16,6 +17,8 @@ struct subject {
 	struct gguf *gguf;
 	struct model *model;
 	struct layers *layers;
+	const struct kernels *kernels;
+	struct team *team;
 	float *activations; /* CHUNK x d_model */
 	float *logits;      /* MAX_SESSIONS x n_vocabulary */
 	uint32_t random;
@@ -43,6 +46,8 @@ static int load(struct subject *s, const struct kernels *k, struct team *team, s
 	struct model_sizes sizes;
 	int rc = model_sizes_read(s->gguf, &sizes, err);
 
+	s->kernels = k;
+	s->team = team;
 	if (rc == AYNI_OK)
 		rc = model_load_for(s->gguf, 0, sizes.n_layers, k, team, &s->model, err);
 	if (rc == AYNI_OK)
@@ -83,7 +88,7 @@ static int first_token(struct subject *s, struct error *err)
 	int rc = kv_new(s->model, 1, KV_F16, &kv, err);
 
 	if (rc == AYNI_OK)
-		rc = step(s, &kv, &(struct demand_batch){1, 0, 1, 1}, err);
+		rc = step(s, &kv, &(struct demand_batch){KV_F16, 1, 0, 1, 1}, err);
 	kv_free(kv);
 	return rc;
 }
@@ -145,13 +150,13 @@ static void free_sessions(struct kv **sessions)
 }
 
 /* Sessions with `past` positions filled, and room for n more. */
-static int make_sessions(struct subject *s, uint32_t n_sessions, uint32_t past, uint32_t n,
+static int make_sessions(struct subject *s, const struct bench_case *c, uint32_t past, uint32_t n,
     struct kv **sessions, struct error *err)
 {
 	int rc = AYNI_OK;
 
-	for (uint32_t i = 0; rc == AYNI_OK && i < n_sessions; i++) {
-		rc = kv_new(s->model, past + n, KV_F16, &sessions[i], err);
+	for (uint32_t i = 0; rc == AYNI_OK && i < c->sessions; i++) {
+		rc = kv_new(s->model, past + n, c->kv, &sessions[i], err);
 		if (rc == AYNI_OK)
 			rc = kv_reserve(sessions[i], 0, past, err);
 		if (rc == AYNI_OK)
@@ -166,7 +171,7 @@ static struct demand_batch batch_at(const struct bench_case *c, uint32_t at)
 	uint32_t end = c->phase == PHASE_DECODE ? c->tokens + 1 : c->tokens;
 	uint32_t n = end - at < CHUNK ? end - at : CHUNK;
 
-	return (struct demand_batch){at < end ? c->sessions : 0, at, n, at + n == end};
+	return (struct demand_batch){c->kv, at < end ? c->sessions : 0, at, n, at + n == end};
 }
 
 static uint32_t first_position(const struct bench_case *c)
@@ -241,6 +246,23 @@ static int run_rounds(struct subject *s, const struct bench_case *c, struct kv *
 	return AYNI_OK;
 }
 
+/* One more round, whose kernels count. */
+static int count_touched(struct subject *s, const struct bench_case *c, struct kv **sessions,
+    const struct pace *pace, struct measurement *out, struct error *err)
+{
+	struct layers *timed = s->layers;
+	int rc = layers_new(
+	    s->model, touched_kernels(s->kernels), s->team, MAX_SESSIONS, &s->layers, err);
+
+	if (rc == AYNI_OK) {
+		rc = run_round(s, c, sessions, pace, err);
+		out->touched_bytes = (double)touched_bytes();
+		layers_free(s->layers);
+	}
+	s->layers = timed;
+	return rc;
+}
+
 int subject_measure(struct subject *s, const struct bench_case *c, const struct pace *pace,
     struct measurement *out, struct error *err)
 {
@@ -257,9 +279,11 @@ int subject_measure(struct subject *s, const struct bench_case *c, const struct 
 	*out = (struct measurement){
 	    .tokens = decode ? c->sessions : c->tokens, .demand = subject_demand(s, c)};
 	rc = make_sessions(
-	    s, c->sessions, decode ? c->tokens : 0, decode ? 1 : c->tokens, sessions, err);
+	    s, c, decode ? c->tokens : 0, decode ? 1 : c->tokens, sessions, err);
 	if (rc == AYNI_OK)
 		rc = run_rounds(s, c, sessions, pace, out, err);
+	if (rc == AYNI_OK && decode)
+		rc = count_touched(s, c, sessions, pace, out, err);
 	free_sessions(sessions);
 	return rc;
 }

@@ -48,6 +48,7 @@ struct measurement {
 	double seconds; /* of the best round */
 	double median_seconds;
 	struct demand demand; /* of a round */
+	double touched_bytes; /* of weights and caches, in a round of decode (touched.h); else 0 */
 };
 
 /* What a round of the case needs. */

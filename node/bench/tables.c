@@ -2,6 +2,8 @@
 /* The results of a run as tables for people. */
 #include "node/bench/bench.h"
 
+#include "compute/kv.h"
+
 static void print_machine(const struct bench *b, FILE *f)
 {
 	(void)fprintf(f,
@@ -32,16 +34,16 @@ static void print_rows(const struct bench *b, FILE *f)
 {
 	if (b->n_rows == 0)
 		return;
-	(void)fprintf(f, "\n| model            | type   | kernels | phase   | sessions x tokens |"
+	(void)fprintf(f, "\n| model            | type   | kernels | phase   | cache | sessions x tokens |"
 	                 " tokens/s | median  |  GB/s |    Gm/s |       limit | %% of it |\n"
-	                 "| ---------------- | ------ | ------- | ------- | ----------------: |"
+	                 "| ---------------- | ------ | ------- | ------- | ----- | ----------------: |"
 	                 " -------: | ------: | ----: | ------: | ----------: | ------: |\n");
 	for (size_t i = 0; i < b->n_rows; i++) {
 		const struct bench_row *r = &b->rows[i];
 
-		(void)fprintf(f, "| %-16s | %-6s | %-7s | %-7s | %8u x %6u | %8.2f | %7.2f |",
+		(void)fprintf(f, "| %-16s | %-6s | %-7s | %-7s | %-5s | %8u x %6u | %8.2f | %7.2f |",
 		    r->model->name, tensor_type_info(r->model->type)->name, r->model->kernels,
-		    phase_name(r->measured->phase), r->measured->sessions, r->measured->tokens,
+		    phase_name(r->measured->phase), kv_type_name(r->measured->kv), r->measured->sessions, r->measured->tokens,
 		    r->m.tokens / r->m.seconds, r->m.tokens / r->m.median_seconds);
 		print_speed(f, &r->m.demand, &r->limits, r->m.seconds);
 	}
@@ -62,7 +64,8 @@ static const struct bench_row *reference(const struct bench *b, const struct ben
 	return first;
 }
 
-/* What a token costs: bytes of weights and of the cache, and as many as could have been read. */
+/* What a token costs: bytes of weights and of the cache, how many of them are passed over, and as
+ * many as could have been read in that time. */
 static void print_bytes(const struct bench *b, FILE *f)
 {
 	bool any = false;
@@ -75,15 +78,19 @@ static void print_bytes(const struct bench *b, FILE *f)
 			continue;
 		if (!any)
 			(void)fprintf(f,
-			    "\n| one token of     | type   | context | weights, MB | KV, MB | time "
-			    "x bandwidth, MB | of both | speed of short |\n"
-			    "| ---------------- | ------ | ------: | ----------: | -----: | "
-			    "-------------------: | ------: | -------------: |\n");
+			    "\n| one token of     | type   | context | cache | weights, MB | KV, MB "
+			    "| touched, MB | of both | time x bandwidth, MB | of both "
+			    "| speed of short |\n"
+			    "| ---------------- | ------ | ------: | ----- | ----------: | -----: "
+			    "| ----------: | ------: | -------------------: | ------: "
+			    "| -------------: |\n");
 		any = true;
 		(void)fprintf(f,
-		    "| %-16s | %-6s | %7u | %11.1f | %6.1f | %20.1f | %7.2f | %14.2f |\n",
+		    "| %-16s | %-6s | %7u | %-5s | %11.1f | %6.1f | %11.1f | %7.2f | %20.1f | "
+		    "%7.2f | %14.2f |\n",
 		    r->model->name, tensor_type_info(r->model->type)->name, r->measured->tokens,
-		    d->weight_bytes * 1e-6, d->kv_bytes * 1e-6,
+		    kv_type_name(r->measured->kv), d->weight_bytes * 1e-6, d->kv_bytes * 1e-6,
+		    r->m.touched_bytes * 1e-6, r->m.touched_bytes / (d->weight_bytes + d->kv_bytes),
 		    r->limits.read_bytes_s * r->m.seconds * 1e-6,
 		    r->limits.read_bytes_s * r->m.seconds / (d->weight_bytes + d->kv_bytes),
 		    reference(b, r)->m.seconds / r->m.seconds);

@@ -65,7 +65,7 @@ static void every_table_counts_its_peak_by_rounds(void **state)
 static void filters_leave_what_was_asked_for(void **state)
 {
 	const struct bench_case c = {
-	    "llama-3.2-1b", TENSOR_Q4_0, PHASE_DECODE, 1, 128, false, false};
+	    "llama-3.2-1b", TENSOR_Q4_0, PHASE_DECODE, 1, 128, KV_F16, false, false};
 	struct bench_filter f = {.type = TENSOR_TYPE_END, .phases = PHASE_ALL};
 
 	(void)state;
@@ -154,7 +154,7 @@ static void a_token_needs_all_weights_but_the_embeddings_other_rows(void **state
 	for (size_t i = 0; i < gguf_n_tensors(g); i++)
 		want += (double)gguf_tensor_at(g, i)->size_bytes;
 	want -= (double)embedding->size_bytes * (1.0 - 1.0 / s.n_vocabulary);
-	demand_add(g, &s, &(struct demand_batch){1, 100, 1, 1}, &d);
+	demand_add(g, &s, &(struct demand_batch){KV_F16, 1, 100, 1, 1}, &d);
 	assert_near(d.weight_bytes, want);
 	/* two heads' keys and values of 16 binary16 numbers, in three layers, at 101 positions */
 	assert_near(d.kv_bytes, 101.0 * 3 * 2 * 2 * 16 * 2);
@@ -163,7 +163,7 @@ static void a_token_needs_all_weights_but_the_embeddings_other_rows(void **state
 
 	/* four sessions share the weights, and have each their own cache */
 	want += (double)embedding->size_bytes * 3.0 / s.n_vocabulary;
-	demand_add(g, &s, &(struct demand_batch){4, 100, 1, 1}, &d);
+	demand_add(g, &s, &(struct demand_batch){KV_F16, 4, 100, 1, 1}, &d);
 	assert_near(d.kv_bytes, 5 * 101.0 * 3 * 2 * 2 * 16 * 2);
 	assert_near(d.multiply_adds, 5 * (double)flop_count(flop) / 2.0);
 	gguf_free(g);
@@ -172,8 +172,8 @@ static void a_token_needs_all_weights_but_the_embeddings_other_rows(void **state
 
 /* ---- results -------------------------------------------------------------------------------- */
 
-static const struct bench_case two_sessions = {"x", TENSOR_Q8_0, PHASE_DECODE, 2, 64, true, false};
-static const struct bench_case one_session = {"x", TENSOR_Q8_0, PHASE_DECODE, 1, 64, true, false};
+static const struct bench_case two_sessions = {"x", TENSOR_Q8_0, PHASE_DECODE, 2, 64, KV_F16, true, false};
+static const struct bench_case one_session = {"x", TENSOR_Q8_0, PHASE_DECODE, 1, 64, KV_F16, true, false};
 
 /* A run with one of each, of figures that are easy to compute with. */
 static struct bench *example(void)
@@ -188,9 +188,9 @@ static struct bench *example(void)
 	b->models[b->n_models++] =
 	    (struct bench_model){"some-model", TENSOR_Q8_0, "scalar", "exact", {0.5, 1000, 1010}};
 	b->rows[b->n_rows++] = (struct bench_row){
-	    &b->models[0], &two_sessions, {5, 2.0, 0.25, 0.5, {0.9e9, 0.1e9, 2e9}}, limits};
+	    &b->models[0], &two_sessions, {5, 2.0, 0.25, 0.5, {0.9e9, 0.1e9, 2e9}, 1.1e9}, limits};
 	b->rows[b->n_rows++] = (struct bench_row){
-	    &b->models[0], &one_session, {5, 1.0, 0.25, 0.5, {0.9e9, 0.1e9, 1e9}}, limits};
+	    &b->models[0], &one_session, {5, 1.0, 0.25, 0.5, {0.9e9, 0.1e9, 1e9}, 1.1e9}, limits};
 	b->products[b->n_products++] =
 	    (struct bench_product){TENSOR_Q4_K, 64, {1e9, 0, 100e9}, 2.0, limits};
 	return b;
@@ -234,6 +234,8 @@ static void json_has_the_limits_and_each_case(void **state)
 	assert_near(number(row, "tokens_per_s"), 8.0);
 	assert_near(number(row, "median_tokens_per_s"), 4.0);
 	assert_near(number(row, "percent_of_limit"), 40.0);
+	assert_string_equal(text(row, "cache"), "f16");
+	assert_near(number(row, "touched_bytes"), 1.1e9);
 	row = json_array_get(json_object_get(root, "products"), 0);
 	assert_string_equal(text(row, "limit"), "processor");
 	assert_near(number(row, "percent_of_limit"), 50.0);
