@@ -76,13 +76,6 @@ static const void *elements(enum kv_type type, const void *from, size_t first)
 	return (const uint8_t *)from + first * kv_element_bytes(type);
 }
 
-/* out[i] += scales[i] * x[i] for the positions of a page. */
-static void add_scaled(const float *scales, const float *x, float *out)
-{
-	for (int i = 0; i < KV_PAGE_TOKENS; i++)
-		out[i] += scales[i] * x[i];
-}
-
 /* The same scores with int8 keys: of each part a sum, times its scale. `keys` is as for f16. */
 static void score_quants(const struct attend_work *work, const struct look *l, struct kv_rows keys,
     const float *scales, float *const out[])
@@ -101,7 +94,8 @@ static void score_quants(const struct attend_work *work, const struct look *l, s
 		}
 		work->batch->kernels->add_rows(&keys, query, sum, l->n_queries);
 		for (size_t q = 0; q < l->n_queries; q++)
-			add_scaled(scales + part * KV_PAGE_TOKENS, sums[q], out[q]);
+			work->batch->kernels->add_product(
+			    out[q], scales + part * KV_PAGE_TOKENS, sums[q], KV_PAGE_TOKENS);
 		keys.data = elements(KV_INT8, keys.data, KV_PART * KV_PAGE_TOKENS);
 		if (keys.ahead != NULL)
 			keys.ahead = elements(KV_INT8, keys.ahead, KV_PART * KV_PAGE_TOKENS);
@@ -160,8 +154,8 @@ static void add_quants(const struct attend_work *work, struct kv_rows values, co
 	values.n = KV_PART;
 	for (size_t part = 0; part < n_parts; part++) {
 		for (size_t q = 0; q < n_queries; q++) {
-			for (size_t i = 0; i < values.n_rows; i++)
-				scaled[q][i] = weights[q][i] * scales[part * KV_PAGE_TOKENS + i];
+			work->batch->kernels->multiply(weights[q], scales + part * KV_PAGE_TOKENS,
+			    values.n_rows, scaled[q]);
 			scaled_of[q] = scaled[q];
 			out_of[q] = out[q] + part * KV_PART;
 		}

@@ -175,6 +175,8 @@ static void trial_elementwise(
 		v[i] += t->x[i];
 	k->rope_pairs(v, t->y, t->y + TRIAL_ODD, TRIAL_ODD);
 	k->add(v, t->y, TRIAL_ODD);
+	k->multiply(v + TRIAL_ODD, t->y + 2, TRIAL_ODD, v + TRIAL_COLS * 3);
+	k->add_product(v, t->x + 1, t->y, TRIAL_ODD);
 	k->accumulate(v, 0.37f, t->y + 1, TRIAL_ODD);
 	k->rope_halves(v, t->y + 5, t->y + TRIAL_ODD, TRIAL_ODD / 2);
 	k->silu_mul(v, t->y + 3, TRIAL_ODD);

@@ -146,6 +146,9 @@ struct kernels {
 	void (*accumulate)(
 	    float *acc, float weight, const float *x, size_t n); /* acc=fma(weight,x,acc) */
 	void (*scale)(float *x, float factor, size_t n);         /* x *= factor */
+	void (*multiply)(const float *a, const float *b, size_t n, float *out); /* out = a * b */
+	void (*add_product)(
+	    float *acc, const float *a, const float *b, size_t n); /* acc += a * b, rounded twice */
 	float (*max)(const float *x, size_t n);                  /* n > 0; passes NaN over */
 	/* x[i] = exp(x[i] - shift); returns the sum in the order of the definition. */
 	float (*exp_sum)(float *x, float shift, size_t n);

@@ -86,6 +86,18 @@ static void scalar_scale(float *x, float factor, size_t n)
 		x[i] *= factor;
 }
 
+static void scalar_multiply(const float *a, const float *b, size_t n, float *out)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = a[i] * b[i];
+}
+
+static void scalar_add_product(float *acc, const float *a, const float *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		acc[i] += a[i] * b[i];
+}
+
 static float scalar_max(const float *x, size_t n)
 {
 	float m = -INFINITY;
@@ -220,6 +232,8 @@ const struct kernels kernels_scalar = {
     .add = scalar_add,
     .accumulate = scalar_accumulate,
     .scale = scalar_scale,
+    .multiply = scalar_multiply,
+    .add_product = scalar_add_product,
     .max = scalar_max,
     .exp_sum = scalar_exp_sum,
     .rms_norm = scalar_rms_norm,

@@ -72,6 +72,18 @@ static void call_all(const struct kernels *k, float *x, const float *y, size_t n
 	case 12: /* in place */
 		k->rms_norm(x, y, 1e-5f, n, x);
 		break;
+	case 13:
+		out = allocate(n * sizeof *out);
+		k->multiply(x, y, n, out);
+		memcpy(x, out, n * sizeof *out);
+		free(out);
+		break;
+	case 14:
+		out = allocate(n * sizeof *out);
+		memcpy(out, x, n * sizeof *out);
+		k->add_product(x, out, y, n);
+		free(out);
+		break;
 	default:
 		break;
 	}
@@ -81,7 +93,7 @@ static void check_elementwise(const struct kernels *k, size_t n, enum kind kind_
 {
 	static const char *const names[] = {"dot/max/all_finite", "add", "accumulate", "scale",
 	    "exp_sum", "rms_norm", "silu_mul", "rope_pairs", "rope_halves", "gelu_mul",
-	    "clamped_mul", "soft_cap", "rms_norm in place"};
+	    "clamped_mul", "soft_cap", "rms_norm in place", "multiply", "add_product"};
 	float x[MAX_N], y[MAX_N];
 
 	fill(x, n, kind_x);
