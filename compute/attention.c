@@ -102,12 +102,13 @@ static void score_quants(const struct attend_work *work, const struct look *l, s
 	}
 }
 
-/* All positions of the page that begins with p: what a query does not see is computed and not used. */
+/* All positions of the page that begins with p: what a query does not see is computed and not used.
+ */
 static void score_page(const struct attend_work *work, const struct look *l, uint32_t p)
 {
 	const struct kv_head page = page_at(work, l, p);
-	struct kv_rows keys = {kv_type(l->kv), page.keys, KV_PAGE_TOKENS, work->shape.d_key,
-	    KV_PAGE_TOKENS, NULL};
+	struct kv_rows keys = {
+	    kv_type(l->kv), page.keys, KV_PAGE_TOKENS, work->shape.d_key, KV_PAGE_TOKENS, NULL};
 	float *out[MAX_QUERIES];
 
 	if (l->end - p > KV_PAGE_TOKENS)
@@ -141,8 +142,8 @@ static float weigh(const struct attend_work *work, size_t head, float *scores, s
 	return z;
 }
 
-/* The same values in int8: for each part weights of their own, as its scale is in them. `values` is as
- * for f16. */
+/* The same values in int8: for each part weights of their own, as its scale is in them. `values` is
+ * as for f16. */
 static void add_quants(const struct attend_work *work, struct kv_rows values, const float *scales,
     const float *const weights[], float *const out[], size_t n_queries)
 {
@@ -154,8 +155,8 @@ static void add_quants(const struct attend_work *work, struct kv_rows values, co
 	values.n = KV_PART;
 	for (size_t part = 0; part < n_parts; part++) {
 		for (size_t q = 0; q < n_queries; q++) {
-			work->batch->kernels->multiply(weights[q], scales + part * KV_PAGE_TOKENS,
-			    values.n_rows, scaled[q]);
+			work->batch->kernels->multiply(
+			    weights[q], scales + part * KV_PAGE_TOKENS, values.n_rows, scaled[q]);
 			scaled_of[q] = scaled[q];
 			out_of[q] = out[q] + part * KV_PART;
 		}
@@ -178,7 +179,8 @@ static void add_values(const struct attend_work *work, const struct look *l, uin
 	const float *weights[MAX_QUERIES];
 
 	if (end < l->end)
-		values.ahead = elements(type, page_at(work, l, end).values, end % KV_PAGE_TOKENS * d);
+		values.ahead =
+		    elements(type, page_at(work, l, end).values, end % KV_PAGE_TOKENS * d);
 	for (size_t i = 0; i < n; i++)
 		weights[i] = l->scores[q + i] + (first - l->base);
 	if (type == KV_F16)
@@ -209,8 +211,8 @@ static void gather_page(const struct attend_work *work, const struct look *l, ui
 }
 
 /* Weights of all queries side by side, for n positions from p on; with a part's scales in int8. */
-static void turn_weights(const struct look *l, uint32_t p, uint32_t n, const float *scales,
-    float weights[][MAX_QUERIES])
+static void turn_weights(
+    const struct look *l, uint32_t p, uint32_t n, const float *scales, float weights[][MAX_QUERIES])
 {
 	for (size_t q = 0; q < l->n_queries; q++)
 		for (uint32_t i = 0; i < n; i++) {
@@ -290,8 +292,8 @@ static void attend(const struct attend_work *work, struct look *l, unsigned thre
 		for (uint32_t p = l->base; p < l->end; p += KV_PAGE_TOKENS)
 			gather_page(work, l, p);
 	} else {
-		gather_latent(work, l, (struct elements){0, a->d_value},
-		    b->columns + thread * a->d_value);
+		gather_latent(
+		    work, l, (struct elements){0, a->d_value}, b->columns + thread * a->d_value);
 	}
 	for (size_t q = 0; q < l->n_queries; q++)
 		b->kernels->scale(l->out[q], 1.0f / l->sum[q], a->d_value);
@@ -316,9 +318,9 @@ static void attend_part(void *context, size_t first, size_t end, unsigned thread
 /* ---- latent attention of few tokens --------------------------------------------------------- */
 
 /*
- * All heads look at the same keys. Where tokens are fewer than threads, the team takes one token after
- * the other, and cuts its pages, then its heads, then its values' elements: so each key is read
- * twice by one thread, and not by each thread for heads of its own.
+ * All heads look at the same keys. Where tokens are fewer than threads, the team takes one token
+ * after the other, and cuts its pages, then its heads, then its values' elements: so each key is
+ * read twice by one thread, and not by each thread for heads of its own.
  */
 struct latent_work {
 	const struct attend_work *attend;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses for the whole capacity are taken at once, without memory, and made usable block by block.
- * A page holds KV_PAGE_TOKENS positions of all layers, layer after layer, head after head:
+ * Addresses for the whole capacity are taken at once, without memory, and made usable block by
+ * block. A page holds KV_PAGE_TOKENS positions of all layers, layer after layer, head after head:
  *
  *   layer 0, head 0: keys, values, scales of keys, of values;  head 1: the same; ...  layer 1: ...
  */
@@ -11,9 +11,9 @@
 #include <sys/mman.h>
 
 enum {
-	READ_PAST = 64,                     /* bytes that kernels may read behind the last row */
-	BLOCK_BYTES = 2 << 20,              /* a huge page */
-	HUGE_BYTES = 8 * BLOCK_BYTES        /* a cache that may grow to this is worth huge pages */
+	READ_PAST = 64,              /* bytes that kernels may read behind the last row */
+	BLOCK_BYTES = 2 << 20,       /* a huge page */
+	HUGE_BYTES = 8 * BLOCK_BYTES /* a cache that may grow to this is worth huge pages */
 };
 
 struct kv {
@@ -78,8 +78,7 @@ static bool map(struct kv *kv, uint64_t n_pages)
 	    __builtin_add_overflow(bytes, READ_PAST + 2 * (uint64_t)BLOCK_BYTES, &bytes))
 		return false;
 	kv->mapping_bytes = bytes / BLOCK_BYTES * BLOCK_BYTES;
-	kv->mapping =
-	    mmap(NULL, kv->mapping_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	kv->mapping = mmap(NULL, kv->mapping_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (kv->mapping == MAP_FAILED)
 		return false;
 	kv->data = kv->mapping + (-(uintptr_t)kv->mapping & (BLOCK_BYTES - 1));

@@ -39,9 +39,9 @@ bool kv_fits(const struct kv *kv, const struct model *m);
 int kv_reserve(struct kv *kv, uint32_t position, uint32_t n, struct error *err);
 
 /*
- * What a layer keeps of one head for the KV_PAGE_TOKENS positions of a page: elements of the cache's
- * type, and in int8 what each part of KV_PART of them is multiplied by. Latent attention has keys
- * alone: its values are their beginnings.
+ * What a layer keeps of one head for the KV_PAGE_TOKENS positions of a page: elements of the
+ * cache's type, and in int8 what each part of KV_PART of them is multiplied by. Latent attention
+ * has keys alone: its values are their beginnings.
  */
 struct kv_head {
 	void *keys;          /* [d_key][KV_PAGE_TOKENS] */
@@ -49,16 +49,15 @@ struct kv_head {
 	float *key_scales;   /* [d_key / KV_PART][KV_PAGE_TOKENS] */
 	float *value_scales; /* [d_value / KV_PART][KV_PAGE_TOKENS] */
 };
-/* Of `layer`, counted from the range's first, and the page that holds a reserved position p, which is
- * number p % KV_PAGE_TOKENS in it. Pages of one head follow each other at equal distances. */
+/* Of `layer`, counted from the range's first, and the page that holds a reserved position p, which
+ * is number p % KV_PAGE_TOKENS in it. Pages of one head follow each other at equal distances. */
 struct kv_head kv_head(const struct kv *kv, uint32_t layer, uint32_t head, uint32_t position);
 
 /* Positions [0, length) now hold data; they must be reserved. A smaller length forgets the rest. */
 void kv_filled(struct kv *kv, uint32_t length);
 
 /* Bytes that one position takes in n_layers layers of a model of these sizes. */
-uint64_t kv_bytes_per_token(
-    const struct model_sizes *sizes, enum kv_type type, uint32_t n_layers);
+uint64_t kv_bytes_per_token(const struct model_sizes *sizes, enum kv_type type, uint32_t n_layers);
 /* True if a cache of this type can be had for a model of these sizes. */
 bool kv_type_suits(enum kv_type type, const struct model_sizes *sizes);
 

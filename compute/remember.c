@@ -8,8 +8,8 @@ struct remember_work {
 	struct attention_shape shape;
 };
 
-/* One key or value, of d elements, to a page: element i to number i * stride, the scale of part i to
- * number i * KV_PAGE_TOKENS. */
+/* One key or value, of d elements, to a page: element i to number i * stride, the scale of part i
+ * to number i * KV_PAGE_TOKENS. */
 struct place {
 	void *elements;
 	size_t stride;
@@ -44,8 +44,8 @@ static void put_quants(const struct kernels *k, const float *x, size_t d, struct
 	}
 }
 
-static void put(enum kv_type type, const struct kernels *k, const float *x, size_t d,
-    struct place to)
+static void put(
+    enum kv_type type, const struct kernels *k, const float *x, size_t d, struct place to)
 {
 	(type == KV_F16 ? put_halves : put_quants)(k, x, d, to);
 }
@@ -64,11 +64,9 @@ static void remember(const struct remember_work *work, size_t t, uint32_t head)
 	    (struct place){(uint8_t *)page.keys + p * kv_element_bytes(type), KV_PAGE_TOKENS,
 	        page.key_scales + p});
 	if (a->value_width > 0)
-		put(type, b->kernels, b->value + t * a->value_width + head * a->d_value,
-		    a->d_value,
-		    (struct place){
-		        (uint8_t *)page.values + p * a->d_value * kv_element_bytes(type), 1,
-		        page.value_scales + p});
+		put(type, b->kernels, b->value + t * a->value_width + head * a->d_value, a->d_value,
+		    (struct place){(uint8_t *)page.values + p * a->d_value * kv_element_bytes(type),
+		        1, page.value_scales + p});
 }
 
 static void remember_part(void *context, size_t first, size_t end, unsigned thread)

@@ -135,8 +135,8 @@ struct kernels {
 	    float *const out[], size_t n_queries);
 	/*
 	 * The same along the rows, MAX_QUERIES queries side by side: for each row j,
-	 * out[j][q] = fma(weights[i][q], its element i, out[j][q]) for i = 0 .. n - 1 in order. n is
-	 * at most 64.
+	 * out[j][q] = fma(weights[i][q], its element i, out[j][q]) for i = 0 .. n - 1 in order. n
+	 * is at most 64.
 	 */
 	void (*add_columns)(const struct kv_rows *rows, const float weights[][MAX_QUERIES],
 	    float out[][MAX_QUERIES]);
@@ -149,7 +149,7 @@ struct kernels {
 	void (*multiply)(const float *a, const float *b, size_t n, float *out); /* out = a * b */
 	void (*add_product)(
 	    float *acc, const float *a, const float *b, size_t n); /* acc += a * b, rounded twice */
-	float (*max)(const float *x, size_t n);                  /* n > 0; passes NaN over */
+	float (*max)(const float *x, size_t n);                    /* n > 0; passes NaN over */
 	/* x[i] = exp(x[i] - shift); returns the sum in the order of the definition. */
 	float (*exp_sum)(float *x, float shift, size_t n);
 	/* `out` may be x. */

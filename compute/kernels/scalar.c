@@ -48,8 +48,8 @@ static float element(const struct kv_rows *rows, size_t row, size_t i)
 	                            : (float)((const int8_t *)rows->data)[at];
 }
 
-static void scalar_add_rows(const struct kv_rows *rows, const float *const weights[],
-    float *const out[], size_t n_queries)
+static void scalar_add_rows(
+    const struct kv_rows *rows, const float *const weights[], float *const out[], size_t n_queries)
 {
 	for (size_t q = 0; q < n_queries; q++)
 		for (size_t i = 0; i < rows->n_rows; i++)

@@ -23,8 +23,8 @@ struct bench_case {
 	uint32_t sessions; /* decoded together */
 	uint32_t tokens;   /* of the prompt, or positions that each session has behind it */
 	enum kv_type kv;
-	bool quick;        /* also measured where there is little time */
-	bool fast;         /* also measured in the class `fast`, if not quick */
+	bool quick; /* also measured where there is little time */
+	bool fast;  /* also measured in the class `fast`, if not quick */
 };
 
 /* Of the geometries, and of any model file. */

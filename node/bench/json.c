@@ -37,11 +37,11 @@ static json_t *rows(const struct bench *b)
 		json_t *row = json_pack("{sssssssssssssisisfsfsisf}", "geometry", r->model->name,
 		    "type", tensor_type_info(r->model->type)->name, "kernels", r->model->kernels,
 		    "class", r->model->numeric_class, "phase", phase_name(r->measured->phase),
-		    "cache", kv_type_name(r->measured->kv),
-		    "batch", (int)r->measured->sessions, decode ? "context" : "tokens",
-		    (int)r->measured->tokens, "tokens_per_s", r->m.tokens / r->m.seconds,
-		    "median_tokens_per_s", r->m.tokens / r->m.median_seconds, "rounds",
-		    (int)r->m.n_rounds, "touched_bytes", r->m.touched_bytes);
+		    "cache", kv_type_name(r->measured->kv), "batch", (int)r->measured->sessions,
+		    decode ? "context" : "tokens", (int)r->measured->tokens, "tokens_per_s",
+		    r->m.tokens / r->m.seconds, "median_tokens_per_s",
+		    r->m.tokens / r->m.median_seconds, "rounds", (int)r->m.n_rounds,
+		    "touched_bytes", r->m.touched_bytes);
 
 		json_array_append_new(
 		    array, join(row, speed(&r->m.demand, &r->limits, r->m.seconds)));
@@ -56,12 +56,12 @@ static json_t *loads(const struct bench *b)
 	for (size_t i = 0; i < b->n_models; i++) {
 		const struct bench_model *m = &b->models[i];
 
-		json_array_append_new(
-		    array, json_pack("{sssssssssfsIsI}", "geometry", m->name, "type",
-		               tensor_type_info(m->type)->name, "kernels", m->kernels, "class",
-		               m->numeric_class, "seconds", m->loading.seconds, "file_bytes",
-		               (json_int_t)m->loading.file_bytes, "resident_bytes",
-		               (json_int_t)m->loading.resident_bytes));
+		json_array_append_new(array,
+		    json_pack("{sssssssssfsfsIsI}", "geometry", m->name, "type",
+		        tensor_type_info(m->type)->name, "kernels", m->kernels, "class",
+		        m->numeric_class, "seconds", m->loading.seconds, "new_memory_seconds",
+		        m->loading.new_memory, "file_bytes", (json_int_t)m->loading.file_bytes,
+		        "resident_bytes", (json_int_t)m->loading.resident_bytes));
 	}
 	return array;
 }

@@ -135,6 +135,36 @@ void yardstick_measure(struct yardstick *y, struct limits *limits)
 	limits_improve(limits, &now);
 }
 
+/* ---- new memory ----------------------------------------------------------------------------- */
+
+enum { LARGE_PAGE = 2 << 20, SMALL_PAGE = 4096 };
+
+static void touch_part(void *context, size_t first, size_t end, unsigned thread)
+{
+	volatile uint8_t *pages = context;
+
+	(void)thread;
+	for (size_t at = first * LARGE_PAGE; at < end * LARGE_PAGE; at += SMALL_PAGE)
+		pages[at] = 1;
+}
+
+double new_memory_seconds(struct team *team, uint64_t bytes)
+{
+	const size_t n = (size_t)(bytes / LARGE_PAGE + 1);
+	const uint64_t start = loop_now_us();
+	double seconds;
+	void *pages =
+	    mmap(NULL, n * LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (pages == MAP_FAILED)
+		return 0.0;
+	(void)madvise(pages, n * LARGE_PAGE, MADV_HUGEPAGE);
+	team_run(team, n, 1, touch_part, pages);
+	seconds = (double)(loop_now_us() - start) * 1e-6;
+	(void)munmap(pages, n * LARGE_PAGE);
+	return seconds;
+}
+
 static double larger(double a, double b)
 {
 	return a > b ? a : b;

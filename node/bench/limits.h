@@ -31,6 +31,10 @@ void yardstick_free(struct yardstick *y);
 /* One round of each, some 50 ms together; *limits is improved. */
 void yardstick_measure(struct yardstick *y, struct limits *limits);
 
+/* Seconds that a team takes to get so many bytes of new memory from the system, in large pages, and
+ * to touch them; a virtual machine may have to get them itself first. 0 if there are none. */
+double new_memory_seconds(struct team *team, uint64_t bytes);
+
 /* What a piece of work needs. */
 struct demand {
 	double weight_bytes; /* of weights read from memory */

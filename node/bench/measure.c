@@ -97,22 +97,26 @@ int subject_new(subject_open_fn *open, void *context, const struct kernels *k, s
     struct subject **out, struct loading *loading, struct error *err)
 {
 	struct subject *s = calloc(1, sizeof *s);
-	uint64_t before = resident_bytes(), start = loop_now_us();
+	uint64_t before = resident_bytes(), start = loop_now_us(), opened = 0;
 	int rc;
 
 	*out = NULL;
 	if (s == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "bench: out of memory");
 	rc = open(context, &s->gguf, err);
-	if (rc == AYNI_OK)
+	if (rc == AYNI_OK) {
+		opened = loop_now_us() - start;
+		loading->new_memory = new_memory_seconds(team, gguf_file_bytes(s->gguf));
+		start = loop_now_us();
 		rc = load(s, k, team, err);
+	}
 	if (rc == AYNI_OK)
 		rc = first_token(s, err);
 	if (rc != AYNI_OK) {
 		subject_free(s);
 		return rc;
 	}
-	loading->seconds = (double)(loop_now_us() - start) * 1e-6;
+	loading->seconds = (double)(opened + loop_now_us() - start) * 1e-6;
 	loading->file_bytes = gguf_file_bytes(s->gguf);
 	loading->resident_bytes = resident_bytes() - before;
 	*out = s;
@@ -278,8 +282,7 @@ int subject_measure(struct subject *s, const struct bench_case *c, const struct 
 		    c->tokens + 1, s->model->sizes.context_tokens);
 	*out = (struct measurement){
 	    .tokens = decode ? c->sessions : c->tokens, .demand = subject_demand(s, c)};
-	rc = make_sessions(
-	    s, c, decode ? c->tokens : 0, decode ? 1 : c->tokens, sessions, err);
+	rc = make_sessions(s, c, decode ? c->tokens : 0, decode ? 1 : c->tokens, sessions, err);
 	if (rc == AYNI_OK)
 		rc = run_rounds(s, c, sessions, pace, out, err);
 	if (rc == AYNI_OK && decode)

@@ -28,6 +28,7 @@ struct subject;
 /* What it took. */
 struct loading {
 	double seconds;          /* from opening the file to the first token */
+	double new_memory;       /* seconds that as much new memory alone takes, just before */
 	uint64_t file_bytes;     /* of the model file */
 	uint64_t resident_bytes; /* that the process has more than before */
 };

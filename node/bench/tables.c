@@ -34,17 +34,20 @@ static void print_rows(const struct bench *b, FILE *f)
 {
 	if (b->n_rows == 0)
 		return;
-	(void)fprintf(f, "\n| model            | type   | kernels | phase   | cache | sessions x tokens |"
-	                 " tokens/s | median  |  GB/s |    Gm/s |       limit | %% of it |\n"
-	                 "| ---------------- | ------ | ------- | ------- | ----- | ----------------: |"
-	                 " -------: | ------: | ----: | ------: | ----------: | ------: |\n");
+	(void)fprintf(f,
+	    "\n| model            | type   | kernels | phase   | cache | sessions x tokens |"
+	    " tokens/s | median  |  GB/s |    Gm/s |       limit | %% of it |\n"
+	    "| ---------------- | ------ | ------- | ------- | ----- | ----------------: |"
+	    " -------: | ------: | ----: | ------: | ----------: | ------: |\n");
 	for (size_t i = 0; i < b->n_rows; i++) {
 		const struct bench_row *r = &b->rows[i];
 
-		(void)fprintf(f, "| %-16s | %-6s | %-7s | %-7s | %-5s | %8u x %6u | %8.2f | %7.2f |",
+		(void)fprintf(f,
+		    "| %-16s | %-6s | %-7s | %-7s | %-5s | %8u x %6u | %8.2f | %7.2f |",
 		    r->model->name, tensor_type_info(r->model->type)->name, r->model->kernels,
-		    phase_name(r->measured->phase), kv_type_name(r->measured->kv), r->measured->sessions, r->measured->tokens,
-		    r->m.tokens / r->m.seconds, r->m.tokens / r->m.median_seconds);
+		    phase_name(r->measured->phase), kv_type_name(r->measured->kv),
+		    r->measured->sessions, r->measured->tokens, r->m.tokens / r->m.seconds,
+		    r->m.tokens / r->m.median_seconds);
 		print_speed(f, &r->m.demand, &r->limits, r->m.seconds);
 	}
 }
@@ -78,7 +81,8 @@ static void print_bytes(const struct bench *b, FILE *f)
 			continue;
 		if (!any)
 			(void)fprintf(f,
-			    "\n| one token of     | type   | context | cache | weights, MB | KV, MB "
+			    "\n| one token of     | type   | context | cache | weights, MB | KV, "
+			    "MB "
 			    "| touched, MB | of both | time x bandwidth, MB | of both "
 			    "| speed of short |\n"
 			    "| ---------------- | ------ | ------: | ----- | ----------: | -----: "
@@ -102,15 +106,15 @@ static void print_loads(const struct bench *b, FILE *f)
 	if (b->n_models == 0)
 		return;
 	(void)fprintf(f, "\n| loading          | type   | kernels | file, MB | to the first token, "
-	                 "s | resident, of the file |\n"
+	                 "s | new memory alone, s | resident, of the file |\n"
 	                 "| ---------------- | ------ | ------- | -------: | "
-	                 "--------------------: | --------------------: |\n");
+	                 "--------------------: | ------------------: | --------------------: |\n");
 	for (size_t i = 0; i < b->n_models; i++) {
 		const struct bench_model *m = &b->models[i];
 
-		(void)fprintf(f, "| %-16s | %-6s | %-7s | %8.1f | %21.2f | %21.3f |\n", m->name,
-		    tensor_type_info(m->type)->name, m->kernels,
-		    (double)m->loading.file_bytes * 1e-6, m->loading.seconds,
+		(void)fprintf(f, "| %-16s | %-6s | %-7s | %8.1f | %21.2f | %19.2f | %21.3f |\n",
+		    m->name, tensor_type_info(m->type)->name, m->kernels,
+		    (double)m->loading.file_bytes * 1e-6, m->loading.seconds, m->loading.new_memory,
 		    (double)m->loading.resident_bytes / (double)m->loading.file_bytes);
 	}
 }

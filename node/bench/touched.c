@@ -29,8 +29,8 @@ static void count_matmul(const struct matrix *w, uint32_t row_first, uint32_t ro
 	real->matmul(w, row_first, row_end, x, out, out_stride);
 }
 
-static void count_add_rows(const struct kv_rows *rows, const float *const weights[],
-    float *const out[], size_t n_queries)
+static void count_add_rows(
+    const struct kv_rows *rows, const float *const weights[], float *const out[], size_t n_queries)
 {
 	count_rows(rows);
 	real->add_rows(rows, weights, out, n_queries);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts the bytes of weights and caches that kernels are told to read. How often a batch passes over
- * them is the engine's doing and not the machine's, so it is counted and not timed.
+ * Counts the bytes of weights and caches that kernels are told to read. How often a batch passes
+ * over them is the engine's doing and not the machine's, so it is counted and not timed.
  *
  * A product counts its rows once, whatever the number of vectors; a sum over keys or values its
  * elements once, whatever the number of queries. One count at a time in a process; the kernels

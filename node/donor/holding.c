@@ -210,8 +210,8 @@ static bool check_cache(struct holding *h)
 static uint64_t memory_needed(const struct holding *h, uint64_t weights)
 {
 	const struct msg_assignment *a = &h->a;
-	uint64_t bytes = kv_bytes_per_token(
-	    h->sizes, (enum kv_type)a->kv_type, a->layer_last - a->layer_first);
+	uint64_t bytes =
+	    kv_bytes_per_token(h->sizes, (enum kv_type)a->kv_type, a->layer_last - a->layer_first);
 
 	if (__builtin_mul_overflow(bytes, a->kv_tokens, &bytes) ||
 	    __builtin_mul_overflow(bytes, a->max_sessions, &bytes) ||

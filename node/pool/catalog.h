@@ -39,8 +39,8 @@ struct catalog_kv {
 	enum kv_type type;
 };
 /* Hashes the whole file: about a second a gigabyte. AYNI_ERR_EXISTS if another model has this name,
- * AYNI_ERR_UNSUPPORTED if its keys and values cannot be kept so; a file that donors could not load is
- * refused. On failure the catalog is as before. */
+ * AYNI_ERR_UNSUPPORTED if its keys and values cannot be kept so; a file that donors could not load
+ * is refused. On failure the catalog is as before. */
 int catalog_add(struct catalog *c, const char *path, const struct identity *pool,
     const struct catalog_kv *kv, struct error *err);
 

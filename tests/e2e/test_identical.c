@@ -125,7 +125,8 @@ static void q4_0_is_the_same_through_1_2_and_4_donors(void **state)
 /* Not what f16 gives, but the same everywhere. */
 static void int8_keys_and_values_are_the_same_through_2_donors(void **state)
 {
-	const struct tiny_model_options options = {.n_layers = 4, .d_head = 32, .d_value = 32, .seed = 7};
+	const struct tiny_model_options options = {
+	    .n_layers = 4, .d_head = 32, .d_value = 32, .seed = 7};
 	char *model = tiny_model_temporary(&options);
 
 	(void)state;

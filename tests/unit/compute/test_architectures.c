@@ -170,8 +170,8 @@ static void assert_same_bits(const char *name, const struct manner *how, const s
 	free(logits);
 }
 
-static void assert_same_bits_in_every_table(const char *name, const struct gguf *g,
-    enum kv_type kv, const float *expected, size_t n)
+static void assert_same_bits_in_every_table(
+    const char *name, const struct gguf *g, enum kv_type kv, const float *expected, size_t n)
 {
 	struct manner how = {"by the definition", N, 1, 1, &kernels_scalar, kv};
 
@@ -182,8 +182,8 @@ static void assert_same_bits_in_every_table(const char *name, const struct gguf 
 	}
 }
 
-static void assert_same_bits_in_any_manner(const char *name, const struct gguf *g,
-    enum kv_type kv, const float *expected, size_t n)
+static void assert_same_bits_in_any_manner(
+    const char *name, const struct gguf *g, enum kv_type kv, const float *expected, size_t n)
 {
 	struct manner manners[] = {
 	    {"token by token", 1, 1, 1, NULL, kv},
@@ -302,8 +302,8 @@ static void every_family_agrees_with_the_reference(void **state)
 
 /* ---- int8 keys and values ------------------------------------------------------------------- */
 
-/* Root mean squares: 8 bits for numbers that have 11 in binary16. A token that goes to another expert
- * for a hair's breadth is far off. */
+/* Root mean squares: 8 bits for numbers that have 11 in binary16. A token that goes to another
+ * expert for a hair's breadth is far off. */
 static const double int8_tolerance = 3e-2;
 static const double int8_experts_tolerance = 2e-1;
 

@@ -98,8 +98,7 @@ static void positions_of_one_page_lie_together(void **state)
 		assert_ptr_equal(kv_head(kv, 1, 1, p).keys, kv_head(kv, 1, 1, page).keys);
 		assert_ptr_equal(kv_head(kv, 1, 1, p).values, kv_head(kv, 1, 1, page).values);
 	}
-	assert_ptr_not_equal(
-	    kv_head(kv, 1, 1, 0).keys, kv_head(kv, 1, 1, KV_PAGE_TOKENS).keys);
+	assert_ptr_not_equal(kv_head(kv, 1, 1, 0).keys, kv_head(kv, 1, 1, KV_PAGE_TOKENS).keys);
 }
 
 static void growing_keeps_what_is_there(void **state)
@@ -165,7 +164,8 @@ static void refuses_a_capacity_of_none_or_past_the_limit(void **state)
 
 	(void)state;
 	assert_int_equal(kv_new(&model, 0, KV_F16, &kv, NULL), AYNI_ERR_LIMIT);
-	assert_int_equal(kv_new(&model, LIMIT_CONTEXT_TOKENS + 1, KV_F16, &kv, NULL), AYNI_ERR_LIMIT);
+	assert_int_equal(
+	    kv_new(&model, LIMIT_CONTEXT_TOKENS + 1, KV_F16, &kv, NULL), AYNI_ERR_LIMIT);
 	assert_null(kv);
 }
 
@@ -252,8 +252,7 @@ static void refuses_int8_for_heads_that_are_not_whole_parts(void **state)
 	assert_false(kv_type_suits(KV_INT8, &model.sizes));
 	assert_true(kv_type_suits(KV_F16, &model.sizes));
 	assert_true(kv_type_suits(KV_INT8, &wide_model.sizes));
-	assert_int_equal(
-	    kv_new(&model, CAPACITY, KV_INT8, &kv, &err), AYNI_ERR_UNSUPPORTED);
+	assert_int_equal(kv_new(&model, CAPACITY, KV_INT8, &kv, &err), AYNI_ERR_UNSUPPORTED);
 	assert_non_null(strstr(err.text, "choose f16"));
 	assert_null(kv);
 }

@@ -172,8 +172,10 @@ static void a_token_needs_all_weights_but_the_embeddings_other_rows(void **state
 
 /* ---- results -------------------------------------------------------------------------------- */
 
-static const struct bench_case two_sessions = {"x", TENSOR_Q8_0, PHASE_DECODE, 2, 64, KV_F16, true, false};
-static const struct bench_case one_session = {"x", TENSOR_Q8_0, PHASE_DECODE, 1, 64, KV_F16, true, false};
+static const struct bench_case two_sessions = {
+    "x", TENSOR_Q8_0, PHASE_DECODE, 2, 64, KV_F16, true, false};
+static const struct bench_case one_session = {
+    "x", TENSOR_Q8_0, PHASE_DECODE, 1, 64, KV_F16, true, false};
 
 /* A run with one of each, of figures that are easy to compute with. */
 static struct bench *example(void)
@@ -185,8 +187,8 @@ static struct bench *example(void)
 	b->kernels = "scalar";
 	b->threads = 2;
 	b->limits = limits;
-	b->models[b->n_models++] =
-	    (struct bench_model){"some-model", TENSOR_Q8_0, "scalar", "exact", {0.5, 1000, 1010}};
+	b->models[b->n_models++] = (struct bench_model){
+	    "some-model", TENSOR_Q8_0, "scalar", "exact", {0.5, 0.25, 1000, 1010}};
 	b->rows[b->n_rows++] = (struct bench_row){
 	    &b->models[0], &two_sessions, {5, 2.0, 0.25, 0.5, {0.9e9, 0.1e9, 2e9}, 1.1e9}, limits};
 	b->rows[b->n_rows++] = (struct bench_row){
@@ -241,6 +243,7 @@ static void json_has_the_limits_and_each_case(void **state)
 	assert_near(number(row, "percent_of_limit"), 50.0);
 	row = json_array_get(json_object_get(root, "loads"), 0);
 	assert_near(number(row, "resident_bytes"), 1010);
+	assert_near(number(row, "new_memory_seconds"), 0.25);
 	json_decref(root);
 	free(b);
 }

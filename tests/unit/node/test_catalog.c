@@ -42,8 +42,7 @@ static int add_with(const char *name, const struct tiny_model_options *o, uint64
 	const char *path = scratch_path(&scratch, name);
 
 	assert_int_equal(tiny_model_write(path, o), 0);
-	return catalog_add(
-	    catalog, path, publisher, &(struct catalog_kv){kv_tokens, KV_F16}, &err);
+	return catalog_add(catalog, path, publisher, &(struct catalog_kv){kv_tokens, KV_F16}, &err);
 }
 
 static const struct catalog_kv kv64 = {64, KV_F16};
@@ -90,13 +89,13 @@ static void the_context_is_the_smaller_of_the_models_and_the_pools(void **state)
 static void int8_is_refused_for_heads_that_are_not_whole_parts(void **state)
 {
 	const struct catalog_kv int8 = {64, KV_INT8};
-	const struct tiny_model_options narrow = {.d_head = 24}, wide = {.d_head = 32, .d_value = 32};
+	const struct tiny_model_options narrow = {.d_head = 24},
+	                                wide = {.d_head = 32, .d_value = 32};
 	const char *path = scratch_path(&scratch, "a.gguf");
 
 	(void)state;
 	assert_int_equal(tiny_model_write(path, &narrow), 0);
-	assert_int_equal(
-	    catalog_add(catalog, path, publisher, &int8, &err), AYNI_ERR_UNSUPPORTED);
+	assert_int_equal(catalog_add(catalog, path, publisher, &int8, &err), AYNI_ERR_UNSUPPORTED);
 	assert_non_null(strstr(err.text, "a: its heads are not multiples of 32 wide"));
 	assert_int_equal(catalog_size(catalog), 0);
 	assert_int_equal(tiny_model_write(path, &wide), 0);
