@@ -65,8 +65,8 @@ INLINE floats load_quants(const uint8_t *at)
 {
 	int16x8_t x = vmovl_s8(vreinterpret_s8_u8(vld1_u8(at)));
 
-	return (floats){vcvtq_f32_s32(vmovl_s16(vget_low_s16(x))),
-	    vcvtq_f32_s32(vmovl_high_s16(x))};
+	return (floats){
+	    vcvtq_f32_s32(vmovl_s16(vget_low_s16(x))), vcvtq_f32_s32(vmovl_high_s16(x))};
 }
 
 INLINE floats load_floats(const float *x)

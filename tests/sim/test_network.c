@@ -394,7 +394,8 @@ static int set_up(void **state)
 	(void)snprintf(path, sizeof path, "%s", scratch_path(&scratch, "tiny.gguf"));
 	if (tiny_model_write(path, &o) != 0 || identity_generate(&publisher, NULL) != AYNI_OK ||
 	    catalog_new(&catalog, NULL) != AYNI_OK ||
-	    catalog_add(catalog, path, publisher, &(struct catalog_kv){SIM_KV_TOKENS, KV_F16}, NULL) != AYNI_OK)
+	    catalog_add(catalog, path, publisher, &(struct catalog_kv){SIM_KV_TOKENS, KV_F16},
+	        NULL) != AYNI_OK)
 		return -1;
 	model = catalog_at(catalog, 0);
 	return 0;

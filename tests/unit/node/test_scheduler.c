@@ -36,7 +36,8 @@ static int set_up_model(void **state)
 	path = scratch_path(&scratch, "tiny.gguf");
 	if (tiny_model_write(path, &o) != 0 || identity_generate(&publisher, NULL) != AYNI_OK ||
 	    catalog_new(&catalog, NULL) != AYNI_OK ||
-	    catalog_add(catalog, path, publisher, &(struct catalog_kv){KV_TOKENS, KV_F16}, NULL) != AYNI_OK)
+	    catalog_add(catalog, path, publisher, &(struct catalog_kv){KV_TOKENS, KV_F16}, NULL) !=
+	        AYNI_OK)
 		return -1;
 	model = catalog_at(catalog, 0);
 	return 0;

@@ -36,7 +36,8 @@ static struct reference *reference_new(uint32_t first, uint32_t last)
 	assert_int_equal(
 	    layers_new(r->model, kernels_best(), r->team, MAX_TOKENS, &r->layers, NULL), AYNI_OK);
 	for (size_t i = 0; i <= SESSIONS; i++)
-		assert_int_equal(kv_new(r->model, KV_TOKENS, KV_F16, &r->sessions[i], NULL), AYNI_OK);
+		assert_int_equal(
+		    kv_new(r->model, KV_TOKENS, KV_F16, &r->sessions[i], NULL), AYNI_OK);
 	return r;
 }
 
