@@ -24,7 +24,8 @@ static void sign_rightly(uint8_t envelope[FRAME_BYTES], struct span header)
 	memcpy(part, envelope, FRAME_SIGNED_BYTES);
 	if (header.len > 0)
 		memcpy(part + FRAME_SIGNED_BYTES, header.data, header.len);
-	(void)snprintf(domain, sizeof domain, "ayni v1 %s", message_name(f.type));
+	(void)snprintf(
+	    domain, sizeof domain, "ayni v%d %s", PROTOCOL_VERSION, message_name(f.type));
 	assert(identity_sign(peer, domain, part, FRAME_SIGNED_BYTES + header.len, &f.signature) ==
 	       AYNI_OK);
 	frame_write(&f, envelope);

@@ -45,7 +45,8 @@ static int sign(struct relayed *m, struct frame *f, const struct identity *signe
 
 	if (part == NULL)
 		return AYNI_ERR_MEMORY;
-	(void)snprintf(domain, sizeof domain, "ayni v1 %s", message_name(f->type));
+	(void)snprintf(
+	    domain, sizeof domain, "ayni v%d %s", PROTOCOL_VERSION, message_name(f->type));
 	frame_write(f, m->envelope);
 	memcpy(part, m->envelope, FRAME_SIGNED_BYTES);
 	memcpy(part + FRAME_SIGNED_BYTES, m->header, m->header_len);
