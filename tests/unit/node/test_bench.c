@@ -10,6 +10,7 @@
 #include "node/bench/bench.h"
 #include "node/bench/geometry.h"
 #include "node/bench/roofline.h"
+#include "node/bench/touched.h"
 #include "tests/support/tiny_model.h"
 
 static const struct limits limits = {.read_bytes_s = 10e9, .multiply_adds_s = 100e9};
@@ -168,6 +169,33 @@ static void a_token_needs_all_weights_but_the_embeddings_other_rows(void **state
 	assert_near(d.multiply_adds, 5 * (double)flop_count(flop) / 2.0);
 	gguf_free(g);
 	free(bytes);
+}
+
+static void counting_kernels_count_and_compute(void **state)
+{
+	const struct kernels *k = touched_kernels(&kernels_scalar);
+	const float weights[4] = {1.0f, 2.0f, 3.0f, 4.0f}, vector[4] = {1.0f, 1.0f, 1.0f, 1.0f};
+	const int8_t quants[64] = {1, 2, 3};
+	const float *const query[1] = {weights};
+	float out[32] = {0.0f}, *const sums[1] = {out};
+	const struct matrix m = {.type = TENSOR_F32,
+	    .n_rows = 1,
+	    .n_cols = 4,
+	    .row_bytes = sizeof weights,
+	    .data = (const uint8_t *)weights};
+	const struct activations x = {.n = 4, .n_vectors = 1, .f32 = vector};
+
+	(void)state;
+	assert_int_equal(touched_bytes(), 0);
+	k->matmul(&m, 0, 1, &x, out, 1);
+	assert_near(out[0], 10.0);
+	assert_int_equal(touched_bytes(), sizeof weights);
+	k->add_rows(&(struct kv_rows){KV_INT8, quants, 32, 2, 32, NULL}, query, sums, 1);
+	assert_near(out[0], 11.0);
+	/* two rows of a part each: their bytes and scales */
+	assert_int_equal(touched_bytes(), sizeof weights + 2 * (32 + sizeof(float)));
+	(void)touched_kernels(&kernels_scalar);
+	assert_int_equal(touched_bytes(), 0);
 }
 
 /* ---- results -------------------------------------------------------------------------------- */
@@ -346,6 +374,7 @@ int main(void)
 	    cmocka_unit_test(every_case_has_a_known_geometry_and_stands_beside_its_model),
 	    cmocka_unit_test(names_of_types_and_phases_are_found),
 	    cmocka_unit_test(a_token_needs_all_weights_but_the_embeddings_other_rows),
+	    cmocka_unit_test(counting_kernels_count_and_compute),
 	    cmocka_unit_test(json_has_the_limits_and_each_case),
 	    cmocka_unit_test(tables_have_as_many_columns_in_every_row),
 	    cmocka_unit_test(the_picture_is_well_formed),
