@@ -15,8 +15,9 @@ typedef __m256i ints;
 typedef __m256 floats;
 typedef __m256 masks;
 
-enum { LANES = 8, TILE_VECTORS = 16, SUM_VECTORS = 4, TILE_LANES = 2 };
-#define UNROLL_SUMS /* sums in 16 registers, the rest in memory */
+enum { LANES = 8, SUM_VECTORS = 4, TILE_VECTORS = 16, TILE_LANES = 2 };
+enum { TILE_WHOLE = true }; /* weights are in memory: a loop of constant length costs least */
+#define UNROLL_PARTS
 
 INLINE ints load(const uint8_t *at)
 {

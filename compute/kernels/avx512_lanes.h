@@ -14,9 +14,10 @@ typedef __m512i ints;
 typedef __m512 floats;
 typedef __mmask16 masks;
 
-enum { LANES = 16, TILE_VECTORS = 16, SUM_VECTORS = 1, TILE_LANES = 4 };
-#define UNROLL_SUMS UNROLL /* all in registers */
-enum { RAISE = 128 };      /* the instruction multiplies unsigned bytes by signed ones */
+enum { LANES = 16, SUM_VECTORS = 4, TILE_VECTORS = 64, TILE_LANES = 4 };
+enum { TILE_WHOLE = false }; /* weights stay in registers while vectors pass, however many */
+#define UNROLL_PARTS UNROLL
+enum { RAISE = 128 }; /* the instruction multiplies unsigned bytes by signed ones */
 
 INLINE ints load(const uint8_t *at)
 {
@@ -108,8 +109,8 @@ INLINE ints multiply(ints a, ints b)
 	return _mm512_mullo_epi32(a, b);
 }
 
-/* A count in a register takes the ports of the dot product on Zen 4; one a lane, or in the
- * instruction, does not. */
+/* On Zen 4 a count in a register takes the dot product's ports; one a lane, or in the instruction,
+ * does not. */
 INLINE ints shift_left(ints x, size_t n)
 {
 	return __builtin_constant_p(n) ? _mm512_sll_epi32(x, _mm_cvtsi32_si128((int)n))
@@ -124,8 +125,7 @@ INLINE ints shift_right(ints x, size_t n)
 
 INLINE ints shift_signed(ints x, size_t n)
 {
-	return __builtin_constant_p(n) ? _mm512_sra_epi32(x, _mm_cvtsi32_si128((int)n))
-	                               : _mm512_srav_epi32(x, splat((int)n));
+	return _mm512_sra_epi32(x, _mm_cvtsi32_si128((int)n)); /* a constant everywhere */
 }
 
 INLINE ints look_up(const int8_t table[16], ints indices)

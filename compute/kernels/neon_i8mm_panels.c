@@ -87,7 +87,7 @@ INLINE float32x4_t add_stretch(enum tensor_type type, float32x4_t acc, int32x4_t
 	if (!has_minima(type))
 		return acc;
 	return vfmaq_n_f32(acc, part->minimum[q][h],
-	    has_halves(type) ? (float)-(lowering >> 7) * t->scale : t->scaled_sum);
+	    has_halves(type) ? t->half_scaled_sum[h] : t->scaled_sum);
 }
 
 /* Four rows times two vectors: x[i] are eight activations of both. */
