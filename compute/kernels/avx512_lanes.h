@@ -217,9 +217,12 @@ INLINE void store_lanes(float *out, floats x)
 	_mm512_storeu_ps(out, x);
 }
 
+enum { AHEAD_BYTES = 8192, STREAMS = true };
+
+/* Into the second cache: the first has too few places for lines that are on their way. */
 INLINE void prefetch(const uint8_t *at)
 {
-	_mm_prefetch((const char *)at, _MM_HINT_T0);
+	_mm_prefetch((const char *)at, _MM_HINT_T1);
 }
 
 INLINE ints splat_four(const int8_t *x)

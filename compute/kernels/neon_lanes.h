@@ -265,6 +265,8 @@ INLINE floats keep_first(floats x, size_t n)
 	return choose(m, x, splat_float(0.0f));
 }
 
+enum { AHEAD_BYTES = 4096, STREAMS = false };
+
 INLINE void prefetch(const uint8_t *at)
 {
 	__builtin_prefetch(at);
