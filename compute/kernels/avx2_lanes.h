@@ -15,8 +15,9 @@ typedef __m256i ints;
 typedef __m256 floats;
 typedef __m256 masks;
 
-enum { LANES = 8, TILE_VECTORS = 16, SUM_VECTORS = 4, TILE_LANES = 2 };
-#define UNROLL_SUMS /* sums in 16 registers, the rest in memory */
+enum { LANES = 8, SUM_VECTORS = 4, TILE_VECTORS = 16, TILE_LANES = 2 };
+enum { TILE_WHOLE = true }; /* weights are in memory: a loop of constant length costs least */
+#define UNROLL_PARTS
 
 INLINE ints load(const uint8_t *at)
 {
@@ -221,9 +222,12 @@ INLINE void store_lanes(float *out, floats x)
 	_mm256_storeu_ps(out, x);
 }
 
+enum { AHEAD_BYTES = 8192, STREAMS = true };
+
+/* Into the second cache: the first has too few places for lines that are on their way. */
 INLINE void prefetch(const uint8_t *at)
 {
-	_mm_prefetch((const char *)at, _MM_HINT_T0);
+	_mm_prefetch((const char *)at, _MM_HINT_T1);
 }
 
 /* The definition's sum of sixteen lanes. */

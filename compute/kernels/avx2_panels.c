@@ -48,6 +48,8 @@ INLINE void store_sums(__m256i bytes, struct quant_terms *terms)
 	int32_t first = _mm_cvtsi128_si32(sums), last = _mm_extract_epi32(sums, 1);
 
 	terms->scaled_sum = (float)(first + last) * terms->scale;
+	terms->half_scaled_sum[0] = (float)first * terms->scale;
+	terms->half_scaled_sum[1] = (float)last * terms->scale;
 	terms->lowering = -128 * (first + last);
 	terms->half_lowering[0] = -128 * first;
 	terms->half_lowering[1] = -128 * last;

@@ -14,9 +14,10 @@ typedef __m512i ints;
 typedef __m512 floats;
 typedef __mmask16 masks;
 
-enum { LANES = 16, TILE_VECTORS = 16, SUM_VECTORS = 1, TILE_LANES = 4 };
-#define UNROLL_SUMS UNROLL /* all in registers */
-enum { RAISE = 128 };      /* the instruction multiplies unsigned bytes by signed ones */
+enum { LANES = 16, SUM_VECTORS = 4, TILE_VECTORS = 64, TILE_LANES = 4 };
+enum { TILE_WHOLE = false }; /* weights stay in registers while vectors pass, however many */
+#define UNROLL_PARTS UNROLL
+enum { RAISE = 128 }; /* the instruction multiplies unsigned bytes by signed ones */
 
 INLINE ints load(const uint8_t *at)
 {
@@ -115,19 +116,23 @@ INLINE ints multiply(ints a, ints b)
 	return _mm512_mullo_epi32(a, b);
 }
 
+/* On Zen 4 a count in a register takes the dot product's ports; one a lane, or in the instruction,
+ * does not. */
 INLINE ints shift_left(ints x, size_t n)
 {
-	return _mm512_sll_epi32(x, _mm_cvtsi32_si128((int)n));
+	return __builtin_constant_p(n) ? _mm512_sll_epi32(x, _mm_cvtsi32_si128((int)n))
+	                               : _mm512_sllv_epi32(x, splat((int)n));
 }
 
 INLINE ints shift_right(ints x, size_t n)
 {
-	return _mm512_srl_epi32(x, _mm_cvtsi32_si128((int)n));
+	return __builtin_constant_p(n) ? _mm512_srl_epi32(x, _mm_cvtsi32_si128((int)n))
+	                               : _mm512_srlv_epi32(x, splat((int)n));
 }
 
 INLINE ints shift_signed(ints x, size_t n)
 {
-	return _mm512_sra_epi32(x, _mm_cvtsi32_si128((int)n));
+	return _mm512_sra_epi32(x, _mm_cvtsi32_si128((int)n)); /* a constant everywhere */
 }
 
 INLINE ints look_up(const int8_t table[16], ints indices)
@@ -219,9 +224,12 @@ INLINE void store_lanes(float *out, floats x)
 	_mm512_storeu_ps(out, x);
 }
 
+enum { AHEAD_BYTES = 8192, STREAMS = true };
+
+/* Into the second cache: the first has too few places for lines that are on their way. */
 INLINE void prefetch(const uint8_t *at)
 {
-	_mm_prefetch((const char *)at, _MM_HINT_T0);
+	_mm_prefetch((const char *)at, _MM_HINT_T1);
 }
 
 INLINE ints splat_four(const int8_t *x)

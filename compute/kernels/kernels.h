@@ -49,8 +49,9 @@ static inline struct matrix matrix_rows(const struct matrix *m, uint32_t first, 
 struct quant_terms {
 	float scale;
 	float scaled_sum;         /* (float)(sum of the 32 quants) * scale: for minima */
+	float half_scaled_sum[2]; /* of the first and the last 16 */
 	int32_t lowering;         /* -128 * the sum */
-	int32_t half_lowering[2]; /* of the first and the last 16 */
+	int32_t half_lowering[2];
 };
 
 /*

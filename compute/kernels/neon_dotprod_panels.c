@@ -56,6 +56,7 @@ static void quantise_block(const float *x, int8_t *quants, struct quant_terms *t
 	if (m < 0x1p-100f || !isfinite(m)) {
 		*terms = (struct quant_terms){.scale = isfinite(m) ? 0.0f : NAN};
 		terms->scaled_sum = 0.0f * terms->scale;
+		terms->half_scaled_sum[0] = terms->half_scaled_sum[1] = terms->scaled_sum;
 		memset(quants, 0, QUANT_BLOCK);
 		return;
 	}
@@ -70,6 +71,8 @@ static void quantise_block(const float *x, int8_t *quants, struct quant_terms *t
 	vst1q_s8(quants, first);
 	vst1q_s8(quants + QUANT_HALF, last);
 	terms->scaled_sum = (float)(sum_first + sum_last) * terms->scale;
+	terms->half_scaled_sum[0] = (float)sum_first * terms->scale;
+	terms->half_scaled_sum[1] = (float)sum_last * terms->scale;
 	terms->lowering = -128 * (sum_first + sum_last);
 	terms->half_lowering[0] = -128 * sum_first;
 	terms->half_lowering[1] = -128 * sum_last;

@@ -34,12 +34,6 @@ INLINE void arrange(uint32x4_t first, uint32x4_t second, int8x16_t *low, int8x16
 	*high = vreinterpretq_s8_u32(vzip2q_u32(first, second));
 }
 
-/* Of a part, each with a scale. */
-INLINE size_t stretches_of(enum tensor_type type)
-{
-	return has_halves(type) ? 2 : 1;
-}
-
 /* Part p of a block of a panel. */
 INLINE void part_of(enum tensor_type type, const uint8_t *block, size_t p, struct panel_part *part)
 {
@@ -60,7 +54,7 @@ INLINE void part_of(enum tensor_type type, const uint8_t *block, size_t p, struc
 		}
 		UNROLL
 		for (size_t h = 0; h < stretches; h++) {
-			const struct scales s = scales_of(type, r, p, h);
+			const struct scales s = scales_of(type, r, block_scales(type, r), p, h);
 
 			part->scale[q][h] = s.scale.low;
 			part->scale[q + 1][h] = s.scale.high;
@@ -86,8 +80,8 @@ INLINE float32x4_t add_stretch(enum tensor_type type, float32x4_t acc, int32x4_t
 	acc = vfmaq_f32(acc, vcvtq_f32_s32(isum), vmulq_n_f32(part->scale[q][h], t->scale));
 	if (!has_minima(type))
 		return acc;
-	return vfmaq_n_f32(acc, part->minimum[q][h],
-	    has_halves(type) ? (float)-(lowering >> 7) * t->scale : t->scaled_sum);
+	return vfmaq_n_f32(
+	    acc, part->minimum[q][h], has_halves(type) ? t->half_scaled_sum[h] : t->scaled_sum);
 }
 
 /* Four rows times two vectors: x[i] are eight activations of both. */

@@ -24,8 +24,9 @@ typedef struct {
 	uint32x4_t low, high; /* all bits of a lane, or none */
 } masks;
 
-enum { LANES = 8, HALF_LANES = 4, TILE_VECTORS = 16, SUM_VECTORS = 4, TILE_LANES = 2 };
-#define UNROLL_SUMS /* sums in 32 registers, the rest in memory */
+enum { LANES = 8, HALF_LANES = 4, SUM_VECTORS = 4, TILE_VECTORS = 16, TILE_LANES = 2 };
+enum { TILE_WHOLE = true }; /* sums in 32 registers, weights in memory */
+#define UNROLL_PARTS
 enum { RAISE = 0 }; /* the instruction multiplies signed bytes */
 
 INLINE uint32x4_t load_four(const uint8_t *at)
@@ -272,6 +273,8 @@ INLINE floats keep_first(floats x, size_t n)
 
 	return choose(m, x, splat_float(0.0f));
 }
+
+enum { AHEAD_BYTES = 4096, STREAMS = false };
 
 INLINE void prefetch(const uint8_t *at)
 {

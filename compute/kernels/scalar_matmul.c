@@ -112,8 +112,12 @@ void scalar_quantise(
 		quantise_block(x + p * QUANT_BLOCK, q, &t->scale);
 		t->scaled_sum = (float)sum_of(q, QUANT_BLOCK) * t->scale;
 		t->lowering = -128 * sum_of(q, QUANT_BLOCK);
-		for (int h = 0; h < 2; h++)
-			t->half_lowering[h] = -128 * sum_of(q + h * QUANT_HALF, QUANT_HALF);
+		for (int h = 0; h < 2; h++) {
+			int32_t sum = sum_of(q + h * QUANT_HALF, QUANT_HALF);
+
+			t->half_scaled_sum[h] = (float)sum * t->scale;
+			t->half_lowering[h] = -128 * sum;
+		}
 	}
 }
 

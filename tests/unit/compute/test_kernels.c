@@ -226,6 +226,7 @@ static void check_quantise(const struct kernels *k, const float *x, size_t n, si
 	for (size_t i = 0; i < n * n_vectors / QUANT_BLOCK; i++) {
 		assert_same("quantise", k, &want[i].scale, &got[i].scale, 1, n);
 		assert_same("quantise", k, &want[i].scaled_sum, &got[i].scaled_sum, 1, n);
+		assert_same("quantise", k, want[i].half_scaled_sum, got[i].half_scaled_sum, 2, n);
 		assert_int_equal(want[i].lowering, got[i].lowering);
 		assert_memory_equal(
 		    want[i].half_lowering, got[i].half_lowering, sizeof want[i].half_lowering);

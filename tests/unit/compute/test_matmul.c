@@ -186,8 +186,8 @@ static void fill_each_kind(struct product *p, int first)
 
 static void products_equal_the_definition_past_a_group_of_vectors(void **state)
 {
-	const size_t vectors[] = {
-	    ACTIVATION_GROUP - 1, ACTIVATION_GROUP, ACTIVATION_GROUP + 1, 2 * ACTIVATION_GROUP + 3};
+	const size_t vectors[] = {ACTIVATION_GROUP - 1, ACTIVATION_GROUP, ACTIVATION_GROUP + 1,
+	    2 * ACTIVATION_GROUP + 3, 5 * ACTIVATION_GROUP + 5};
 	const struct kernels *k;
 
 	(void)state;
