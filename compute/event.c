@@ -44,14 +44,18 @@ void event_destroy(struct event *e)
 	pthread_mutex_destroy(&e->lock);
 }
 
-/* Either this sees a sleeper, or the sleeper, which counts itself first, sees the change. */
+/*
+ * Either this sees a sleeper, or the sleeper, which counts itself first, sees the change. Taking
+ * the lock waits for whoever is between looking and falling asleep. It is let go before the call:
+ * woken under the lock, a sleeper would run into it and sleep once more.
+ */
 void event_wake(struct event *e)
 {
 	if (atomic_load(&e->n_sleepers) == 0)
 		return;
 	pthread_mutex_lock(&e->lock);
-	pthread_cond_broadcast(&e->changed);
 	pthread_mutex_unlock(&e->lock);
+	pthread_cond_broadcast(&e->changed);
 }
 
 unsigned event_add(struct event *e, unsigned amount)

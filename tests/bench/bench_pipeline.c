@@ -5,9 +5,13 @@
  * threads wherever something is computed; the shape is Llama-3.2-1B's, the weights are Q4_0. Rounds
  * of both alternate and draw the same tokens. The goal is at least 90 % of the speed.
  *
+ * Other work on the machine disturbs both. So each round is compared with its neighbour alone, who
+ * goes first changes from pair to pair, and the median of the pairs is the result. Best rounds, and
+ * the fastest tenth of tokens, were tried and vary more: the memory's speed drifts between them.
+ *
  * The pool's log says of each unit how long it was away, and how much of that the donor computed;
- * the rest of a token's time is the pool's. What is beside it is measured apart: cryptography of
- * one unit, and the way there and back of an empty message and of one as large as a unit.
+ * the rest of a token's time is the pool's. All of it as medians over single tokens. What a way
+ * consists of is measured apart, by bench_transport.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,6 +33,8 @@ enum {
 	PROMPT = 16, /* tokens */
 	ANSWER = 16, /* few, and many rounds: machines have moods of seconds */
 	ROUNDS = 21,
+	GAPS = ANSWER - 1, /* from token to token */
+	ALL_TOKENS = ROUNDS * GAPS,
 	N_DONORS = 2
 };
 
@@ -37,27 +43,33 @@ static const struct sampler_settings settings = {
 
 static uint32_t prompt[PROMPT];
 
-/* Tokens of an answer, and seconds from the first to the last. */
+/* Tokens of an answer, and when each was there. */
 struct decoded {
 	uint32_t tokens[ANSWER];
-	uint64_t first_us, last_us;
+	uint64_t at_us[ANSWER];
 	size_t n;
 };
 
 static void take(struct decoded *d, uint32_t token)
 {
-	uint64_t now = loop_now_us();
-
 	assert_true(d->n < ANSWER);
-	d->first_us = d->n == 0 ? now : d->first_us;
-	d->last_us = now;
+	d->at_us[d->n] = loop_now_us();
 	d->tokens[d->n++] = token;
 }
 
-static double us_a_token(const struct decoded *d)
+/* Of one side: each round's mean, and each token. */
+struct times {
+	size_t n;
+	double round_us[ROUNDS], token_us[ALL_TOKENS];
+};
+
+static void add_round(struct times *t, const struct decoded *d)
 {
 	assert_int_equal(d->n, ANSWER);
-	return (double)(d->last_us - d->first_us) / (ANSWER - 1);
+	assert_true(t->n < ROUNDS);
+	for (size_t i = 0; i < GAPS; i++)
+		t->token_us[t->n * GAPS + i] = (double)(d->at_us[i + 1] - d->at_us[i]);
+	t->round_us[t->n++] = (double)(d->at_us[GAPS] - d->at_us[0]) / GAPS;
 }
 
 /* ---- one process ---------------------------------------------------------------------------- */
@@ -143,7 +155,7 @@ static void start(struct network *n, const char *model)
 /* Of each unit of one token. */
 struct stage {
 	size_t n;
-	double compute_us[(ROUNDS + 1) * ANSWER], way_us[(ROUNDS + 1) * ANSWER];
+	double compute_us[GAPS + ALL_TOKENS], way_us[GAPS + ALL_TOKENS];
 };
 
 static void read_stages(const struct network *n, struct stage stages[N_DONORS])
@@ -166,6 +178,8 @@ static void read_stages(const struct network *n, struct stage stages[N_DONORS])
 		s->compute_us[s->n] = (double)computed;
 		s->way_us[s->n++] = (double)(away - computed);
 	}
+	for (int i = 0; i < N_DONORS; i++)
+		assert_int_equal(stages[i].n, GAPS + ALL_TOKENS);
 	free(log);
 }
 
@@ -189,29 +203,65 @@ static double median(double *values, size_t n)
 	return quantile(values, n, 0.5);
 }
 
-static void print_times(const struct network *n, double here_us, double there_us)
+/* What is left of each token's time beside its units; the log has the warm-up's units first. */
+static double median_left_us(const struct times *there, const struct stage stages[N_DONORS])
+{
+	static double left_us[ALL_TOKENS];
+
+	for (size_t i = 0; i < ALL_TOKENS; i++) {
+		left_us[i] = there->token_us[i];
+		for (int k = 0; k < N_DONORS; k++)
+			left_us[i] -= stages[k].compute_us[GAPS + i] + stages[k].way_us[GAPS + i];
+	}
+	return median(left_us, ALL_TOKENS);
+}
+
+static void print_stages(const struct network *n, struct times *here, struct times *there)
 {
 	static struct stage stages[N_DONORS];
-	double left_us = there_us;
+	double left_us;
 
 	read_stages(n, stages);
+	left_us = median_left_us(there, stages);
 	printf("a token takes %.2f ms in one process, %.2f ms with two donors, of which\n",
-	    here_us / 1e3, there_us / 1e3);
+	    median(here->token_us, ALL_TOKENS) / 1e3, median(there->token_us, ALL_TOKENS) / 1e3);
 	for (int i = 0; i < N_DONORS; i++) {
 		struct stage *s = &stages[i];
-		double compute_us = median(s->compute_us, s->n), way_us = median(s->way_us, s->n);
 
 		printf("  stage %d: computed %6.2f ms, on the way and checked %.2f ms\n", i,
-		    compute_us / 1e3, way_us / 1e3);
-		left_us -= compute_us + way_us;
+		    median(s->compute_us, s->n) / 1e3, median(s->way_us, s->n) / 1e3);
 	}
-	printf("  at the pool %.2f ms\n", left_us / 1e3);
+	printf("  at the pool and the member %.2f ms\n", left_us / 1e3);
+}
+
+static void print_ratio(struct times *here, struct times *there)
+{
+	double ratios[ROUNDS];
+
+	for (size_t i = 0; i < ROUNDS; i++)
+		ratios[i] = here->round_us[i] / there->round_us[i];
+	printf("one process %.2f tokens/s, two donors %.2f tokens/s; of %d rounds of %d tokens the "
+	       "median is %.1f %% of one process's speed (quarters %.1f, %.1f)\n",
+	    1e6 / median(here->round_us, ROUNDS), 1e6 / median(there->round_us, ROUNDS), ROUNDS,
+	    ANSWER, median(ratios, ROUNDS) * 100.0, quantile(ratios, ROUNDS, 0.25) * 100.0,
+	    quantile(ratios, ROUNDS, 0.75) * 100.0);
+}
+
+static void decode_both(struct local *l, const char *invite, bool here_first, struct decoded *here,
+    struct decoded *there)
+{
+	if (here_first)
+		decode_here(l, here);
+	decode_there(invite, there);
+	if (!here_first)
+		decode_here(l, here);
+	assert_memory_equal(here->tokens, there->tokens, sizeof here->tokens);
 }
 
 static void one_stream_through_two_donors(void **unused)
 {
 	const struct local_options options = {.threads = THREADS};
-	double here_us[ROUNDS], there_us[ROUNDS], ratios[ROUNDS];
+	static struct times here_times, there_times;
 	static struct decoded here, there;
 	struct scratch folder;
 	struct network n;
@@ -227,22 +277,14 @@ static void one_stream_through_two_donors(void **unused)
 	start(&n, path);
 	(void)setenv("AYNI_HOME", n.folder, 1);
 	assert_int_equal(local_open(path, &options, &l, NULL), AYNI_OK);
-	for (int i = -1; i < ROUNDS; i++) { /* the first warms up */
-		decode_here(l, &here);
-		decode_there(n.invite, &there);
-		assert_memory_equal(here.tokens, there.tokens, sizeof here.tokens);
-		if (i < 0)
-			continue;
-		here_us[i] = us_a_token(&here);
-		there_us[i] = us_a_token(&there);
-		ratios[i] = here_us[i] / there_us[i];
+	decode_both(l, n.invite, true, &here, &there); /* warms up */
+	for (int i = 0; i < ROUNDS; i++) {
+		decode_both(l, n.invite, i % 2 == 0, &here, &there);
+		add_round(&here_times, &here);
+		add_round(&there_times, &there);
 	}
-	printf("one process %.2f tokens/s, two donors %.2f tokens/s; of %d rounds of %d tokens the "
-	       "median is %.1f %% of one process's speed (quarters %.1f, %.1f)\n",
-	    1e6 / median(here_us, ROUNDS), 1e6 / median(there_us, ROUNDS), ROUNDS, ANSWER,
-	    median(ratios, ROUNDS) * 100.0, quantile(ratios, ROUNDS, 0.25) * 100.0,
-	    quantile(ratios, ROUNDS, 0.75) * 100.0);
-	print_times(&n, median(here_us, ROUNDS), median(there_us, ROUNDS));
+	print_stages(&n, &here_times, &there_times);
+	print_ratio(&here_times, &there_times);
 	local_free(l);
 	network_stop(&n);
 	scratch_remove(&folder);
