@@ -223,14 +223,14 @@ static void turn_weights(
 }
 
 /* Some of a value's elements. */
-struct elements {
+struct element_range {
 	size_t first, end;
 };
 
 /* Add n positions from p on, which are in one page: all elements in one piece for f16, in parts for
  * int8. */
 static void gather_latent_page(const struct attend_work *work, const struct look *l, uint32_t p,
-    uint32_t n, struct elements of, float columns[][MAX_QUERIES])
+    uint32_t n, struct element_range of, float columns[][MAX_QUERIES])
 {
 	const enum kv_type type = kv_type(l->kv);
 	const size_t step = type == KV_F16 ? of.end - of.first : KV_PART;
@@ -254,8 +254,8 @@ static void gather_latent_page(const struct attend_work *work, const struct look
 
 /* The values where they are the keys' beginnings, for a look of one token: outputs of all queries
  * stand side by side, one column for each of the elements asked for. */
-static void gather_latent(const struct attend_work *work, const struct look *l, struct elements of,
-    float columns[][MAX_QUERIES])
+static void gather_latent(const struct attend_work *work, const struct look *l,
+    struct element_range of, float columns[][MAX_QUERIES])
 {
 	uint32_t first = seen_first(work, &work->batch->tokens[l->token]);
 
@@ -292,8 +292,8 @@ static void attend(const struct attend_work *work, struct look *l, unsigned thre
 		for (uint32_t p = l->base; p < l->end; p += KV_PAGE_TOKENS)
 			gather_page(work, l, p);
 	} else {
-		gather_latent(
-		    work, l, (struct elements){0, a->d_value}, b->columns + thread * a->d_value);
+		gather_latent(work, l, (struct element_range){0, a->d_value},
+		    b->columns + thread * a->d_value);
 	}
 	for (size_t q = 0; q < l->n_queries; q++)
 		b->kernels->scale(l->out[q], 1.0f / l->sum[q], a->d_value);
@@ -372,7 +372,8 @@ static void gather_latent_elements(void *context, size_t first, size_t end, unsi
 
 	for (size_t i = first; i < end; i++)
 		for (size_t part = 0; part < work->attend->n_parts; part++) {
-			struct elements of = {i * work->n_together, (i + 1) * work->n_together};
+			struct element_range of = {
+			    i * work->n_together, (i + 1) * work->n_together};
 			struct look l;
 
 			of.end = of.end < d ? of.end : d;
