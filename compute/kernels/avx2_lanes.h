@@ -224,10 +224,9 @@ INLINE void store_lanes(float *out, floats x)
 
 enum { AHEAD_BYTES = 8192, STREAMS = true };
 
-/* Into the second cache: the first has too few places for lines that are on their way. */
 INLINE void prefetch(const uint8_t *at)
 {
-	_mm_prefetch((const char *)at, _MM_HINT_T1);
+	_mm_prefetch((const char *)at, _MM_HINT_T0);
 }
 
 /* The definition's sum of sixteen lanes. */
