@@ -11,9 +11,9 @@
 #include <sys/mman.h>
 
 enum {
-	READ_PAST = 64,              /* bytes that kernels may read behind the last row */
-	BLOCK_BYTES = 2 << 20,       /* a huge page */
-	HUGE_BYTES = 8 * BLOCK_BYTES /* a cache that may grow to this is worth huge pages */
+	READ_PAST = 64,             /* bytes that kernels may read behind the last row */
+	BLOCK_BYTES = 2 << 20,      /* a huge page */
+	HUGE_FROM = 4 * BLOCK_BYTES /* huge pages begin here: short sessions take what they need */
 };
 
 struct kv {
@@ -73,6 +73,7 @@ uint64_t kv_bytes_per_token(const struct model_sizes *sizes, enum kv_type type, 
 static bool map(struct kv *kv, uint64_t n_pages)
 {
 	uint64_t bytes;
+	uint8_t *end;
 
 	if (__builtin_mul_overflow(kv->page_bytes, n_pages, &bytes) ||
 	    __builtin_add_overflow(bytes, READ_PAST + 2 * (uint64_t)BLOCK_BYTES, &bytes))
@@ -82,8 +83,10 @@ static bool map(struct kv *kv, uint64_t n_pages)
 	if (kv->mapping == MAP_FAILED)
 		return false;
 	kv->data = kv->mapping + (-(uintptr_t)kv->mapping & (BLOCK_BYTES - 1));
-	if (bytes >= HUGE_BYTES) /* without them it is slower, and as right */
-		(void)madvise(kv->mapping, kv->mapping_bytes, MADV_HUGEPAGE);
+	end = kv->mapping + kv->mapping_bytes;
+	if (kv->data + HUGE_FROM < end) /* without them it is slower, and as right */
+		(void)madvise(
+		    kv->data + HUGE_FROM, (size_t)(end - kv->data) - HUGE_FROM, MADV_HUGEPAGE);
 	return true;
 }
 
