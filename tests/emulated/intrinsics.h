@@ -35,38 +35,22 @@ union emulated_register {
 	float numbers[16];
 };
 
-static inline __m512i emulated_from_bytes(__m128i x)
-{
-	union emulated_register r;
-	uint8_t bytes[16];
+/* name(x): the elements of x, widened to dwords. */
+#define EMULATED_WIDENING(name, element, half)                                                     \
+	static inline __m512i name(half x)                                                         \
+	{                                                                                          \
+		union emulated_register r;                                                         \
+		element elements[16];                                                              \
+                                                                                                   \
+		memcpy(elements, &x, sizeof elements);                                             \
+		for (int i = 0; i < 16; i++)                                                       \
+			r.dwords[i] = elements[i];                                                 \
+		return r.ints;                                                                     \
+	}
 
-	memcpy(bytes, &x, sizeof bytes);
-	for (int i = 0; i < 16; i++)
-		r.dwords[i] = bytes[i];
-	return r.ints;
-}
-
-static inline __m512i emulated_from_signed_bytes(__m128i x)
-{
-	union emulated_register r;
-	int8_t bytes[16];
-
-	memcpy(bytes, &x, sizeof bytes);
-	for (int i = 0; i < 16; i++)
-		r.dwords[i] = bytes[i];
-	return r.ints;
-}
-
-static inline __m512i emulated_from_shorts(__m256i x)
-{
-	union emulated_register r;
-	uint16_t shorts[16];
-
-	memcpy(shorts, &x, sizeof shorts);
-	for (int i = 0; i < 16; i++)
-		r.dwords[i] = shorts[i];
-	return r.ints;
-}
+EMULATED_WIDENING(emulated_from_bytes, uint8_t, __m128i)
+EMULATED_WIDENING(emulated_from_signed_bytes, int8_t, __m128i)
+EMULATED_WIDENING(emulated_from_shorts, uint16_t, __m256i)
 
 static inline __m512i emulated_shift_signed(__m512i x, __m128i n)
 {

@@ -4,9 +4,8 @@
  * the same, and that nobody gets it who did not ask for it.
  */
 #include "compute/kernels/fast.h"
-#include "compute/kernels/panels.h"
 #include "compute/layers.h"
-#include "tests/support/kernel_trial.h"
+#include "tests/support/product_trial.h"
 #include "tests/support/tiny_model.h"
 
 #include <math.h>
@@ -15,61 +14,16 @@
 
 #include <cmocka.h>
 
-static const float UNTOUCHED = 12345.0f; /* what lies where no result belongs */
-
 /* ---- products ------------------------------------------------------------------------------- */
 
-struct product {
-	struct matrix w; /* as in the file */
-	struct matrix packed;
-	struct activations x;
-	uint8_t *weights, *panels;
-	float *f32;
-	int8_t *quants;
-	struct quant_terms *terms;
-};
-
-/* n blocks, or n elements of a float, a row; the weights begin `offset` bytes into their memory. */
-static struct product product_new(
+/* n blocks, or n elements of a float, a row. */
+static struct product random_product(
     enum tensor_type type, uint32_t rows, uint32_t n, size_t vectors, size_t offset)
 {
-	const struct tensor_type_info *info = tensor_type_info(type);
-	const uint32_t cols = n * info->block_elements;
-	struct product p;
-	uint64_t row_bytes;
-	size_t n_bytes;
+	const uint32_t cols = n * tensor_type_info(type)->block_elements;
 
-	assert_int_equal(tensor_row_bytes(type, cols, &row_bytes), AYNI_OK);
-	n_bytes = rows * row_bytes;
-	p.weights = allocate(n_bytes + offset);
-	for (size_t i = 0; i < n_bytes; i++)
-		p.weights[offset + i] = (uint8_t)random_u32();
-	for (size_t i = 0; i < n_bytes; i += info->block_bytes)
-		quant_moderate(type, p.weights + offset + i);
-	p.f32 = allocate(vectors * cols * sizeof *p.f32);
-	fill(p.f32, vectors * cols, KIND_MODERATE);
-	p.quants = allocate(vectors * cols);
-	p.terms = allocate(vectors * cols / QUANT_BLOCK * sizeof *p.terms);
-	p.w = (struct matrix){type, rows, cols, (size_t)row_bytes, p.weights + offset, false, 0};
-	p.x = (struct activations){cols, vectors, p.f32, p.quants, p.terms};
-	p.panels = allocate(panels_bytes(&p.w));
-	p.packed = p.w;
-	if (!info->quantised)
-		return p;
-	kernels_quantise(&kernels_scalar, p.f32, cols, vectors, p.quants, p.terms);
-	for (uint32_t i = 0; i < panels_of(rows); i++)
-		panel_pack(&p.w, i, p.panels + (size_t)i * PANEL_ROWS * p.w.row_bytes);
-	p.packed = matrix_in_panels(&p.w, p.panels);
-	return p;
-}
-
-static void product_free(struct product *p)
-{
-	free(p->weights);
-	free(p->panels);
-	free(p->f32);
-	free(p->quants);
-	free(p->terms);
+	return product_new(
+	    &(struct product_options){type, rows, cols, vectors, offset, KIND_MODERATE, false});
 }
 
 /* As near as binary32 sums are in any order: an error of half a step for each operation. */
@@ -118,8 +72,9 @@ static void check_rows(
 static void check_product(
     enum tensor_type type, uint32_t rows, uint32_t n, size_t vectors, size_t offset)
 {
-	struct product p = product_new(type, rows, n, vectors, offset);
-	const struct matrix *const layouts[] = {&p.w, &p.packed};
+	struct product p = random_product(type, rows, n, vectors, offset);
+	const struct matrix packed = product_in_panels(&p);
+	const struct matrix *const layouts[] = {&p.w, &packed};
 
 	for (size_t i = 0; i < 2; i++) {
 		const uint32_t skipped = rows / 3;
@@ -181,11 +136,12 @@ static void few_vectors_give_the_bits_of_the_class_exact(void **state)
 	for (uint32_t type = 0; type < TENSOR_TYPE_END; type++)
 		for (size_t i = 0; tensor_type_info(type) != NULL && i < 3; i++) {
 			struct product p =
-			    product_new((enum tensor_type)type, ROWS, 2, vectors[i], 1);
+			    random_product((enum tensor_type)type, ROWS, 2, vectors[i], 1);
+			const struct matrix packed = product_in_panels(&p);
 			float want[ROWS * FAST_MIN_VECTORS], got[ROWS * FAST_MIN_VECTORS];
 
 			kernels_scalar.matmul(&p.w, 0, ROWS, &p.x, want, ROWS);
-			kernels_fast()->matmul(&p.packed, 0, ROWS, &p.x, got, ROWS);
+			kernels_fast()->matmul(&packed, 0, ROWS, &p.x, got, ROWS);
 			assert_same(tensor_type_info(type)->name, kernels_fast(), want, got,
 			    ROWS * vectors[i], p.w.n_cols);
 			product_free(&p);
@@ -200,11 +156,12 @@ static void numbers_that_are_not_finite_stay_so(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-		struct product p = product_new(TENSOR_Q8_0, ROWS, 2, FAST_MIN_VECTORS, 0);
+		struct product p = random_product(TENSOR_Q8_0, ROWS, 2, FAST_MIN_VECTORS, 0);
+		const struct matrix packed = product_in_panels(&p);
 		float got[ROWS * FAST_MIN_VECTORS];
 
 		p.f32[3 * p.x.n + 7] = wrong[i];
-		kernels_fast()->matmul(&p.packed, 0, ROWS, &p.x, got, ROWS);
+		kernels_fast()->matmul(&packed, 0, ROWS, &p.x, got, ROWS);
 		assert_true(!isfinite(got[3 * ROWS]));
 		assert_true(isfinite(got[4 * ROWS]));
 		product_free(&p);

@@ -4,9 +4,8 @@
  * close to the exact product as its quantised activations allow.
  */
 #include "compute/kernels/blas.h"
-#include "compute/kernels/panels.h"
 #include "tests/emulated/tables.h"
-#include "tests/support/kernel_trial.h"
+#include "tests/support/product_trial.h"
 
 #include <float.h>
 #include <math.h>
@@ -21,72 +20,23 @@ static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TE
 
 enum { N_TYPES = sizeof types / sizeof types[0], MAX_N = 70 };
 
-static const float UNTOUCHED = 12345.0f; /* what lies where no result belongs */
-
-struct product {
-	struct matrix w;
-	struct activations x;
-	uint8_t *weights; /* starts at an odd address */
-	uint8_t *panels;  /* the same weights */
-	float *f32;
-	int8_t *quants;
-	struct quant_terms *terms;
-};
-
-/* Random bytes are weights of any type: raw they hold NaN and infinities, else exponents of floats
- * and scales are moderate. */
-static void fill_weights(uint8_t *bytes, size_t n_bytes, enum tensor_type type, bool raw)
-{
-	for (size_t i = 0; i < n_bytes; i++)
-		bytes[i] = (uint8_t)random_u32();
-	for (size_t i = 0; i < n_bytes && !raw; i += tensor_type_info(type)->block_bytes)
-		quant_moderate(type, bytes + i);
-}
-
 /* A row length that the type can have: n blocks, or n elements of a float. */
 static uint32_t length(enum tensor_type type, uint32_t n)
 {
 	return n * tensor_type_info(type)->block_elements;
 }
 
-static struct product product_new(
-    enum tensor_type type, uint32_t rows, uint32_t cols, size_t vectors, enum kind kind, bool raw)
+static struct product random_product(
+    enum tensor_type type, uint32_t rows, uint32_t cols, size_t vectors, bool raw)
 {
-	struct product p;
-	uint64_t row_bytes;
-
-	assert_int_equal(tensor_row_bytes(type, cols, &row_bytes), AYNI_OK);
-	p.weights = allocate(rows * row_bytes + 1);
-	fill_weights(p.weights + 1, rows * row_bytes, type, raw);
-	p.f32 = allocate(vectors * cols * sizeof *p.f32);
-	fill(p.f32, vectors * cols, kind);
-	p.quants = allocate(vectors * cols);
-	p.terms = allocate(vectors * cols / QUANT_BLOCK * sizeof *p.terms);
-	p.w = (struct matrix){type, rows, cols, (size_t)row_bytes, p.weights + 1, false, 0};
-	p.x = (struct activations){cols, vectors, p.f32, p.quants, p.terms};
-	p.panels = allocate(panels_bytes(&p.w));
-	if (tensor_type_info(type)->quantised)
-		kernels_quantise(&kernels_scalar, p.f32, cols, vectors, p.quants, p.terms);
-	return p;
+	return product_new(
+	    &(struct product_options){type, rows, cols, vectors, 1, KIND_MODERATE, raw});
 }
 
 /* The weights in the layout that a table is made for. */
 static struct matrix weights_for(const struct kernels *k, const struct product *p)
 {
-	if (!k->panels || !tensor_type_info(p->w.type)->quantised)
-		return p->w;
-	for (uint32_t i = 0; i < panels_of(p->w.n_rows); i++)
-		panel_pack(&p->w, i, p->panels + (size_t)i * PANEL_ROWS * p->w.row_bytes);
-	return matrix_in_panels(&p->w, p->panels);
-}
-
-static void product_free(struct product *p)
-{
-	free(p->weights);
-	free(p->panels);
-	free(p->f32);
-	free(p->quants);
-	free(p->terms);
+	return k->panels ? product_in_panels(p) : p->w;
 }
 
 /* Rows [first, end); what lies outside of them must stay as it was. */
@@ -147,7 +97,7 @@ static void check_shapes(enum tensor_type type, uint32_t rows)
 {
 	const uint32_t n_blocks = tensor_type_info(type)->quantised ? 1 : rows;
 	const uint32_t cols = length(type, n_blocks), skipped = rows / 3;
-	struct product p = product_new(type, rows, cols, MAX_N, KIND_MODERATE, false);
+	struct product p = random_product(type, rows, cols, MAX_N, false);
 	float *want = allocate(MAX_N * rows * sizeof *want);
 	const struct kernels *k;
 
@@ -195,8 +145,8 @@ static void products_equal_the_definition_past_a_group_of_vectors(void **state)
 		enum tensor_type type = types[i % N_TYPES];
 
 		for (size_t v = 0; v < sizeof vectors / sizeof vectors[0]; v++) {
-			struct product p = product_new(
-			    type, 37, length(type, 2), vectors[v], KIND_MODERATE, false);
+			struct product p =
+			    random_product(type, 37, length(type, 2), vectors[v], false);
 
 			check_product(k, &p, 3, 37);
 			product_free(&p);
@@ -215,9 +165,8 @@ static void products_equal_the_definition_on_hostile_numbers(void **state)
 
 		for (int round = 0; round < 120; round++) {
 			bool blocks = tensor_type_info(types[t])->quantised;
-			struct product p =
-			    product_new(types[t], ROWS, length(types[t], blocks ? 3 : 67), VECTORS,
-			        KIND_MODERATE, round % 8 >= KIND_END);
+			struct product p = random_product(types[t], ROWS,
+			    length(types[t], blocks ? 3 : 67), VECTORS, round % 8 >= KIND_END);
 
 			fill_each_kind(&p, round);
 			check_product(k, &p, 0, ROWS);
@@ -237,8 +186,7 @@ static void products_equal_the_definition_for_every_row_length(void **state)
 		uint32_t shortest = length(types[t], 1);
 
 		for (uint32_t n = 1; n <= (shortest == QUANT_SUPER ? MAX_N / 8 : MAX_N); n++) {
-			struct product p =
-			    product_new(types[t], 5, n * shortest, 2, KIND_MODERATE, false);
+			struct product p = random_product(types[t], 5, n * shortest, 2, false);
 
 			check_product(k, &p, 0, 5);
 			product_free(&p);
@@ -329,7 +277,7 @@ static void products_equal_the_definition_at_the_extremes(void **state)
 
 	(void)state;
 	for (size_t t = 0; t < N_TYPES; t++) {
-		struct product p = product_new(types[t], ROWS, COLS, VECTORS, KIND_MODERATE, false);
+		struct product p = random_product(types[t], ROWS, COLS, VECTORS, false);
 
 		fill_extreme_vectors(&p);
 		for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++)
@@ -349,7 +297,7 @@ static void products_are_within_the_error_of_quantised_activations(void **state)
 
 	(void)state;
 	for (size_t t = 0; t < N_TYPES; t++) {
-		struct product p = product_new(types[t], ROWS, COLS, 1, KIND_MODERATE, false);
+		struct product p = random_product(types[t], ROWS, COLS, 1, false);
 		bool quantised = tensor_type_info(types[t])->quantised;
 		float weights[COLS], out[ROWS];
 
@@ -375,7 +323,7 @@ static void products_are_within_the_error_of_quantised_activations(void **state)
 static void openblas_agrees_on_float_products(void **state)
 {
 	enum { ROWS = 33, COLS = 150, VECTORS = 7 };
-	struct product p = product_new(TENSOR_F32, ROWS, COLS, VECTORS, KIND_MODERATE, false);
+	struct product p = random_product(TENSOR_F32, ROWS, COLS, VECTORS, false);
 	float *aligned = allocate((size_t)ROWS * COLS * sizeof *aligned);
 	float want[VECTORS * ROWS], got[VECTORS * ROWS];
 
