@@ -76,6 +76,14 @@ static const void *elements(enum kv_type type, const void *from, size_t first)
 	return (const uint8_t *)from + first * kv_element_bytes(type);
 }
 
+/* Go n elements on, in what comes next too. */
+static void step(struct kv_rows *rows, size_t n)
+{
+	rows->data = elements(rows->type, rows->data, n);
+	if (rows->ahead != NULL)
+		rows->ahead = elements(rows->type, rows->ahead, n);
+}
+
 /* The same scores with int8 keys: of each part a sum, times its scale. `keys` is as for f16. */
 static void score_quants(const struct attend_work *work, const struct look *l, struct kv_rows keys,
     const float *scales, float *const out[])
@@ -96,9 +104,7 @@ static void score_quants(const struct attend_work *work, const struct look *l, s
 		for (size_t q = 0; q < l->n_queries; q++)
 			work->batch->kernels->add_product(
 			    out[q], scales + part * KV_PAGE_TOKENS, sums[q], KV_PAGE_TOKENS);
-		keys.data = elements(KV_INT8, keys.data, KV_PART * KV_PAGE_TOKENS);
-		if (keys.ahead != NULL)
-			keys.ahead = elements(KV_INT8, keys.ahead, KV_PART * KV_PAGE_TOKENS);
+		step(&keys, KV_PART * KV_PAGE_TOKENS);
 	}
 }
 
@@ -161,9 +167,7 @@ static void add_quants(const struct attend_work *work, struct kv_rows values, co
 			out_of[q] = out[q] + part * KV_PART;
 		}
 		work->batch->kernels->add_rows(&values, scaled_of, out_of, n_queries);
-		values.data = elements(KV_INT8, values.data, KV_PART);
-		if (values.ahead != NULL)
-			values.ahead = elements(KV_INT8, values.ahead, KV_PART);
+		step(&values, KV_PART);
 	}
 }
 

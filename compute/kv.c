@@ -54,6 +54,17 @@ bool kv_type_suits(enum kv_type type, const struct model_sizes *sizes)
 	return type == KV_F16 || (a.d_key % KV_PART == 0 && a.d_value % KV_PART == 0);
 }
 
+int kv_type_check(
+    enum kv_type type, const struct model_sizes *sizes, const char *name, struct error *err)
+{
+	if (kv_type_suits(type, sizes))
+		return AYNI_OK;
+	return error_set(err, AYNI_ERR_UNSUPPORTED,
+	    "%s: its heads are not multiples of %d wide, so keys and values cannot be kept in %s; "
+	    "choose f16",
+	    name, KV_PART, kv_type_name(type));
+}
+
 /* Model sizes are bounded (MODEL_MAX_WIDTH), so none of these can overflow. */
 static uint64_t bytes_of(enum kv_type type, uint64_t n_elements)
 {
@@ -100,11 +111,8 @@ int kv_new(const struct model *m, uint32_t capacity_tokens, enum kv_type type, s
 		return error_set(err, AYNI_ERR_LIMIT,
 		    "kv: a capacity of %u positions is not between 1 and %d", capacity_tokens,
 		    LIMIT_CONTEXT_TOKENS);
-	if (!kv_type_suits(type, &m->sizes))
-		return error_set(err, AYNI_ERR_UNSUPPORTED,
-		    "kv: this model's heads are not multiples of %d wide, so its cache cannot be "
-		    "%s; choose f16",
-		    KV_PART, kv_type_name(type));
+	if (kv_type_check(type, &m->sizes, "the model", err) != AYNI_OK)
+		return AYNI_ERR_UNSUPPORTED;
 	kv = calloc(1, sizeof *kv);
 	if (kv == NULL)
 		goto err0;

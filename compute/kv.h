@@ -60,6 +60,9 @@ void kv_filled(struct kv *kv, uint32_t length);
 uint64_t kv_bytes_per_token(const struct model_sizes *sizes, enum kv_type type, uint32_t n_layers);
 /* True if a cache of this type can be had for a model of these sizes. */
 bool kv_type_suits(enum kv_type type, const struct model_sizes *sizes);
+/* The same as an error, AYNI_ERR_UNSUPPORTED, which names the model and says what to do. */
+int kv_type_check(
+    enum kv_type type, const struct model_sizes *sizes, const char *name, struct error *err);
 
 /* "f16", "int8". */
 const char *kv_type_name(enum kv_type type);

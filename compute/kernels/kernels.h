@@ -186,6 +186,8 @@ const struct kernels *kernels_at(size_t i);
 /* By name ("scalar", "avx2", "avxvnni", "avx512", "neon_dotprod", "neon_i8mm", and "fast", which is
  * not one of the tables above); NULL if unknown or unsupported here. */
 const struct kernels *kernels_by_name(const char *name);
+/* For messages: all names of exact tables, whether this machine has them or not. */
+#define KERNELS_NAMES "scalar, avx2, avxvnni, avx512, neon_dotprod, neon_i8mm"
 /* The name of the numeric class that a table computes in: "exact" or "fast". */
 static inline const char *kernels_class(const struct kernels *k)
 {

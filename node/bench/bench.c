@@ -338,8 +338,9 @@ int bench_run(const struct bench_options *o, struct bench *out, struct error *er
 	if (out->threads > TEAM_MAX_THREADS)
 		out->threads = TEAM_MAX_THREADS;
 	if (r.kernels == NULL)
-		return error_set(
-		    err, AYNI_ERR_ARGUMENT, "no kernels \"%.20s\" on this machine", o->kernels);
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "no kernels \"%.20s\" on this machine: auto, " KERNELS_NAMES ", fast are known",
+		    o->kernels);
 	out->kernels = r.kernels->name;
 	rc = team_new(out->threads, &r.team, err);
 	if (rc == AYNI_OK)

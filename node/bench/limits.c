@@ -27,6 +27,17 @@ struct yardstick {
 	uint64_t done; /* multiply-adds, by the caller's thread: the others do as much */
 };
 
+/* Memory of the process's own, in large pages if the system grants that; NULL if there is none. */
+static void *new_pages(size_t bytes)
+{
+	void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (pages == MAP_FAILED)
+		return NULL;
+	(void)madvise(pages, bytes, MADV_HUGEPAGE);
+	return pages;
+}
+
 static double per_second(double amount, uint64_t took_us)
 {
 	return amount * 1e6 / (double)(took_us > 0 ? took_us : 1);
@@ -102,18 +113,16 @@ int yardstick_new(
     const struct kernels *k, struct team *team, struct yardstick **out, struct error *err)
 {
 	struct yardstick *y = calloc(1, sizeof *y);
-	void *buffer =
-	    mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *buffer = new_pages(BUFFER_BYTES);
 
 	*out = NULL;
-	if (y == NULL || buffer == MAP_FAILED) {
-		if (buffer != MAP_FAILED)
+	if (y == NULL || buffer == NULL) {
+		if (buffer != NULL)
 			(void)munmap(buffer, BUFFER_BYTES);
 		free(y);
 		return error_set(
 		    err, AYNI_ERR_MEMORY, "bench: no memory to measure reading memory with");
 	}
-	(void)madvise(buffer, BUFFER_BYTES, MADV_HUGEPAGE); /* a wish: it works without */
 	memset(buffer, 1, BUFFER_BYTES);
 	*y = (struct yardstick){.kernels = k, .team = team, .words = buffer, .rounds = 1024};
 	*out = y;
@@ -153,12 +162,10 @@ double new_memory_seconds(struct team *team, uint64_t bytes)
 	const size_t n = (size_t)(bytes / LARGE_PAGE + 1);
 	const uint64_t start = loop_now_us();
 	double seconds;
-	void *pages =
-	    mmap(NULL, n * LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *pages = new_pages(n * LARGE_PAGE);
 
-	if (pages == MAP_FAILED)
+	if (pages == NULL)
 		return 0.0;
-	(void)madvise(pages, n * LARGE_PAGE, MADV_HUGEPAGE);
 	team_run(team, n, 1, touch_part, pages);
 	seconds = (double)(loop_now_us() - start) * 1e-6;
 	(void)munmap(pages, n * LARGE_PAGE);

@@ -16,10 +16,6 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 #define CLI_KERNELS_DOC                                                                            \
 	"auto, scalar, avx2, ... (default auto), which all give the same bits; or fast: large "    \
 	"products by OpenBLAS, whose last bits differ between machines"
-/* Of --kv. */
-#define CLI_KV_DOC                                                                                 \
-	"how keys and values are kept: f16, or int8 in little more than half the memory (default " \
-	"f16)"
 
 int cli_bench(int argc, char **argv);
 int cli_chat(int argc, char **argv);

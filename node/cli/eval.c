@@ -101,6 +101,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct evaluation *e = &o->eval;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &e->local;
+		return 0;
 	case KEY_TOKENS:
 		parse_tokens(state, e, arg);
 		return 0;
@@ -118,16 +121,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_JSON:
 		o->json = true;
-		return 0;
-	case 't':
-		e->local.threads =
-		    (unsigned)option_u64(state, "--threads", arg, 1, TEAM_MAX_THREADS);
-		return 0;
-	case 'k':
-		e->local.kernels = arg;
-		return 0;
-	case 'c':
-		e->local.kv = option_kv(state, arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (e->file != NULL)
@@ -273,14 +266,12 @@ int cli_model_eval(int argc, char **argv)
 	    {"top", KEY_TOP, "K", 0, "logits to print for each position (default 5)", 2},
 	    {"pool", KEY_POOL, "INVITE", 0, "let a pool compute it, in place of FILE", 2},
 	    {"model", KEY_MODEL, "NAME", 0, "one of the pool's models", 2},
-	    {NULL, 0, NULL, 0, "Computing:", 3},
-	    {"threads", 't', "N", 0, "threads (default: one a processor)", 3},
-	    {"kernels", 'k', "NAME", 0, CLI_KERNELS_DOC, 3},
-	    {"kv", 'c', "TYPE", 0, CLI_KV_DOC, 3},
 	    {0},
 	};
+	static const struct argp_child children[] = {{&local_argp, 0, "Computing:", 3}, {0}};
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
+	    .children = children,
 	    .args_doc = "FILE",
 	    .doc =
 	        "Measure a model: its perplexity over a text, by which quantisations can be "

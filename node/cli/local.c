@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "node/cli/cli.h"
+#include "node/cli/sampling.h"
 #include "node/models.h"
 
 enum { CHUNK = 128 };
@@ -41,8 +43,7 @@ static int start(
 	l->kernels = choose_kernels(o->kernels);
 	if (l->kernels == NULL)
 		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "no kernels \"%.20s\" on this machine: auto, scalar, avx2, avxvnni, avx512, "
-		    "neon_dotprod, neon_i8mm, fast are known",
+		    "no kernels \"%.20s\" on this machine: auto, " KERNELS_NAMES ", fast are known",
 		    o->kernels);
 	if ((rc = team_new(choose_threads(o->threads), &l->team, err)) != AYNI_OK ||
 	    (o->pinned && (rc = team_pin(l->team, err)) != AYNI_OK) ||
@@ -58,14 +59,37 @@ static int start(
 	return AYNI_OK;
 }
 
-enum kv_type option_kv(struct argp_state *state, const char *name)
+static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	enum kv_type type = KV_F16;
+	struct local_options *o = state->input;
 
-	if (!kv_type_find(name, &type))
-		argp_error(state, "--kv %.20s: f16, int8 are known", name);
-	return type;
+	switch (key) {
+	case 't':
+		o->threads = (unsigned)option_u64(state, "--threads", arg, 1, TEAM_MAX_THREADS);
+		return 0;
+	case 'k':
+		o->kernels = arg;
+		return 0;
+	case 'c':
+		if (!kv_type_find(arg, &o->kv))
+			argp_error(state, "--kv %.20s: f16, int8 are known", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
 }
+
+static const struct argp_option local_argp_options[] = {
+    {"threads", 't', "N", 0, "threads (default: one a processor)", 0},
+    {"kernels", 'k', "NAME", 0, CLI_KERNELS_DOC, 0},
+    {"kv", 'c', "TYPE", 0,
+        "how keys and values are kept: f16, or int8 in little more than half the memory (default "
+        "f16)",
+        0},
+    {0},
+};
+
+const struct argp local_argp = {.options = local_argp_options, .parser = parse};
 
 int local_open(
     const char *name, const struct local_options *o, struct local **out, struct error *err)

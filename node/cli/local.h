@@ -22,8 +22,9 @@ struct local_options {
 	bool pinned;         /* each thread to a processor of its own */
 };
 
-/* The type of that name, or the end of the program with a usage error. */
-enum kv_type option_kv(struct argp_state *state, const char *name);
+/* Options of commands that compute here, as an argp child: the parent's parser hands its struct
+ * local_options down in ARGP_KEY_INIT. */
+extern const struct argp local_argp;
 
 /* `name`: a path, or a model of the folder of models. */
 int local_open(

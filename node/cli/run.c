@@ -25,7 +25,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &o->sampling;
+		state->child_inputs[0] = &o->local;
+		state->child_inputs[1] = &o->sampling;
 		break;
 	case 'p':
 		o->prompt = arg;
@@ -42,18 +43,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case SHOW_KEY_HIDE:
 		o->hides_reasoning = true;
 		break;
-	case 't':
-		o->local.threads =
-		    (unsigned)option_u64(state, "--threads", arg, 1, TEAM_MAX_THREADS);
-		break;
 	case 'P':
 		o->local.pinned = true;
-		break;
-	case 'k':
-		o->local.kernels = arg;
-		break;
-	case 'c':
-		o->local.kv = option_kv(state, arg);
 		break;
 	case ARGP_KEY_ARG:
 		if (o->file != NULL)
@@ -192,13 +183,11 @@ int cli_run(int argc, char **argv)
 	    {"max-tokens", 'n', "N", 0, "end after N tokens (default: when the model ends)", 1},
 	    {"raw", 'r', NULL, 0, "take the prompt as it is, without the chat template", 1},
 	    {"hide-reasoning", SHOW_KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
-	    {"threads", 't', "N", 0, "threads (default: one a processor)", 1},
 	    {"pin", 'P', NULL, 0, "bind each thread to a processor (for measurements)", 1},
-	    {"kernels", 'k', "NAME", 0, CLI_KERNELS_DOC, 1},
-	    {"kv", 'c', "TYPE", 0, CLI_KV_DOC, 1},
 	    {0},
 	};
-	static const struct argp_child children[] = {{&sampling_argp, 0, NULL, 2}, {0}};
+	static const struct argp_child children[] = {
+	    {&local_argp, 0, NULL, 1}, {&sampling_argp, 0, NULL, 2}, {0}};
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "FILE",

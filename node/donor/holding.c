@@ -243,10 +243,8 @@ static int want_layers(struct donor *d, struct error *err)
 	if (rc == AYNI_OK && a->kv_tokens > h->sizes->context_tokens)
 		rc = error_set(err, AYNI_ERR_ARGUMENT, "sessions of %u tokens; the model takes %u",
 		    a->kv_tokens, h->sizes->context_tokens);
-	if (rc == AYNI_OK && !kv_type_suits((enum kv_type)a->kv_type, h->sizes))
-		rc = error_set(err, AYNI_ERR_ARGUMENT,
-		    "keys and values in %s; this model's heads are not multiples of %d wide",
-		    kv_type_name((enum kv_type)a->kv_type), KV_PART);
+	if (rc == AYNI_OK)
+		rc = kv_type_check((enum kv_type)a->kv_type, h->sizes, "the model", err);
 	for (size_t i = 0; rc == AYNI_OK && i < gguf_n_tensors(g); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 

@@ -86,8 +86,8 @@ int spare_measure(const struct donor_config *c, struct msg_offer *out, struct er
 		    "class fast are not; auto is the fastest that may be used here");
 	if (k == NULL)
 		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "kernels = %s: this machine does not have them; auto, scalar, avx2, avx512, "
-		    "neon_dotprod, neon_i8mm are known",
+		    "kernels = %s: this machine does not have them; auto, " KERNELS_NAMES
+		    " are known",
 		    c->kernels);
 	*out = (struct msg_offer){.cores = count_cores(c->cores),
 	    .memory_bytes = c->memory_mib > 0 ? c->memory_mib << 20 : available / 2,

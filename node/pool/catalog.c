@@ -171,11 +171,8 @@ static int publish(struct catalog *c, struct entry *e, const char *path,
 
 static int choose_kv(struct catalog_model *m, const struct catalog_kv *kv, struct error *err)
 {
-	if (!kv_type_suits(kv->type, &m->sizes))
-		return error_set(err, AYNI_ERR_UNSUPPORTED,
-		    "%s: its heads are not multiples of %d wide, so keys and values cannot be kept "
-		    "in %s; set kv = f16",
-		    m->name, KV_PART, kv_type_name(kv->type));
+	if (kv_type_check(kv->type, &m->sizes, m->name, err) != AYNI_OK)
+		return AYNI_ERR_UNSUPPORTED;
 	m->kv_type = kv->type;
 	m->kv_tokens = m->sizes.context_tokens;
 	if (m->kv_tokens > kv->max_tokens)

@@ -194,10 +194,11 @@ static int add_model(struct pool *p, const char *path, struct error *err)
 	const struct catalog_model *m;
 	char publisher[HEX32_CHARS];
 	struct catalog_kv kv = {.max_tokens = p->config->kv_tokens};
-	int rc = AYNI_ERR_ARGUMENT;
+	bool known = kv_type_find(p->config->kv, &kv.type);
+	int rc;
 
-	if (kv_type_find(p->config->kv, &kv.type)) /* as config.c has made sure */
-		rc = catalog_add(p->catalog, path, p->identity, &kv, err);
+	assert(known); /* config.c has made sure */
+	rc = catalog_add(p->catalog, path, p->identity, &kv, err);
 	if (rc != AYNI_OK)
 		return rc;
 	m = catalog_at(p->catalog, catalog_size(p->catalog) - 1);
