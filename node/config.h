@@ -9,7 +9,12 @@
 
 #include "protocol/base.h"
 
-enum { CONFIG_PATH_BYTES = 1024, CONFIG_MAX_MODELS = 8, CONFIG_TEXT_BYTES = 512 };
+enum {
+	CONFIG_PATH_BYTES = 1024,
+	CONFIG_MAX_MODELS = 8,
+	CONFIG_TEXT_BYTES = 512,
+	CONFIG_MAX_DRAFT = 16
+};
 
 struct donor_config {
 	char pool[CONFIG_TEXT_BYTES];   /* invite */
@@ -37,6 +42,7 @@ struct pool_config {
 	uint64_t wait_s;       /* how long a request waits for donors to cover its model */
 	uint64_t heartbeat_ms;
 	uint64_t unit_timeout_ms; /* a unit not answered by then is given to another donor */
+	uint64_t draft_tokens;    /* guessed and confirmed in one trip; 0: none */
 	uint64_t receipt_units;   /* units in a receipt's window */
 	char log[16];
 };

@@ -198,6 +198,8 @@ struct msg_finished {
 	char text[TEXT_LONG];
 	uint32_t prompt_tokens, answer_tokens;
 	uint64_t prefill_us, decode_us;
+	uint64_t guessed,
+	    guessed_right; /* tokens fed on a guess; of these, those that were drawn */
 	size_t n_shares;
 	struct share *shares;
 };

@@ -152,6 +152,9 @@ static void print_figures(const struct msg_finished *f)
 	(void)fprintf(stderr, "[%u tokens in %.2f s", f->prompt_tokens, prefill_s);
 	if (f->answer_tokens > 1 && decode_s > 0)
 		(void)fprintf(stderr, ", then %.1f tokens/s", (f->answer_tokens - 1) / decode_s);
+	if (f->guessed > 0)
+		(void)fprintf(stderr, ", %llu of %llu guessed tokens right",
+		    (unsigned long long)f->guessed_right, (unsigned long long)f->guessed);
 	for (size_t i = 0; i < f->n_shares; i++) {
 		const struct share *s = &f->shares[i];
 		char hex[HEX32_CHARS];

@@ -30,8 +30,8 @@ struct action_piece {
 	const struct session *session;
 	char *text; /* owned: text_len bytes of answer, then reasoning_len bytes; NULL: none */
 	size_t text_len, reasoning_len;
-	bool drew;
-	uint32_t token;
+	uint32_t n_drawn;
+	uint32_t drawn[DRAFT_MAX + 1];
 	uint8_t *rows; /* owned; NULL: none */
 	size_t rows_len;
 	uint32_t n_rows;

@@ -98,24 +98,62 @@ static uint32_t chunk_for(const struct session *session, uint32_t room)
 	return chunk;
 }
 
-/* Add a ready session's next tokens to a flight. False: it does not fit this flight. */
-static bool board(struct flight *f, struct session *session, uint32_t most_spans)
+/* Add a ready session's next tokens to a flight of at most so many, with up to `draft` guesses
+ * behind them. False: it does not fit. */
+static bool board(struct flight *f, struct session *session, uint32_t most_tokens, uint32_t draft)
 {
 	struct msg_work_unit *u = &f->work;
 	uint32_t top = session_top(session);
 	bool alone = session->r.top > SAMPLER_CANDIDATES;
+	uint32_t guesses;
 
-	if (u->n_spans >= most_spans || u->n_tokens >= BATCH_TOKENS ||
+	if (u->n_tokens >= most_tokens ||
 	    (u->n_spans > 0 && (alone || u->top > SAMPLER_CANDIDATES)))
 		return false;
+	guesses = u->n_tokens < GUESS_TOKENS ? GUESS_TOKENS - u->n_tokens : 0;
+	guesses = guesses < draft ? guesses : draft;
 	f->sessions[u->n_spans] = session;
 	session_take_span(
-	    session, chunk_for(session, BATCH_TOKENS - u->n_tokens), &u->spans[u->n_spans]);
+	    session, chunk_for(session, most_tokens - u->n_tokens), guesses, &u->spans[u->n_spans]);
 	u->n_tokens += u->spans[u->n_spans].n_tokens;
 	u->n_logits += u->spans[u->n_spans].n_logits;
 	u->top = u->top > top ? u->top : top;
 	u->n_spans++;
 	return true;
+}
+
+/* Does anybody on this path wait for each single token? */
+static bool path_decodes(const struct scheduler *s, uint32_t path)
+{
+	for (size_t i = 0; i < s->n_sessions; i++) {
+		const struct session *session = s->sessions[i];
+
+		if (session_is_bound(session) && session->path == path && session_decodes(session))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Who writes goes before who reads: a token costs little, and a person waits for each. Where
+ * somebody writes, prompts are read in small parts, so that the next token is never far.
+ */
+static void board_all(struct scheduler *s, struct flight *f, uint32_t path, uint32_t most_spans)
+{
+	uint32_t most = BATCH_TOKENS;
+
+	for (int reads = 0; reads <= 1; reads++) {
+		if (reads && path_decodes(s, path) && f->work.n_tokens + READ_BESIDE_TOKENS < most)
+			most = f->work.n_tokens + READ_BESIDE_TOKENS;
+		for (size_t i = 0; i < s->n_sessions && f->work.n_spans < most_spans; i++) {
+			struct session *session = s->sessions[(s->turn + i) % s->n_sessions];
+
+			if (session->state == SESSION_READY && session->path == path &&
+			    session_decodes(session) == !reads &&
+			    !board(f, session, most, s->limits.draft_tokens))
+				return;
+		}
+	}
 }
 
 static uint8_t *token_payload(const struct flight *f)
@@ -144,13 +182,8 @@ static bool take_off(
 		return false;
 	f->work.spans = calloc(most_spans, sizeof *f->work.spans);
 	f->sessions = calloc(most_spans, sizeof *f->sessions);
-	for (size_t i = 0; f->work.spans != NULL && f->sessions != NULL && i < s->n_sessions; i++) {
-		struct session *session = s->sessions[(s->turn + i) % s->n_sessions];
-
-		if (session->state == SESSION_READY && session->path == path &&
-		    !board(f, session, most_spans))
-			break;
-	}
+	if (f->work.spans != NULL && f->sessions != NULL)
+		board_all(s, f, path, most_spans);
 	if (f->work.n_spans == 0) {
 		flight_clear(s, f);
 		return false;
@@ -260,8 +293,10 @@ static bool add_piece(struct session *session, const struct session_step *step,
 		return false;
 	p = &a->piece;
 	p->session = session;
-	p->drew = step->drew;
-	p->token = step->token;
+	p->n_drawn = step->n_drawn;
+	assert(step->n_drawn <= DRAFT_MAX + 1);
+	if (step->n_drawn > 0)
+		memcpy(p->drawn, step->drawn, step->n_drawn * sizeof *p->drawn);
 	p->n_rows = step->n_rows;
 	p->rows_len = step->n_rows * row_bytes;
 	p->rows = p->rows_len > 0 ? malloc(p->rows_len) : NULL;
@@ -304,7 +339,7 @@ static void land(
 		if (session == NULL)
 			continue;
 		rc = session_logits(session, span, &rows, m->tokenizer, now_us, &step);
-		if (rc == AYNI_OK && (step.drew || step.n_rows > 0) &&
+		if (rc == AYNI_OK && (step.n_drawn > 0 || step.n_rows > 0) &&
 		    !add_piece(session, &step, &rows, q))
 			rc = AYNI_ERR_MEMORY;
 		if (rc == AYNI_OK && !step.finished)

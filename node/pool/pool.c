@@ -11,6 +11,8 @@
 #include "node/models.h"
 #include "node/report.h"
 
+static_assert((int)CONFIG_MAX_DRAFT == (int)DRAFT_MAX, "the setting's range is what can be done");
+
 /* ---- actions ------------------------------------------------------------------------------ */
 
 static void book(struct pool *p, const struct action_book *a)
@@ -268,6 +270,7 @@ static int open_machines(struct pool *p, struct error *err)
 	    .max_waiting = (uint32_t)p->config->max_waiting,
 	    .wait_us = p->config->wait_s * 1000000,
 	    .unit_timeout_us = p->config->unit_timeout_ms * 1000,
+	    .draft_tokens = (uint32_t)p->config->draft_tokens,
 	    .first_unit = loop_wall_ms() * 1000};
 	int rc;
 

@@ -24,7 +24,8 @@ struct scheduler_limits {
 	uint32_t max_waiting;  /* beyond these */
 	uint64_t wait_us;      /* for layers that no donor holds */
 	uint64_t unit_timeout_us;
-	uint64_t first_unit; /* numbers of units go on from here */
+	uint32_t draft_tokens; /* guessed behind a session's last token, at most DRAFT_MAX */
+	uint64_t first_unit;   /* numbers of units go on from here */
 };
 
 int scheduler_new(const struct catalog *c, struct roster *r, const struct scheduler_limits *limits,

@@ -8,8 +8,10 @@
 enum {
 	MAX_PATHS = 256,
 	MAX_FLIGHTS = 1024,
-	PREFILL_CHUNK = 128, /* tokens of one session in a unit */
-	BATCH_TOKENS = 256,  /* tokens of all sessions in a unit */
+	PREFILL_CHUNK = 128,     /* tokens of one session in a unit */
+	BATCH_TOKENS = 256,      /* tokens of all sessions in a unit */
+	READ_BESIDE_TOKENS = 32, /* of prompts, in a unit with a session that decodes */
+	GUESS_TOKENS = 16, /* a unit of more gets no guesses: there each costs as much as a token */
 	LARGE_ROW = 8 << 20, /* bytes of logits a unit may ask for */
 	MAX_CLOSED_A_UNIT = 1024,
 	MAX_CLOSED = 1 << 16,

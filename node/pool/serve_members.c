@@ -151,7 +151,7 @@ void member_send_piece(struct pool *p, const struct action_piece *a)
 {
 	struct peer *peer = peer_by_number(p, a->session->r.peer);
 	struct message m = {.type = MSG_PIECE};
-	uint32_t token = a->token;
+	uint32_t drawn[DRAFT_MAX + 1];
 
 	if (peer == NULL)
 		return;
@@ -160,8 +160,9 @@ void member_send_piece(struct pool *p, const struct action_piece *a)
 	if (a->reasoning_len > 0)
 		m.piece.reasoning =
 		    (struct bytes){(uint8_t *)a->text + a->text_len, a->reasoning_len};
-	m.piece.n_tokens = a->drew ? 1 : 0;
-	m.piece.tokens = &token;
+	memcpy(drawn, a->drawn, sizeof drawn);
+	m.piece.n_tokens = a->n_drawn;
+	m.piece.tokens = drawn;
 	m.piece.rows = a->n_rows;
 	memcpy(m.piece.notice, a->notice, sizeof m.piece.notice);
 	(void)peer_send(p, peer, &m, (struct span){a->rows, a->rows_len}, 0);
@@ -178,6 +179,8 @@ void member_send_finish(struct pool *p, const struct action_finish *a)
 	    .answer_tokens = s->n_tokens - s->r.n_tokens,
 	    .prefill_us = s->first_us > 0 ? s->first_us - s->arrived_us : 0,
 	    .decode_us = s->last_us - s->first_us,
+	    .guessed = s->draft.guessed,
+	    .guessed_right = s->draft.right,
 	    .n_shares = s->n_shares,
 	    .shares = s->shares};
 

@@ -37,6 +37,14 @@ err0:
 	return error_set(err, AYNI_ERR_MEMORY, "session: out of memory");
 }
 
+/* What was said is as private as the tokens. */
+static void text_free(struct session_text *t)
+{
+	if (t->data != NULL)
+		explicit_bzero(t->data, t->capacity);
+	free(t->data);
+}
+
 void session_free(struct session *s)
 {
 	if (s == NULL)
@@ -44,6 +52,8 @@ void session_free(struct session *s)
 	explicit_bzero(s->tokens, s->r.kv_tokens * sizeof *s->tokens);
 	free(s->tokens);
 	reasoning_free(s->text);
+	text_free(&s->answer);
+	text_free(&s->thoughts);
 	free(s->shares);
 	free(s);
 }
@@ -64,7 +74,27 @@ uint32_t session_top(const struct session *s)
 	return s->r.top > n ? s->r.top : n;
 }
 
-void session_take_span(struct session *s, uint32_t chunk, struct unit_span *out)
+bool session_decodes(const struct session *s)
+{
+	return s->n_fed + 1 == s->n_tokens;
+}
+
+/* Guesses behind the last token. A session that reports rows of logits has none: they would be of
+ * tokens that may never be. */
+static uint32_t guess(struct session *s, uint32_t most)
+{
+	uint32_t left = s->r.kv_tokens - s->n_tokens - 1;
+	uint32_t drawn = s->n_tokens - s->r.n_tokens;
+
+	if (s->r.top > 0)
+		return 0;
+	if (s->r.max_tokens > 0 && s->r.max_tokens - drawn - 1 < left)
+		left = s->r.max_tokens - drawn - 1; /* one more is drawn behind the last guess */
+	return draft_guess(
+	    &s->draft, s->tokens, s->n_tokens, s->tokens + s->n_tokens, most < left ? most : left);
+}
+
+void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, struct unit_span *out)
 {
 	uint32_t n = s->n_tokens - s->n_fed;
 	uint32_t end;
@@ -77,6 +107,11 @@ void session_take_span(struct session *s, uint32_t chunk, struct unit_span *out)
 		out->n_logits = end - (s->n_reported > s->n_fed ? s->n_reported : s->n_fed);
 	else if (end == s->n_tokens)
 		out->n_logits = 1;
+	if (end == s->n_tokens) {
+		s->n_guessed = guess(s, guesses);
+		out->n_tokens += s->n_guessed;
+		out->n_logits += s->n_guessed;
+	}
 	s->state = SESSION_FLYING;
 	session_check(s);
 }
@@ -84,7 +119,7 @@ void session_take_span(struct session *s, uint32_t chunk, struct unit_span *out)
 void session_rewind(struct session *s)
 {
 	assert(s->state == SESSION_READY || s->state == SESSION_FLYING);
-	s->n_fed = 0;
+	s->n_fed = s->n_guessed = 0;
 	s->replays++;
 	s->state = SESSION_WAITING;
 	session_check(s);
@@ -113,13 +148,13 @@ static void read_row(
 }
 
 /* Always from this session's own number of candidates, whatever the batch asked for. */
-static uint32_t draw(const struct session *s, const struct logit_rows *rows)
+static uint32_t draw(const struct session *s, const struct logit_rows *rows, uint32_t row)
 {
 	struct logit candidates[SAMPLER_CANDIDATES];
 	uint32_t n = candidates_wanted(s);
 	float lse;
 
-	read_row(rows, rows->n_rows - 1, n, candidates, &lse);
+	read_row(rows, row, n, candidates, &lse);
 	return sampler_draw(&s->r.sampling, candidates, n, lse, s->tokens, s->n_tokens);
 }
 
@@ -130,6 +165,33 @@ static void finish(struct session *s, struct session_step *out, enum finish_reas
 	s->state = SESSION_DONE;
 }
 
+static int text_add(struct session_text *t, struct span more)
+{
+	if (more.len > t->capacity - t->len) {
+		size_t capacity = 2 * t->capacity + more.len;
+		uint8_t *data = realloc(t->data, capacity);
+
+		if (data == NULL)
+			return AYNI_ERR_MEMORY;
+		t->data = data;
+		t->capacity = capacity;
+	}
+	if (more.len > 0)
+		memcpy(t->data + t->len, more.data, more.len);
+	t->len += more.len;
+	return AYNI_OK;
+}
+
+static int say(struct session *s, uint32_t token)
+{
+	struct reasoning_text more;
+	int rc = reasoning_feed(s->text, token, &more);
+
+	if (rc == AYNI_OK)
+		rc = text_add(&s->answer, more.answer);
+	return rc == AYNI_OK ? text_add(&s->thoughts, more.reasoning) : rc;
+}
+
 static int take_token(
     struct session *s, const struct tokenizer *t, uint32_t token, struct session_step *out)
 {
@@ -138,19 +200,45 @@ static int take_token(
 		return AYNI_OK;
 	}
 	s->tokens[s->n_tokens++] = token;
-	out->drew = true;
-	out->token = token;
+	out->n_drawn++;
 	if (s->r.max_tokens > 0 && s->n_tokens - s->r.n_tokens >= s->r.max_tokens)
 		finish(s, out, FINISH_LENGTH);
 	else if (s->n_tokens == s->r.kv_tokens)
 		finish(s, out, FINISH_CONTEXT);
-	return reasoning_feed(s->text, token, &out->text);
+	return say(s, token);
+}
+
+/* Draw from the last row; then, as long as what was drawn had been guessed, from the guess's own.
+ */
+static int draw_all(struct session *s, const struct logit_rows *rows, const struct tokenizer *t,
+    struct session_step *out)
+{
+	uint32_t guessed = s->n_guessed, right = 0;
+	int rc;
+
+	s->n_guessed = 0;
+	s->answer.len = s->thoughts.len = 0;
+	out->drawn = s->tokens + s->n_tokens;
+	for (;;) {
+		uint32_t token = draw(s, rows, rows->n_rows - 1 - guessed + right);
+		bool known = right < guessed && token == s->tokens[s->n_tokens];
+
+		rc = take_token(s, t, token, out);
+		right += known;
+		if (rc != AYNI_OK || out->finished || !known)
+			break;
+	}
+	draft_learn(&s->draft, guessed, right);
+	s->n_fed += right < out->n_drawn ? right : out->n_drawn;
+	out->text.answer = (struct span){s->answer.data, s->answer.len};
+	out->text.reasoning = (struct span){s->thoughts.data, s->thoughts.len};
+	return rc;
 }
 
 int session_logits(struct session *s, const struct unit_span *span, const struct logit_rows *rows,
     const struct tokenizer *t, uint64_t now_us, struct session_step *out)
 {
-	uint32_t end = span->position + span->n_tokens;
+	uint32_t end = span->position + span->n_tokens - s->n_guessed;
 	int rc = AYNI_OK;
 
 	assert(s->state == SESSION_FLYING && s->n_fed == span->position);
@@ -167,7 +255,7 @@ int session_logits(struct session *s, const struct unit_span *span, const struct
 	if (end == s->n_tokens) {
 		s->first_us = s->first_us > 0 ? s->first_us : now_us;
 		s->last_us = now_us;
-		rc = take_token(s, t, draw(s, rows), out);
+		rc = draw_all(s, rows, t, out);
 	}
 	session_check(s);
 	return rc;
@@ -216,6 +304,8 @@ void session_check(const struct session *s)
 	assert(s->r.n_tokens > 0 && s->r.n_tokens <= s->n_tokens);
 	assert(s->n_tokens <= s->r.kv_tokens);
 	assert(s->n_fed <= s->n_tokens && s->n_reported <= s->n_tokens);
+	assert(s->n_guessed == 0 || s->state == SESSION_FLYING || s->state == SESSION_DONE);
+	assert(s->n_guessed <= s->r.kv_tokens - s->n_tokens);
 	assert(s->state == SESSION_DONE || s->n_tokens < s->r.kv_tokens);
 	assert(s->state != SESSION_WAITING || s->n_fed == 0);
 	assert(s->state != SESSION_READY || s->n_fed < s->n_tokens);

@@ -8,14 +8,16 @@
  *      +------- path lost: fed = 0, all is replayed -----+
  *
  * A plain state machine. The pool owns the token history, so any donor can vanish: the tokens are
- * fed again, and canonical arithmetic gives the same logits. The text leaves as it is drawn,
- * reasoning apart from the answer. One thread.
+ * fed again, and canonical arithmetic gives the same logits. Guessed tokens (draft.h) may be fed
+ * behind the known ones; those that the draw confirms are kept, so that a trip may give several.
+ * The text leaves as it is drawn, reasoning apart from the answer. One thread.
  */
 #ifndef AYNI_NODE_POOL_SESSION_H
 #define AYNI_NODE_POOL_SESSION_H
 
 #include "compute/reasoning.h"
 #include "compute/sampler.h"
+#include "node/pool/draft.h"
 #include "protocol/message_types.h"
 
 enum session_state { SESSION_WAITING, SESSION_READY, SESSION_FLYING, SESSION_DONE };
@@ -36,16 +38,25 @@ struct session_request {
 	bool plain; /* all text is answer: the prompt came without a template */
 };
 
+/* Text that grows. */
+struct session_text {
+	uint8_t *data;
+	size_t len, capacity;
+};
+
 struct session {
 	struct session_request r;
 	enum session_state state;
-	uint32_t *tokens; /* [r.kv_tokens] prompt, then what was drawn */
-	uint32_t n_tokens;
+	uint32_t *tokens;   /* [r.kv_tokens] prompt, then what was drawn, then what is guessed */
+	uint32_t n_tokens;  /* without the guessed */
+	uint32_t n_guessed; /* in the span that is out */
+	struct draft draft;
 	uint32_t n_fed;      /* positions that the path's donors hold */
 	uint32_t n_reported; /* rows of logits the member has */
 	uint32_t path;
 	uint32_t replays;
 	struct reasoning *text;
+	struct session_text answer, thoughts;   /* of the last step */
 	uint64_t arrived_us, first_us, last_us; /* first and last token drawn */
 	uint64_t wait_until_us;                 /* 0: not waiting for coverage */
 	bool told;                              /* that layers are missing */
@@ -66,17 +77,20 @@ void session_free(struct session *s); /* wipes the history */
 
 /* Logits wanted in each row: for the member, or for drawing. */
 uint32_t session_top(const struct session *s);
-/* The next tokens to feed, at most `chunk`: READY → FLYING. */
-void session_take_span(struct session *s, uint32_t chunk, struct unit_span *out);
+/* One token is left to feed: an answer is being written. Else a prompt is being read. */
+bool session_decodes(const struct session *s);
+/* The next tokens to feed, at most `chunk`, and at most `guesses` behind the last: READY → FLYING.
+ */
+void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, struct unit_span *out);
 /* Path lost, or never there: all is fed again. READY or FLYING → WAITING. */
 void session_rewind(struct session *s);
 void session_bind(struct session *s, uint32_t path); /* WAITING → READY */
 
 struct session_step {
 	uint32_t rows_first, n_rows; /* of the rows given, those the member has not seen */
-	bool drew;
-	uint32_t token;
-	struct reasoning_text text; /* valid until the session's next step */
+	uint32_t n_drawn;
+	const uint32_t *drawn;      /* in the session's tokens */
+	struct reasoning_text text; /* what they say; valid until the session's next step */
 	bool finished;
 	enum finish_reason reason;
 };

@@ -139,6 +139,38 @@ static void int8_keys_and_values_are_the_same_through_2_donors(void **state)
 	tiny_model_remove(model);
 }
 
+/* What a pool says, with or without guesses; a model of random weights soon repeats itself. */
+static void chat_in_pool(const char *model, const char *draft, char *out)
+{
+	static const char *const donor[] = {"cores=1", NULL};
+	const char *settings[] = {"stages=2", draft, NULL};
+	struct network n;
+	const char *args[] = {"chat", "--raw", "--pool", n.invite, "--max-tokens", "200",
+	    "--temperature", "0.05", "--seed", "3", "hello", NULL};
+
+	network_start(&n, model, settings);
+	network_donor(&n, 0, NULL, donor);
+	network_donor(&n, 1, NULL, donor);
+	network_wait_ready(&n);
+	if (network_run(&n, args, NULL, out, errors) != 0)
+		fail_msg("%s", errors);
+	network_stop(&n);
+}
+
+static void guessed_tokens_change_nothing(void **state)
+{
+	const struct tiny_model_options options = {.n_layers = 4, .seed = 7};
+	char *model = tiny_model_temporary(&options);
+
+	(void)state;
+	chat_in_pool(model, "draft_tokens=0", reference);
+	assert_null(strstr(errors, "guessed"));
+	chat_in_pool(model, "draft_tokens=16", other);
+	assert_non_null(strstr(errors, "guessed tokens right"));
+	assert_string_equal(other, reference);
+	tiny_model_remove(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +179,7 @@ int main(void)
 	    cmocka_unit_test(bf16_is_the_same_through_1_2_and_4_donors),
 	    cmocka_unit_test(q8_0_is_the_same_through_1_2_and_4_donors),
 	    cmocka_unit_test(q4_0_is_the_same_through_1_2_and_4_donors),
+	    cmocka_unit_test(guessed_tokens_change_nothing),
 	    cmocka_unit_test(int8_keys_and_values_are_the_same_through_2_donors),
 	};
 

@@ -304,8 +304,11 @@ static void calm_down(struct sim_world *w)
 static void play(uint64_t seed)
 {
 	struct sim_world *w = calloc(1, sizeof *w);
-	struct scheduler_limits limits = {
-	    .max_waiting = 20, .wait_us = WAIT_US, .unit_timeout_us = TIMEOUT_US, .first_unit = 1};
+	struct scheduler_limits limits = {.max_waiting = 20,
+	    .wait_us = WAIT_US,
+	    .unit_timeout_us = TIMEOUT_US,
+	    .draft_tokens = DRAFT_MAX,
+	    .first_unit = 1};
 
 	assert_non_null(w);
 	w->model = model;

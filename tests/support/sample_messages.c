@@ -126,6 +126,7 @@ static void make_finished(struct sample *s, bool full)
 	m->answer_tokens = full ? LIMIT_CONTEXT_TOKENS : 1;
 	m->prefill_us = full ? INT64_MAX : 1;
 	m->decode_us = full ? INT64_MAX : 1;
+	m->guessed = m->guessed_right = full ? UINT64_MAX - 1 : 0;
 	m->n_shares = full ? 1024 : 1;
 	m->shares = own(s, m->n_shares, sizeof *m->shares);
 	for (size_t i = 0; i < m->n_shares; i++) {

@@ -173,11 +173,11 @@ static void take_piece(struct sim_world *w, const struct action_piece *p)
 		assert_true(q->n_rows < q->n_right);
 		assert_int_equal(id, q->best[q->n_rows++]);
 	}
-	if (!p->drew)
-		return;
-	assert_true(q->n_tokens < q->n_right);
-	assert_int_equal(p->token, q->right[q->n_tokens]);
-	q->tokens[q->n_tokens++] = p->token;
+	for (uint32_t i = 0; i < p->n_drawn; i++) {
+		assert_true(q->n_tokens < q->n_right);
+		assert_int_equal(p->drawn[i], q->right[q->n_tokens]);
+		q->tokens[q->n_tokens++] = p->drawn[i];
+	}
 }
 
 static void take_finish(struct sim_world *w, const struct action_finish *f)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "node/pool/scheduler.h"
+#include "node/pool/scheduler_internal.h"
 #include "tests/support/fake_donor.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
@@ -258,7 +258,7 @@ static void a_request_goes_through_all_stages_and_is_booked_before_it_goes_on(vo
 	assert_int_equal(answer(&t, 0), REFUSAL_NONE);
 	assert_int_equal(actions.list[0].kind, ACTION_BOOK);
 	assert_int_equal(actions.list[1].kind, ACTION_PIECE);
-	assert_true(actions.list[1].piece.drew);
+	assert_int_equal(actions.list[1].piece.n_drawn, 1);
 	assert_int_equal(actions.list[actions.n - 1].kind, ACTION_FINISH);
 	assert_int_equal(nth(ACTION_FINISH, 0)->finish.reason, FINISH_LENGTH);
 	assert_int_equal(nth(ACTION_FINISH, 0)->finish.session->n_shares, 2);
@@ -302,6 +302,22 @@ static void sessions_share_a_unit(void **state)
 	clear();
 	assert_int_equal(answer(&t, 0), REFUSAL_NONE);
 	assert_int_equal(count(ACTION_FINISH), 3);
+}
+
+static void who_writes_goes_first_and_prompts_are_read_in_parts_beside(void **state)
+{
+	struct taken t;
+
+	(void)state;
+	(void)ready(0, 4, 4);
+	assert_int_equal(submit(KV_TOKENS - 1, 1), AYNI_OK);
+	assert_int_equal(submit(1, 8), AYNI_OK);
+	run(1);
+	t = take(0);
+	assert_int_equal(t.unit.n_spans, 2);
+	assert_int_equal(t.unit.spans[0].session, 2);
+	assert_int_equal(t.unit.spans[1].n_tokens, READ_BESIDE_TOKENS);
+	drop(&t);
 }
 
 static void no_more_sessions_are_bound_than_a_donor_agreed_to(void **state)
@@ -565,6 +581,7 @@ int main(void)
 	    TEST(a_request_goes_through_all_stages_and_is_booked_before_it_goes_on),
 	    TEST(the_next_unit_goes_out_before_what_was_drawn),
 	    TEST(sessions_share_a_unit),
+	    TEST(who_writes_goes_first_and_prompts_are_read_in_parts_beside),
 	    TEST(no_more_sessions_are_bound_than_a_donor_agreed_to),
 	    TEST(a_wrong_result_is_not_booked_and_the_request_goes_elsewhere),
 	    TEST(a_result_nobody_waits_for_is_refused),

@@ -94,7 +94,7 @@ static void fly(uint32_t chunk, uint32_t token)
 {
 	struct logit_rows rows;
 
-	session_take_span(session, chunk, &span);
+	session_take_span(session, chunk, 0, &span);
 	assert_int_equal(session->state, SESSION_FLYING);
 	rows = rows_of(token, span.n_logits, session_top(session));
 	assert_int_equal(session_logits(session, &span, &rows, tokenizer, 20, &step), AYNI_OK);
@@ -127,7 +127,7 @@ static void the_prompt_is_fed_in_chunks_and_only_its_last_row_is_wanted(void **s
 	assert_int_equal(span.position, 0);
 	assert_int_equal(span.n_tokens, 3);
 	assert_int_equal(span.n_logits, 0);
-	assert_false(step.drew);
+	assert_int_equal(step.n_drawn, 0);
 	fly(3, 'x');
 	assert_int_equal(span.position, 3);
 	assert_int_equal(span.n_logits, 0);
@@ -135,8 +135,8 @@ static void the_prompt_is_fed_in_chunks_and_only_its_last_row_is_wanted(void **s
 	assert_int_equal(span.position, 6);
 	assert_int_equal(span.n_tokens, 1);
 	assert_int_equal(span.n_logits, 1);
-	assert_true(step.drew);
-	assert_int_equal(step.token, 'x');
+	assert_int_equal(step.n_drawn, 1);
+	assert_int_equal(step.drawn[0], 'x');
 	assert_text("x");
 	fly(3, 'y');
 	assert_int_equal(span.position, 7);
@@ -179,10 +179,10 @@ static void the_batchs_other_rows_do_not_change_the_draw(void **state)
 	(void)state;
 	begin(&r);
 	assert_int_equal(session_top(session), 1); /* greedy: the best alone */
-	session_take_span(session, 9, &span);
+	session_take_span(session, 9, 0, &span);
 	rows = rows_of('q', 1, 200);
 	assert_int_equal(session_logits(session, &span, &rows, tokenizer, 20, &step), AYNI_OK);
-	assert_int_equal(step.token, 'q');
+	assert_int_equal(step.drawn[0], 'q');
 }
 
 static void what_is_drawn_needs_candidates(void **state)
@@ -206,6 +206,115 @@ static void what_is_drawn_needs_candidates(void **state)
 	assert_int_equal(session_top(session), 265);
 }
 
+/* ---- guesses ----------------------------------------------------------------------------------
+ */
+
+/* A span with guesses; each of its rows has another best token. */
+static void fly_guessing(const char *drawn)
+{
+	size_t row_bytes = logit_row_bytes(session_top(session));
+	static uint8_t rows[(DRAFT_MAX + 1) * (4 + MAX_TOP * 8)];
+
+	session_take_span(session, 100, DRAFT_MAX, &span);
+	for (uint32_t i = 0; i < span.n_logits; i++)
+		memcpy(rows + i * row_bytes,
+		    rows_of((uint32_t)drawn[i], 1, session_top(session)).data, row_bytes);
+	assert_int_equal(session_logits(session, &span,
+	                     &(struct logit_rows){span.n_logits, session_top(session), rows},
+	                     tokenizer, 20, &step),
+	    AYNI_OK);
+	keep(step.text.answer);
+}
+
+static struct session_request refrain(void)
+{
+	struct session_request r = request(8);
+
+	memcpy(r.tokens, (uint32_t[]){'a', 'b', 'c', 'd', 'e', 'a', 'b', 'c'}, 8 * 4);
+	return r;
+}
+
+static void guesses_that_are_drawn_are_kept(void **state)
+{
+	struct session_request r = refrain();
+
+	(void)state;
+	begin(&r);
+	fly_guessing("deabc");
+	assert_int_equal(span.n_tokens, 8 + 4);
+	assert_int_equal(span.n_logits, 1 + 4);
+	assert_int_equal(step.n_drawn, 5);
+	assert_memory_equal(step.drawn, ((uint32_t[]){'d', 'e', 'a', 'b', 'c'}), 20);
+	assert_int_equal(session->n_fed, 12); /* all but the last drawn */
+	assert_int_equal(session->draft.right, 4);
+	assert_text("deabc");
+}
+
+static void what_follows_a_wrong_guess_is_fed_again(void **state)
+{
+	struct session_request r = refrain();
+
+	(void)state;
+	begin(&r);
+	fly_guessing("dexyz"); /* guessed: d, e, a, b */
+	assert_int_equal(step.n_drawn, 3);
+	assert_int_equal(session->n_fed, 10);
+	assert_int_equal(session->n_tokens, 11);
+	assert_text("dex");
+	fly_guessing("q");
+	assert_int_equal(span.position, 10);
+	assert_int_equal(span.n_tokens, 1);
+	assert_text("dexq");
+}
+
+static void an_answer_ends_among_its_guesses(void **state)
+{
+	struct session_request r = refrain();
+
+	(void)state;
+	r.max_tokens = 3; /* at most two are guessed, and one more is drawn */
+	begin(&r);
+	fly_guessing("dea");
+	assert_int_equal(span.n_tokens, 8 + 2);
+	assert_true(step.finished);
+	assert_int_equal(step.reason, FINISH_LENGTH);
+	assert_text("dea");
+	session_free(session);
+	r = refrain();
+	r.kv_tokens = 10;
+	begin(&r);
+	fly_guessing("de");
+	assert_int_equal(span.n_tokens, 8 + 1);
+	assert_int_equal(step.reason, FINISH_CONTEXT);
+}
+
+static void who_wants_rows_of_logits_gets_no_guesses(void **state)
+{
+	struct session_request r = refrain();
+
+	(void)state;
+	r.top = 1;
+	begin(&r);
+	session_take_span(session, 100, DRAFT_MAX, &span);
+	assert_int_equal(span.n_tokens, 8);
+	assert_int_equal(span.n_logits, 8);
+}
+
+static void a_lost_span_takes_its_guesses_along(void **state)
+{
+	struct session_request r = refrain();
+
+	(void)state;
+	begin(&r);
+	session_take_span(session, 100, DRAFT_MAX, &span);
+	assert_int_equal(session->n_guessed, 4);
+	session_rewind(session);
+	assert_int_equal(session->n_tokens, 8);
+	session_bind(session, 1);
+	fly_guessing("deabc");
+	assert_text("deabc");
+}
+
 /* ---- replay -----------------------------------------------------------------------------------
  */
 
@@ -223,14 +332,14 @@ static void a_replay_draws_the_same_tokens(void **state)
 		begin(&r);
 		for (int i = 0; i < 4; i++) {
 			if (round == 1 && i > 0) { /* lost before each token */
-				session_take_span(session, 9, &span);
+				session_take_span(session, 9, 0, &span);
 				session_rewind(session);
 				assert_int_equal(session->n_fed, 0);
 				session_bind(session, 2);
 			}
 			fly(100, 'c');
 			assert_int_equal(span.n_tokens, round == 1 ? 3 + i : i == 0 ? 3 : 1);
-			(round == 0 ? first : again)[i] = step.token;
+			(round == 0 ? first : again)[i] = step.drawn[0];
 		}
 		assert_int_equal(session->replays, round == 0 ? 0 : 3);
 	}
@@ -250,7 +359,7 @@ static void an_end_token_ends_it_and_is_not_part_of_it(void **state)
 	fly(9, 'x');
 	fly(9, END);
 	assert_true(step.finished);
-	assert_false(step.drew);
+	assert_int_equal(step.n_drawn, 0);
 	assert_int_equal(step.reason, FINISH_END);
 	assert_int_equal(session->n_tokens, 4);
 	assert_int_equal(session->state, SESSION_DONE);
@@ -266,7 +375,7 @@ static void an_end_token_can_be_ignored(void **state)
 	begin(&r);
 	fly(9, END);
 	assert_false(step.finished);
-	assert_true(step.drew);
+	assert_int_equal(step.n_drawn, 1);
 	assert_int_equal(session->tokens[3], END);
 	assert_text("");
 }
@@ -282,7 +391,7 @@ static void it_ends_with_as_many_tokens_as_were_wanted(void **state)
 	assert_false(step.finished);
 	fly(9, 'y');
 	assert_true(step.finished);
-	assert_true(step.drew);
+	assert_int_equal(step.n_drawn, 1);
 	assert_int_equal(step.reason, FINISH_LENGTH);
 	assert_text("xy");
 }
@@ -309,7 +418,7 @@ static void times_of_the_first_and_last_token_are_kept(void **state)
 	(void)state;
 	begin(&r);
 	for (uint64_t now = 100; now <= 300; now += 100) {
-		session_take_span(session, 2, &span);
+		session_take_span(session, 2, 0, &span);
 		rows = rows_of('x', span.n_logits, 1);
 		assert_int_equal(
 		    session_logits(session, &span, &rows, tokenizer, now, &step), AYNI_OK);
@@ -419,6 +528,11 @@ int main(void)
 	    TEST(each_row_is_reported_once),
 	    TEST(the_batchs_other_rows_do_not_change_the_draw),
 	    TEST(what_is_drawn_needs_candidates),
+	    TEST(guesses_that_are_drawn_are_kept),
+	    TEST(what_follows_a_wrong_guess_is_fed_again),
+	    TEST(an_answer_ends_among_its_guesses),
+	    TEST(who_wants_rows_of_logits_gets_no_guesses),
+	    TEST(a_lost_span_takes_its_guesses_along),
 	    TEST(a_replay_draws_the_same_tokens),
 	    TEST(an_end_token_ends_it_and_is_not_part_of_it),
 	    TEST(an_end_token_can_be_ignored),

@@ -206,6 +206,10 @@ static void break_finish(struct message *m)
 {
 	m->finished.reason = 0;
 }
+static void break_guesses(struct message *m)
+{
+	m->finished.guessed_right = m->finished.guessed + 1;
+}
 static void break_shares(struct message *m)
 {
 	m->finished.n_shares = 1025;
@@ -296,6 +300,7 @@ static const struct {
     {MSG_PIECE, break_piece_reasoning},
     {MSG_PIECE, break_rows},
     {MSG_FINISHED, break_finish},
+    {MSG_FINISHED, break_guesses},
     {MSG_FINISHED, break_shares},
     {MSG_FINISHED, break_share_layers},
     {MSG_STATUS, break_models},
