@@ -201,6 +201,22 @@ int kv_reserve(struct kv *kv, uint32_t position, uint32_t n, struct error *err)
 	return AYNI_OK;
 }
 
+int kv_copy(struct kv *to, const struct kv *from, uint32_t n, struct error *err)
+{
+	size_t n_pages = ((size_t)n + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+
+	if (to == from || to->layer_first != from->layer_first ||
+	    to->layer_last != from->layer_last || to->type != from->type ||
+	    to->page_bytes != from->page_bytes || n > from->length)
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "kv: %u positions cannot be copied from a cache of %u", n, from->length);
+	if (kv_reserve(to, 0, n, err) != AYNI_OK)
+		return err->code;
+	memcpy(to->data, from->data, n_pages * to->page_bytes);
+	kv_filled(to, n);
+	return AYNI_OK;
+}
+
 struct kv_head kv_head(const struct kv *kv, uint32_t layer, uint32_t head, uint32_t position)
 {
 	const struct attention_shape *a = &kv->shape;

@@ -39,6 +39,13 @@ bool kv_fits(const struct kv *kv, const struct model *m);
 int kv_reserve(struct kv *kv, uint32_t position, uint32_t n, struct error *err);
 
 /*
+ * Begin `to` with the first n positions of `from`, a cache made for the same range of layers, of
+ * the same type: what it held is forgotten. AYNI_ERR_ARGUMENT if the two do not fit each other or n
+ * is past what `from` holds, AYNI_ERR_MEMORY; then `to` is as before.
+ */
+int kv_copy(struct kv *to, const struct kv *from, uint32_t n, struct error *err);
+
+/*
  * What a layer keeps of one head for the KV_PAGE_TOKENS positions of a page: elements of the
  * cache's type, and in int8 what each part of KV_PART of them is multiplied by. Latent attention
  * has keys alone: its values are their beginnings.

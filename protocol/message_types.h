@@ -106,6 +106,7 @@ struct msg_blob {
 struct unit_span {
 	uint64_t session;
 	uint32_t position, n_tokens, n_logits;
+	uint64_t from; /* not 0: begin anew with the first positions of this session */
 };
 struct msg_work_unit {
 	uint64_t unit, assignment;
@@ -198,8 +199,8 @@ struct msg_finished {
 	char text[TEXT_LONG];
 	uint32_t prompt_tokens, answer_tokens;
 	uint64_t prefill_us, decode_us;
-	uint64_t guessed,
-	    guessed_right; /* tokens fed on a guess; of these, those that were drawn */
+	uint32_t reused_tokens; /* whose keys and values were there, of a text that began alike */
+	uint64_t guessed, guessed_right; /* tokens fed unasked; of these, those that were drawn */
 	size_t n_shares;
 	struct share *shares;
 };

@@ -278,6 +278,7 @@ static void finished_load(struct conversion *c, const void *wire, struct message
 	m->prefill_us = in->prefill_us;
 	m->decode_us = in->decode_us;
 	m->guessed = in->guessed;
+	m->reused_tokens = in->reused_tokens;
 	m->guessed_right = in->guessed_right;
 	shares_load(c, in->n_shares, in->shares, m);
 }
@@ -291,6 +292,7 @@ static void finished_check(struct conversion *c, const struct message *in)
 	check_range(c, "answer_tokens", m->answer_tokens, 0, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "prefill_us", m->prefill_us, 0, INT64_MAX);
 	check_range(c, "decode_us", m->decode_us, 0, INT64_MAX);
+	check_range(c, "reused_tokens", m->reused_tokens, 0, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "guessed_right", m->guessed_right, 0, m->guessed);
 	check_range(c, "shares", m->n_shares, 0, FINISHED_SHARES_MAX);
 	for (size_t i = 0; c->code == AYNI_OK && i < m->n_shares; i++) {
@@ -316,6 +318,7 @@ static void *finished_store(struct conversion *c, const struct message *in)
 	out->prefill_us = m->prefill_us;
 	out->decode_us = m->decode_us;
 	out->guessed = m->guessed;
+	out->reused_tokens = m->reused_tokens;
 	out->guessed_right = m->guessed_right;
 	out->shares = conversion_take(c, m->n_shares, sizeof *out->shares);
 	if (out->shares == NULL)

@@ -220,7 +220,8 @@ static void spans_load(
 		m->spans[i] = (struct unit_span){.session = in[i]->session,
 		    .position = in[i]->position,
 		    .n_tokens = in[i]->n_tokens,
-		    .n_logits = in[i]->n_logits};
+		    .n_logits = in[i]->n_logits,
+		    .from = in[i]->from};
 		/* These may wrap; work_unit_check then refuses the spans themselves. */
 		m->n_tokens += in[i]->n_tokens;
 		m->n_logits += in[i]->n_logits;
@@ -265,6 +266,8 @@ static void work_unit_check(struct conversion *c, const struct message *in)
 		check_range(c, "spans.position", (uint64_t)s->position + s->n_tokens, 1,
 		    LIMIT_CONTEXT_TOKENS);
 		check_range(c, "spans.n_logits", s->n_logits, 0, s->n_tokens);
+		check_range(c, "spans.from", s->from != 0 && s->position == 0, 0, 0);
+		check_range(c, "spans.from", s->from != 0 && s->from == s->session, 0, 0);
 		n_tokens += s->n_tokens;
 		n_logits += s->n_logits;
 	}
@@ -300,6 +303,7 @@ static void *work_unit_store(struct conversion *c, const struct message *in)
 		span->position = m->spans[i].position;
 		span->n_tokens = m->spans[i].n_tokens;
 		span->n_logits = m->spans[i].n_logits;
+		span->from = m->spans[i].from;
 		out->spans[out->n_spans++] = span;
 	}
 	return out;

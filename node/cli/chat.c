@@ -149,7 +149,10 @@ static void print_figures(const struct msg_finished *f)
 {
 	double prefill_s = (double)f->prefill_us / 1e6, decode_s = (double)f->decode_us / 1e6;
 
-	(void)fprintf(stderr, "[%u tokens in %.2f s", f->prompt_tokens, prefill_s);
+	(void)fprintf(stderr, "[%u tokens", f->prompt_tokens);
+	if (f->reused_tokens > 0)
+		(void)fprintf(stderr, ", %u of them known,", f->reused_tokens);
+	(void)fprintf(stderr, " in %.2f s", prefill_s);
 	if (f->answer_tokens > 1 && decode_s > 0)
 		(void)fprintf(stderr, ", then %.1f tokens/s", (f->answer_tokens - 1) / decode_s);
 	if (f->guessed > 0)

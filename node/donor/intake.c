@@ -137,6 +137,16 @@ static size_t left_open(const struct intake *i, const struct msg_work_unit *u)
 	return left;
 }
 
+/* A session that begins with another's positions takes them before the unit closes or runs any. */
+static bool reaches(
+    const struct intake *i, const struct msg_work_unit *u, const struct unit_span *span)
+{
+	const struct held *h = find(i, span->from != 0 ? span->from : span->session);
+
+	return h != NULL && span->position <= h->length &&
+	       !is_closed(u, u->n_closed, span->session);
+}
+
 static enum refusal check_sessions(
     const struct intake *i, const struct msg_work_unit *u, struct error *why)
 {
@@ -151,7 +161,7 @@ static enum refusal check_sessions(
 			if (u->spans[k].session == span->session)
 				return refuse(why, REFUSAL_BOUNDS, "one session twice in a unit");
 		}
-		if (span->position > 0 && (h == NULL || span->position > h->length))
+		if (span->position > 0 && !reaches(i, u, span))
 			return refuse(
 			    why, REFUSAL_SESSION, "the session does not reach that position here");
 		held += h == NULL;

@@ -78,12 +78,14 @@ static void forget(struct worker *w, struct held *h)
 	free(h);
 }
 
-static int hold(struct worker *w, uint64_t session, struct held **out, struct error *err)
+/* At most `most` sessions are held. */
+static int hold(
+    struct worker *w, uint64_t session, uint32_t most, struct held **out, struct error *err)
 {
 	struct held *h;
 	int rc;
 
-	if (HASH_COUNT(w->sessions) >= w->max_sessions)
+	if (HASH_COUNT(w->sessions) >= most)
 		return error_set(err, AYNI_ERR_MEMORY, "no room for another session");
 	h = calloc(1, sizeof *h);
 	if (h == NULL)
@@ -99,6 +101,23 @@ static int hold(struct worker *w, uint64_t session, struct held **out, struct er
 	return AYNI_OK;
 }
 
+/* Begin a span's session with a copy of what another one holds. The unit may close sessions, that
+ * one too, but only after this, so that as many more may be here for the moment. */
+static int fork_session(
+    struct worker *w, const struct unit_span *s, uint32_t n_closed, struct error *err)
+{
+	const struct held *from = find(w, s->from);
+	struct held *to = find(w, s->session);
+	int rc = AYNI_OK;
+
+	if (from == NULL || from == to || s->position > kv_length(from->kv))
+		return error_set(err, AYNI_ERR_STATE,
+		    "the session to begin with does not reach position %u here", s->position);
+	if (to == NULL)
+		rc = hold(w, s->session, w->max_sessions + n_closed, &to, err);
+	return rc == AYNI_OK ? kv_copy(to->kv, from->kv, s->position, err) : rc;
+}
+
 static int open_span(
     struct worker *w, const struct unit_span *s, struct layers_span *out, struct error *err)
 {
@@ -109,7 +128,7 @@ static int open_span(
 		return error_set(err, AYNI_ERR_STATE, "the session does not reach position %u here",
 		    s->position);
 	if (h == NULL)
-		rc = hold(w, s->session, &h, err);
+		rc = hold(w, s->session, w->max_sessions, &h, err);
 	if (rc == AYNI_OK)
 		*out = (struct layers_span){h->kv, s->position, s->n_tokens, s->n_logits};
 	return rc;
@@ -187,6 +206,10 @@ static int prepare(struct worker *w, const struct worker_command *c, struct erro
 	size_t width = w->model->sizes.d_model;
 	int rc = room_for_logits(w, c->n_logits, err);
 
+	for (uint32_t i = 0; i < c->n_spans && rc == AYNI_OK; i++) {
+		if (s->spans[i].from != 0)
+			rc = fork_session(w, &s->spans[i], c->n_closed, err);
+	}
 	for (uint32_t i = 0; i < c->n_closed; i++) {
 		struct held *h = find(w, s->closed[i]);
 

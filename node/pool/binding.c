@@ -8,22 +8,33 @@ bool session_is_bound(const struct session *s)
 	return s->state == SESSION_READY || s->state == SESSION_FLYING;
 }
 
-/* The session needs its donors no more: they may forget it. */
-void binding_release(struct scheduler *s, struct session *session)
+void binding_leave(struct scheduler *s, struct session *session)
 {
 	struct path *p = &s->paths[session->path];
 
 	for (uint32_t i = 0; i < p->n_stages; i++) {
 		struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
 
-		if (d == NULL)
-			continue;
-		d->sessions--;
-		if (s->n_closed < MAX_CLOSED)
-			s->closed[s->n_closed++] = (struct closed){p->stages[i], session->r.id, 0};
+		if (d != NULL)
+			d->sessions--;
 	}
 	p->sessions--;
 	s->bound--;
+}
+
+void binding_close(struct scheduler *s, const struct path *p, uint64_t session)
+{
+	for (uint32_t i = 0; i < p->n_stages && s->n_closed < MAX_CLOSED; i++) {
+		if (path_donor(s->roster, &p->stages[i]) != NULL)
+			s->closed[s->n_closed++] = (struct closed){p->stages[i], session, 0};
+	}
+}
+
+/* The session needs its donors no more: they may forget it. */
+void binding_release(struct scheduler *s, struct session *session)
+{
+	binding_leave(s, session);
+	binding_close(s, &s->paths[session->path], session->r.id);
 }
 
 void binding_rewind(struct scheduler *s, struct session *session)
@@ -200,20 +211,34 @@ static void wait_for_layers(
 	binding_finish(s, session, FINISH_FAILED, text, q);
 }
 
-static bool bind_session(struct scheduler *s, struct session *session, const struct path *path)
+static bool bind_session(
+    struct scheduler *s, struct session *session, int slot, const struct source *source)
 {
-	int slot = slot_for_path(s, path);
+	struct path *p = &s->paths[slot];
 
-	if (slot < 0)
-		return false;
-	for (uint32_t k = 0; k < path->n_stages; k++) {
-		roster_get(s->roster, path->stages[k].donor)->sessions++;
-		keep_open(s, &path->stages[k], session->r.id);
+	for (uint32_t k = 0; k < p->n_stages; k++) {
+		roster_get(s->roster, p->stages[k].donor)->sessions++;
+		keep_open(s, &p->stages[k], session->r.id);
 	}
-	s->paths[slot].sessions++;
+	p->sessions++;
 	s->bound++;
 	session_bind(session, (uint32_t)slot);
+	if (source->session != 0 && source->path == (uint32_t)slot)
+		session_begin_with(session, source->session, source->n_tokens);
+	kept_make_room(s, p);
 	return true;
+}
+
+/* Where most of its tokens are known already, unless many more are served there. */
+static bool bind_to(struct scheduler *s, struct session *session, const struct path *found)
+{
+	struct source source = kept_find(s, session);
+	int slot = slot_for_path(s, found);
+	uint32_t elsewhere = slot >= 0 ? s->paths[slot].sessions : UINT32_MAX - CROWD;
+
+	if (source.session != 0 && s->paths[source.path].sessions <= elsewhere + CROWD)
+		slot = (int)source.path;
+	return slot >= 0 && bind_session(s, session, slot, &source);
 }
 
 /* Give waiting sessions a path, in order of arrival. */
@@ -244,7 +269,7 @@ void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 			i -= before - s->n_sessions; /* it may have ended */
 			break;
 		case PATH_FOUND:
-			if (bind_session(s, session, &path))
+			if (bind_to(s, session, &path))
 				break;
 			/* fall through */
 		case PATH_FULL:

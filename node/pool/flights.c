@@ -344,7 +344,7 @@ static void land(
 			rc = AYNI_ERR_MEMORY;
 		if (rc == AYNI_OK && !step.finished)
 			continue;
-		binding_release(s, session);
+		kept_add(s, session, now_us);
 		if (rc == AYNI_OK)
 			end_session(s, session, step.reason, &rows, q);
 		else

@@ -21,7 +21,7 @@ struct path {
 	uint32_t model;
 	uint32_t n_stages; /* 0: free slot */
 	struct path_stage stages[PATH_MAX_STAGES];
-	uint32_t sessions, flights;
+	uint32_t sessions, flights, kept; /* that use it; kept.c */
 };
 
 enum path_search {

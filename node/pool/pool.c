@@ -270,6 +270,7 @@ static int open_machines(struct pool *p, struct error *err)
 	    .max_waiting = (uint32_t)p->config->max_waiting,
 	    .wait_us = p->config->wait_s * 1000000,
 	    .unit_timeout_us = p->config->unit_timeout_ms * 1000,
+	    .keep_us = p->config->keep_s * 1000000,
 	    .draft_tokens = (uint32_t)p->config->draft_tokens,
 	    .first_unit = loop_wall_ms() * 1000};
 	int rc;

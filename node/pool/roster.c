@@ -125,6 +125,7 @@ static void forget_assignment(struct roster_donor *d)
 {
 	memset(&d->assignment, 0, sizeof d->assignment);
 	d->sessions = 0;
+	d->kept = 0;
 }
 
 int roster_progress(

@@ -47,7 +47,8 @@ struct roster_donor {
 	uint32_t peer; /* connection, as the pool's loop counts them */
 	struct msg_offer offer;
 	struct donor_assignment assignment;
-	uint32_t sessions;  /* bound to it now */
+	uint32_t sessions; /* bound to it now */
+	uint32_t kept; /* sessions that ended and that it still holds, for who goes on from them */
 	uint32_t failures;  /* assignments and units it did not do, since the last it did */
 	uint64_t last_unit; /* number of the last unit sent */
 	uint64_t units;     /* right results */

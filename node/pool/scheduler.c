@@ -31,6 +31,8 @@ void scheduler_free(struct scheduler *s)
 		flight_clear(s, &s->flights[i]);
 	for (size_t i = 0; i < s->n_sessions; i++)
 		session_free(s->sessions[i]);
+	for (size_t i = 0; i < s->n_kept; i++)
+		prefix_free(&s->kept[i].prefix);
 	free(s->sessions);
 	free(s);
 }
@@ -188,13 +190,16 @@ static void reap(struct scheduler *s, uint64_t now_us)
 			binding_rewind(s, session);
 	}
 	for (size_t i = 0; i < s->n_paths; i++) {
-		if (s->paths[i].sessions == 0 && s->paths[i].flights == 0)
+		const struct path *p = &s->paths[i];
+
+		if (p->sessions == 0 && p->flights == 0 && p->kept == 0)
 			s->paths[i].n_stages = 0;
 	}
 }
 
 void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 {
+	kept_run(s, now_us);
 	reap(s, now_us);
 	binding_run(s, now_us, q);
 	flights_run(s, now_us, q);
@@ -204,14 +209,17 @@ void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 
 uint64_t scheduler_next_us(const struct scheduler *s)
 {
-	uint64_t next = 0;
+	uint64_t next = 0, at;
 
 	for (size_t i = 0; i < s->n_flights; i++) {
 		if (s->flights[i].unit != 0 && (next == 0 || s->flights[i].deadline_us < next))
 			next = s->flights[i].deadline_us;
 	}
+	at = kept_next_us(s);
+	if (at != 0 && (next == 0 || at < next))
+		next = at;
 	for (size_t i = 0; i < s->n_sessions; i++) {
-		uint64_t at = s->sessions[i]->wait_until_us;
+		at = s->sessions[i]->wait_until_us;
 
 		if (at != 0 && (next == 0 || at < next))
 			next = at;
@@ -246,7 +254,7 @@ uint32_t scheduler_units_at(const struct scheduler *s, int donor)
 
 void scheduler_check(const struct scheduler *s)
 {
-	uint32_t sessions[MAX_PATHS] = {0}, flights[MAX_PATHS] = {0};
+	uint32_t sessions[MAX_PATHS] = {0}, flights[MAX_PATHS] = {0}, kept[MAX_PATHS] = {0};
 	size_t bound = 0, flying = 0, aboard = 0;
 
 	for (size_t i = 0; i < s->n_sessions; i++) {
@@ -268,6 +276,9 @@ void scheduler_check(const struct scheduler *s)
 			aboard += f->sessions[k] != NULL;
 	}
 	assert(bound == s->bound && bound <= s->limits.max_sessions && flying == aboard);
+	for (size_t i = 0; i < s->n_kept; i++)
+		kept[s->kept[i].path]++;
 	for (size_t i = 0; i < s->n_paths; i++)
-		assert(s->paths[i].sessions == sessions[i] && s->paths[i].flights == flights[i]);
+		assert(s->paths[i].sessions == sessions[i] && s->paths[i].flights == flights[i] &&
+		       s->paths[i].kept == kept[i]);
 }

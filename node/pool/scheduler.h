@@ -24,6 +24,7 @@ struct scheduler_limits {
 	uint32_t max_waiting;  /* beyond these */
 	uint64_t wait_us;      /* for layers that no donor holds */
 	uint64_t unit_timeout_us;
+	uint64_t keep_us; /* that donors hold a session after its end, for who goes on from it */
 	uint32_t draft_tokens; /* guessed behind a session's last token, at most DRAFT_MAX */
 	uint64_t first_unit;   /* numbers of units go on from here */
 };

@@ -15,6 +15,9 @@ enum {
 	LARGE_ROW = 8 << 20, /* bytes of logits a unit may ask for */
 	MAX_CLOSED_A_UNIT = 1024,
 	MAX_CLOSED = 1 << 16,
+	MAX_KEPT = 256,
+	CROWD =
+	    2, /* sessions that a path may have more than another, if it knows a session's tokens */
 	MAX_REPLAYS = 32 /* of one session */
 };
 
@@ -33,6 +36,14 @@ struct closed {
 	uint64_t told_in; /* first unit that says so; 0: none yet */
 };
 
+/* A session that ended and that its donors still hold: others begin with what it has in common. */
+struct kept {
+	uint64_t session;
+	uint32_t path;
+	uint64_t until_us;
+	struct prefix prefix; /* owned */
+};
+
 struct scheduler {
 	const struct catalog *catalog;
 	struct roster *roster;
@@ -44,6 +55,8 @@ struct scheduler {
 	uint32_t n_paths, n_flights; /* slots below these were used */
 	struct path paths[MAX_PATHS];
 	struct flight flights[MAX_FLIGHTS];
+	size_t n_kept;
+	struct kept kept[MAX_KEPT]; /* in order of their ends */
 	size_t n_closed;
 	struct closed closed[MAX_CLOSED]; /* not yet heard by their donors */
 };
@@ -52,6 +65,10 @@ struct scheduler {
 bool session_is_bound(const struct session *s);
 void binding_release(struct scheduler *s, struct session *session);
 void binding_rewind(struct scheduler *s, struct session *session);
+/* It is bound no more; its donors still hold it. */
+void binding_leave(struct scheduler *s, struct session *session);
+/* Tell a path's donors that they may forget this session. */
+void binding_close(struct scheduler *s, const struct path *p, uint64_t session);
 void binding_finish(struct scheduler *s, struct session *session, enum finish_reason reason,
     const char *text, struct actions *q);
 void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q);
@@ -60,6 +77,22 @@ void binding_attach_closed(
     struct scheduler *s, const struct path_stage *at, struct msg_work_unit *u);
 /* The unit's result came: what it said of closed sessions was heard. */
 void binding_closed_heard(struct scheduler *s, const struct path_stage *at, uint64_t unit);
+
+/* kept.c: sessions that ended, for those that begin alike */
+struct source {
+	uint64_t session; /* 0: none */
+	uint32_t path;
+	uint32_t n_tokens; /* in common */
+};
+/* Instead of releasing a session that has ended, keep what its donors hold, if that is worth it. */
+void kept_add(struct scheduler *s, struct session *session, uint64_t now_us);
+/* Who has most in common with it, on a path with room: kept, or bound itself. */
+struct source kept_find(struct scheduler *s, struct session *session);
+/* A session is bound to this path: its donors give up kept ones until it has room. */
+void kept_make_room(struct scheduler *s, const struct path *p);
+/* Give up what is too old, and what lies on broken paths. */
+void kept_run(struct scheduler *s, uint64_t now_us);
+uint64_t kept_next_us(const struct scheduler *s); /* 0: nothing is kept */
 
 /* flights.c: batches on their way */
 void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q);

@@ -179,6 +179,7 @@ void member_send_finish(struct pool *p, const struct action_finish *a)
 	    .answer_tokens = s->n_tokens - s->r.n_tokens,
 	    .prefill_us = s->first_us > 0 ? s->first_us - s->arrived_us : 0,
 	    .decode_us = s->last_us - s->first_us,
+	    .reused_tokens = s->n_reused,
 	    .guessed = s->draft.guessed,
 	    .guessed_right = s->draft.right,
 	    .n_shares = s->n_shares,

@@ -54,6 +54,7 @@ void session_free(struct session *s)
 	reasoning_free(s->text);
 	text_free(&s->answer);
 	text_free(&s->thoughts);
+	prefix_free(&s->prefix);
 	free(s->shares);
 	free(s);
 }
@@ -102,7 +103,8 @@ void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, stru
 	assert(s->state == SESSION_READY);
 	n = n < chunk ? n : chunk;
 	end = s->n_fed + n;
-	*out = (struct unit_span){.session = s->r.id, .position = s->n_fed, .n_tokens = n};
+	*out = (struct unit_span){
+	    .session = s->r.id, .position = s->n_fed, .n_tokens = n, .from = s->from};
 	if (s->r.top > 0 && s->n_reported < end)
 		out->n_logits = end - (s->n_reported > s->n_fed ? s->n_reported : s->n_fed);
 	else if (end == s->n_tokens)
@@ -120,6 +122,7 @@ void session_rewind(struct session *s)
 {
 	assert(s->state == SESSION_READY || s->state == SESSION_FLYING);
 	s->n_fed = s->n_guessed = 0;
+	s->from = 0;
 	s->replays++;
 	s->state = SESSION_WAITING;
 	session_check(s);
@@ -133,6 +136,21 @@ void session_bind(struct session *s, uint32_t path)
 	s->told = false;
 	s->state = SESSION_READY;
 	session_check(s);
+}
+
+void session_begin_with(struct session *s, uint64_t from, uint32_t n)
+{
+	assert(s->state == SESSION_READY && s->n_fed == 0 && n > 0);
+	s->from = from;
+	s->n_fed = n;
+	session_check(s);
+}
+
+void session_begin_alone(struct session *s)
+{
+	assert(s->state == SESSION_READY && s->from != 0);
+	s->from = 0;
+	s->n_fed = 0;
 }
 
 static void read_row(
@@ -244,6 +262,8 @@ int session_logits(struct session *s, const struct unit_span *span, const struct
 	assert(s->state == SESSION_FLYING && s->n_fed == span->position);
 	assert(rows->n_rows == span->n_logits);
 	*out = (struct session_step){0};
+	s->n_reused = s->from != 0 ? span->position : s->n_reused;
+	s->from = 0;
 	s->n_fed = end;
 	s->state = SESSION_READY;
 	if (s->r.top > 0 && end > s->n_reported) {

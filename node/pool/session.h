@@ -18,6 +18,7 @@
 #include "compute/reasoning.h"
 #include "compute/sampler.h"
 #include "node/pool/draft.h"
+#include "node/pool/prefix.h"
 #include "protocol/message_types.h"
 
 enum session_state { SESSION_WAITING, SESSION_READY, SESSION_FLYING, SESSION_DONE };
@@ -51,7 +52,10 @@ struct session {
 	uint32_t n_tokens;  /* without the guessed */
 	uint32_t n_guessed; /* in the span that is out */
 	struct draft draft;
-	uint32_t n_fed;      /* positions that the path's donors hold */
+	uint32_t n_fed; /* positions that the path's donors hold */
+	uint64_t from;  /* not 0: its donors are to begin it with n_fed positions of this session */
+	uint32_t n_reused; /* positions that it began with, instead of computing them */
+	struct prefix prefix;
 	uint32_t n_reported; /* rows of logits the member has */
 	uint32_t path;
 	uint32_t replays;
@@ -85,6 +89,9 @@ void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, stru
 /* Path lost, or never there: all is fed again. READY or FLYING → WAITING. */
 void session_rewind(struct session *s);
 void session_bind(struct session *s, uint32_t path); /* WAITING → READY */
+/* Just bound: another session of this path has the same first n tokens. */
+void session_begin_with(struct session *s, uint64_t from, uint32_t n);
+void session_begin_alone(struct session *s); /* not after all; no span is out */
 
 struct session_step {
 	uint32_t rows_first, n_rows; /* of the rows given, those the member has not seen */

@@ -139,22 +139,68 @@ static void int8_keys_and_values_are_the_same_through_2_donors(void **state)
 	tiny_model_remove(model);
 }
 
+static void start_two_stages(struct network *n, const char *model, const char *setting)
+{
+	static const char *const donor[] = {"cores=1", NULL};
+	const char *settings[] = {"stages=2", setting, NULL};
+
+	network_start(n, model, settings);
+	network_donor(n, 0, NULL, donor);
+	network_donor(n, 1, NULL, donor);
+	network_wait_ready(n);
+}
+
+static void say(const struct network *n, const char *message, char *out)
+{
+	const char *args[] = {"chat", "--raw", "--pool", n->invite, "--max-tokens", "200",
+	    "--temperature", "0.05", "--seed", "3", message, NULL};
+
+	if (network_run(n, args, NULL, out, errors) != 0)
+		fail_msg("%s", errors);
+}
+
 /* What a pool says, with or without guesses; a model of random weights soon repeats itself. */
 static void chat_in_pool(const char *model, const char *draft, char *out)
 {
-	static const char *const donor[] = {"cores=1", NULL};
-	const char *settings[] = {"stages=2", draft, NULL};
 	struct network n;
-	const char *args[] = {"chat", "--raw", "--pool", n.invite, "--max-tokens", "200",
-	    "--temperature", "0.05", "--seed", "3", "hello", NULL};
 
-	network_start(&n, model, settings);
-	network_donor(&n, 0, NULL, donor);
-	network_donor(&n, 1, NULL, donor);
-	network_wait_ready(&n);
-	if (network_run(&n, args, NULL, out, errors) != 0)
-		fail_msg("%s", errors);
+	start_two_stages(&n, model, draft);
+	say(&n, "hello", out);
 	network_stop(&n);
+}
+
+/* Two long messages with the same beginning, and the first again. */
+static void what_is_known_already_changes_nothing(void **state)
+{
+	static const char start[] =
+	    "Each by ability, to each by need: a long text that two of them begin with, which is "
+	    "more than a page of tokens, and which is to be known when it comes again. ";
+	const struct tiny_model_options options = {.n_layers = 4, .seed = 7};
+	static char second[NETWORK_OUTPUT];
+	char *model = tiny_model_temporary(&options);
+	char messages[2][300];
+	struct network n;
+
+	(void)state;
+	(void)snprintf(messages[0], sizeof messages[0], "%sOne of them.", start);
+	(void)snprintf(messages[1], sizeof messages[1], "%sAnother one.", start);
+	start_two_stages(&n, model, "keep_s=0");
+	say(&n, messages[0], reference);
+	say(&n, messages[1], second);
+	assert_null(strstr(errors, "known"));
+	network_stop(&n);
+	start_two_stages(&n, model, "keep_s=300");
+	say(&n, messages[0], other);
+	assert_string_equal(other, reference);
+	assert_null(strstr(errors, "known"));
+	say(&n, messages[1], other);
+	assert_string_equal(other, second);
+	assert_non_null(strstr(errors, ", 128 of them known,"));
+	say(&n, messages[0], other);
+	assert_string_equal(other, reference);
+	assert_non_null(strstr(errors, " of them known,"));
+	network_stop(&n);
+	tiny_model_remove(model);
 }
 
 static void guessed_tokens_change_nothing(void **state)
@@ -180,6 +226,7 @@ int main(void)
 	    cmocka_unit_test(q8_0_is_the_same_through_1_2_and_4_donors),
 	    cmocka_unit_test(q4_0_is_the_same_through_1_2_and_4_donors),
 	    cmocka_unit_test(guessed_tokens_change_nothing),
+	    cmocka_unit_test(what_is_known_already_changes_nothing),
 	    cmocka_unit_test(int8_keys_and_values_are_the_same_through_2_donors),
 	};
 

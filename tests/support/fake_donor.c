@@ -44,19 +44,45 @@ static void close_sessions(struct fake_donor *d, const struct msg_work_unit *u)
 	}
 }
 
+static struct fake_session *add(struct fake_donor *d, uint64_t id)
+{
+	struct fake_session *s = calloc(1, sizeof *s);
+
+	assert(s != NULL && d->n_sessions < FAKE_MAX_SESSIONS);
+	s->id = id;
+	return d->sessions[d->n_sessions++] = s;
+}
+
+/* Sessions that begin with another's positions do so before any is closed. */
+static enum refusal fork_sessions(struct fake_donor *d, const struct msg_work_unit *u)
+{
+	for (size_t i = 0; i < u->n_spans; i++) {
+		const struct unit_span *span = &u->spans[i];
+		struct fake_session *from = span->from != 0 ? find(d, span->from) : NULL;
+		struct fake_session *s;
+
+		if (span->from == 0)
+			continue;
+		if (from == NULL || from->length < span->position)
+			return REFUSAL_SESSION;
+		s = find(d, span->session);
+		if (s == NULL)
+			s = add(d, span->session);
+		memcpy(s->keys, from->keys, sizeof s->keys);
+		s->length = span->position;
+	}
+	return REFUSAL_NONE;
+}
+
 static enum refusal open_span(
     struct fake_donor *d, const struct unit_span *span, struct fake_session **out)
 {
 	struct fake_session *s = find(d, span->session);
 
-	if (s == NULL && span->position == 0) {
-		if (d->n_sessions == d->max_sessions || d->n_sessions == FAKE_MAX_SESSIONS)
-			return REFUSAL_MEMORY;
-		s = calloc(1, sizeof *s);
-		assert(s != NULL);
-		s->id = span->session;
-		d->sessions[d->n_sessions++] = s;
-	}
+	if (s == NULL && span->position == 0)
+		s = add(d, span->session);
+	if (d->n_sessions > d->max_sessions)
+		return REFUSAL_MEMORY;
 	if (s == NULL || s->length < span->position ||
 	    span->position + span->n_tokens > FAKE_MAX_TOKENS)
 		return REFUSAL_SESSION;
@@ -144,6 +170,8 @@ enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *
 	size_t row_bytes = last ? 4 + (size_t)u->top * 8 : (size_t)m->d_model * 4;
 	size_t row = 0, at = 0;
 
+	if (fork_sessions(d, u) != REFUSAL_NONE)
+		return REFUSAL_SESSION;
 	close_sessions(d, u);
 	*out_len = row_bytes * (last ? u->n_logits : u->n_tokens);
 	*out = malloc(*out_len > 0 ? *out_len : 1);

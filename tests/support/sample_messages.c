@@ -60,6 +60,7 @@ static void make_work_unit(struct sample *s, bool full)
 		m->spans[i].n_tokens = full ? LIMIT_UNIT_TOKENS / LIMIT_UNIT_SPANS : 1;
 		m->spans[i].position = full ? LIMIT_CONTEXT_TOKENS - m->spans[i].n_tokens : 0;
 		m->spans[i].n_logits = m->spans[i].n_tokens;
+		m->spans[i].from = full ? UINT64_MAX - LIMIT_UNIT_SPANS - i : 0;
 		m->n_tokens += m->spans[i].n_tokens;
 		m->n_logits += m->spans[i].n_logits;
 	}
@@ -126,6 +127,7 @@ static void make_finished(struct sample *s, bool full)
 	m->answer_tokens = full ? LIMIT_CONTEXT_TOKENS : 1;
 	m->prefill_us = full ? INT64_MAX : 1;
 	m->decode_us = full ? INT64_MAX : 1;
+	m->reused_tokens = full ? LIMIT_CONTEXT_TOKENS : 0;
 	m->guessed = m->guessed_right = full ? UINT64_MAX - 1 : 0;
 	m->n_shares = full ? 1024 : 1;
 	m->shares = own(s, m->n_shares, sizeof *m->shares);

@@ -134,6 +134,26 @@ static void going_back_forgets_what_came_after(void **state)
 	assert_int_equal(kv_length(kv), 3);
 }
 
+static void a_cache_begins_with_what_another_holds(void **state)
+{
+	struct kv *from = *state, *to;
+	struct error err;
+
+	assert_int_equal(kv_reserve(from, 0, 100, NULL), AYNI_OK);
+	write_marks(from, 0, 100);
+	kv_filled(from, 100);
+	assert_int_equal(kv_new(&model, CAPACITY, kv_type(from), &to, NULL), AYNI_OK);
+	assert_int_equal(kv_copy(to, from, 101, &err), AYNI_ERR_ARGUMENT);
+	assert_int_equal(kv_copy(to, to, 0, &err), AYNI_ERR_ARGUMENT);
+	assert_int_equal(kv_copy(to, from, 70, &err), AYNI_OK);
+	assert_int_equal(kv_length(to), 70);
+	assert_marks(to, 70);
+	assert_int_equal(kv_reserve(to, 70, 20, NULL), AYNI_OK); /* its own from here on */
+	assert_int_equal(kv_length(from), 100);
+	assert_marks(from, 100);
+	kv_free(to);
+}
+
 static void refuses_a_gap_and_keeps_its_length(void **state)
 {
 	struct kv *kv = *state;
@@ -284,6 +304,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(positions_of_one_page_lie_together, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(growing_keeps_what_is_there, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(going_back_forgets_what_came_after, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+	        a_cache_begins_with_what_another_holds, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(refuses_a_gap_and_keeps_its_length, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 	        refuses_more_than_its_capacity_and_keeps_its_length, set_up, tear_down),

@@ -77,6 +77,7 @@ static void defaults_are_those_of_the_table(void **state)
 	assert_int_equal(pool.heartbeat_ms, 1000);
 	assert_int_equal(pool.unit_timeout_ms, 60000);
 	assert_int_equal(pool.draft_tokens, 16);
+	assert_int_equal(pool.keep_s, 300);
 	assert_int_equal(pool.receipt_units, 256);
 	assert_string_equal(pool.log, "info");
 	assert_string_equal(donor.pool, "");
@@ -152,6 +153,7 @@ static const struct number pool_numbers[] = {
     {"heartbeat_ms", 100, 60000},
     {"unit_timeout_ms", 100, 3600000},
     {"draft_tokens", 0, 16},
+    {"keep_s", 0, 86400},
     {"receipt_units", 1, 1 << 20},
 };
 static const struct number donor_numbers[] = {
@@ -218,9 +220,9 @@ static void an_unknown_key_is_refused_with_all_that_are_known(void **state)
 	(void)state;
 	assert_int_equal(pool_file("[pool]\nmodels = a.gguf\n"), AYNI_ERR_ARGUMENT);
 	assert_says(":2: unknown key \"models\"");
-	assert_says(
-	    "name, listen, folder, model, stages, kv_tokens, kv, max_sessions, "
-	    "max_waiting, wait_s, heartbeat_ms, unit_timeout_ms, draft_tokens, receipt_units, log");
+	assert_says("name, listen, folder, model, stages, kv_tokens, kv, max_sessions, "
+	            "max_waiting, wait_s, heartbeat_ms, unit_timeout_ms, draft_tokens, keep_s, "
+	            "receipt_units, log");
 }
 
 static void another_section_is_refused(void **state)

@@ -126,6 +126,41 @@ static void a_session_closed_several_times_makes_room_once(void **state)
 	intake_trial_assert_admitted(f, &unit);
 }
 
+static void a_session_begins_with_what_another_holds(void **state)
+{
+	struct intake_trial *f = *state;
+	struct intake_unit unit;
+
+	intake_trial_run(f, 1, 0, 20);
+	intake_trial_one(f, &unit, 2, 21, 1);
+	unit.spans[0].from = 1;
+	intake_trial_assert_refused(f, &unit, REFUSAL_SESSION, NOT_REACHED);
+	unit.spans[0].position = 20;
+	unit.spans[0].from = 7;
+	intake_trial_assert_refused(f, &unit, REFUSAL_SESSION, NOT_REACHED);
+	unit.spans[0].from = 1;
+	intake_trial_assert_admitted(f, &unit);
+	intake_trial_run(f, 2, 21, 1);
+	intake_trial_run(f, 1, 20, 1);
+}
+
+static void a_session_takes_the_room_of_the_one_it_begins_with(void **state)
+{
+	struct intake_trial *f = *state;
+	struct intake_unit unit;
+
+	for (uint64_t s = 1; s <= SESSIONS; s++)
+		intake_trial_run(f, s, 0, 3);
+	intake_trial_one(f, &unit, 99, 3, 1);
+	unit.spans[0].from = 1;
+	intake_trial_assert_refused(f, &unit, REFUSAL_MEMORY, TOO_MANY_SESSIONS);
+	intake_trial_close(&unit, 1);
+	intake_trial_assert_admitted(f, &unit);
+	intake_trial_run(f, 99, 4, 1);
+	intake_trial_assert_refused(
+	    f, intake_trial_one(f, &unit, 1, 3, 1), REFUSAL_SESSION, NOT_REACHED);
+}
+
 static void closing_what_is_not_held_changes_nothing(void **state)
 {
 	struct intake_trial *f = *state;
@@ -245,6 +280,8 @@ int main(void)
 	    TEST(refuses_a_session_that_comes_twice_in_a_unit),
 	    TEST(refuses_more_sessions_than_were_agreed),
 	    TEST(a_closed_session_makes_room_for_another_in_the_same_unit),
+	    TEST(a_session_begins_with_what_another_holds),
+	    TEST(a_session_takes_the_room_of_the_one_it_begins_with),
 	    TEST(a_session_closed_several_times_makes_room_once),
 	    TEST(closing_what_is_not_held_changes_nothing),
 	    TEST(a_session_closed_and_reopened_in_a_unit_begins_anew),

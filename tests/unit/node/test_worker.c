@@ -218,6 +218,53 @@ static void closed_sessions_are_forgotten_and_make_room(void **state)
 	worker_link_free(l);
 }
 
+/* Session `number` says after position n - 1 what session 1 would. */
+static void assert_goes_on_as_session_1(
+    struct worker_link *l, struct reference *r, uint64_t number, uint32_t n)
+{
+	struct trial_unit unit;
+	struct worker_event e;
+
+	trial_begin(&unit, 0, LAYERS);
+	trial_add(&unit, 1, n, 1, 1);
+	reference_run(r, &unit);
+	unit.spans[0].session = number;
+	e = trial_run(l, &unit);
+	trial_assert_ran(e);
+	assert_same_rows(r, &unit, e.payload);
+}
+
+static void a_session_begins_with_what_another_holds(void **state)
+{
+	struct worker_link *l = trial_loaded(&trial_ordinary, 0, LAYERS);
+	struct reference *r = reference_new(0, LAYERS);
+	struct trial_unit unit;
+
+	(void)state;
+	trial_begin(&unit, 0, LAYERS);
+	trial_add(&unit, 1, 0, 20, 0);
+	reference_run(r, &unit);
+	trial_assert_ran(trial_run(l, &unit));
+	trial_begin(&unit, 0, LAYERS);
+	trial_add(&unit, 1, 12, 3, 1); /* the same tokens, for two others */
+	trial_add(&unit, 1, 12, 3, 1);
+	for (size_t i = 0; i < 2; i++) {
+		unit.spans[i].session = 20 + i;
+		unit.spans[i].from = 1;
+	}
+	unit.closed[unit.u.n_closed++] = 1;
+	trial_assert_ran(trial_run(l, &unit));
+	assert_goes_on_as_session_1(l, r, 20, 15);
+	assert_goes_on_as_session_1(l, r, 21, 15);
+	trial_assert_failed(trial_run_one(l, 1, 5, 1), AYNI_ERR_STATE); /* it was closed */
+	trial_begin(&unit, 0, LAYERS);
+	trial_add(&unit, 30, 17, 1, 1);
+	unit.spans[0].from = 20; /* which has 16 */
+	trial_assert_failed(trial_run(l, &unit), AYNI_ERR_STATE);
+	worker_link_free(l);
+	reference_free(r);
+}
+
 static void no_more_sessions_are_held_than_agreed(void **state)
 {
 	struct worker_link *l = trial_loaded(&trial_ordinary, 0, LAYERS);
@@ -273,6 +320,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(parts_give_the_same_bits_as_in_this_process),
 	    cmocka_unit_test(an_unknown_session_is_an_event_and_the_worker_goes_on),
 	    cmocka_unit_test(closed_sessions_are_forgotten_and_make_room),
+	    cmocka_unit_test(a_session_begins_with_what_another_holds),
 	    cmocka_unit_test(no_more_sessions_are_held_than_agreed),
 	    cmocka_unit_test(a_unit_that_fails_leaves_none_of_its_sessions_behind),
 	    cmocka_unit_test(a_token_outside_the_vocabulary_fails_its_unit_alone),

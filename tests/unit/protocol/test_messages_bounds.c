@@ -206,6 +206,20 @@ static void break_finish(struct message *m)
 {
 	m->finished.reason = 0;
 }
+static void break_reused(struct message *m)
+{
+	m->finished.reused_tokens = LIMIT_CONTEXT_TOKENS + 1;
+}
+static void break_span_from(struct message *m)
+{
+	m->work_unit.spans[0].position = 1;
+	m->work_unit.spans[0].from = m->work_unit.spans[0].session;
+}
+static void break_span_from_nowhere(struct message *m)
+{
+	m->work_unit.spans[0].position = 0;
+	m->work_unit.spans[0].from = m->work_unit.spans[0].session + 1;
+}
 static void break_guesses(struct message *m)
 {
 	m->finished.guessed_right = m->finished.guessed + 1;
@@ -300,6 +314,9 @@ static const struct {
     {MSG_PIECE, break_piece_reasoning},
     {MSG_PIECE, break_rows},
     {MSG_FINISHED, break_finish},
+    {MSG_WORK_UNIT, break_span_from},
+    {MSG_WORK_UNIT, break_span_from_nowhere},
+    {MSG_FINISHED, break_reused},
     {MSG_FINISHED, break_guesses},
     {MSG_FINISHED, break_shares},
     {MSG_FINISHED, break_share_layers},
