@@ -4,7 +4,8 @@
 #   make            build/ayni                    make test     build and run all tests
 #   make demo       a whole network on this machine, from nothing
 #   make check      structure and style, seconds  make lint     clang-tidy, cppcheck, clang-format
-#   make bench      speed figures                 make fuzz     fuzz each parser for FUZZ_SECONDS
+#   make bench      speed figures (bench-pool: of a pool under load)
+#   make fuzz       fuzz each parser for FUZZ_SECONDS
 #   make install    PREFIX, DESTDIR               make clean
 #   make SANITIZE=address,undefined test          (or SANITIZE=thread)
 #   make CROSS=aarch64                            build-aarch64/ayni; test-kernels runs under qemu
@@ -162,6 +163,10 @@ test-kernels: test-kernels-build
 bench: $(BUILD)/ayni $(BENCH_BIN)
 	@$(BUILD)/ayni bench
 	@for b in $(BENCH_BIN); do $$b || exit 1; done
+
+.PHONY: bench-pool
+bench-pool: $(BUILD)/ayni $(BUILD)/tests/bench/bench_pool
+	@$(BUILD)/tests/bench/bench_pool
 
 # ---- fuzzing: clang's libFuzzer, one program a parser -----------------------------------------
 FUZZ_SECONDS ?= 30

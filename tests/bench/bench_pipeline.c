@@ -26,6 +26,7 @@
 #include "node/loop.h"
 #include "tests/support/network.h"
 #include "tests/support/scratch.h"
+#include "tests/support/unit_log.h"
 
 enum {
 	THREADS = 2,
@@ -143,7 +144,7 @@ static void start(struct network *n, const char *model)
 {
 	network_start(n, model,
 	    (const char *const[]){"stages=2", "kv_tokens=1024", "max_sessions=4",
-	        "heartbeat_ms=1000", "log=debug", NULL});
+	        "heartbeat_ms=1000", "draft_tokens=0", "log=debug", NULL});
 	for (int i = 0; i < N_DONORS; i++)
 		network_donor(
 		    n, i, NULL, (const char *const[]){"memory_mib=2048", "cores=2", NULL});
@@ -160,47 +161,22 @@ struct stage {
 
 static void read_stages(const struct network *n, struct stage stages[N_DONORS])
 {
-	char *log = network_read(n, "pool.err"), *rest = NULL;
+	struct unit_log log;
 
-	for (char *line = strtok_r(log, "\n", &rest); line != NULL;
-	     line = strtok_r(NULL, "\n", &rest)) {
-		unsigned long long first, tokens, away, computed;
-		struct stage *s;
+	unit_log_read(n, &log);
+	for (size_t i = 0; i < log.n; i++) {
+		const struct unit_record *r = &log.records[i];
+		struct stage *s = &stages[r->layer_first == 0 ? 0 : 1];
 
-		if (sscanf(line,
-		        "ayni pool: unit %*u: donor %*[^,], layers %llu to %*u, %llu tokens, "
-		        "away %llu us, computed %llu us",
-		        &first, &tokens, &away, &computed) != 4 ||
-		    tokens != 1)
+		if (r->tokens != 1)
 			continue;
-		s = &stages[first == 0 ? 0 : 1];
 		assert_true(s->n < sizeof s->way_us / sizeof s->way_us[0]);
-		s->compute_us[s->n] = (double)computed;
-		s->way_us[s->n++] = (double)(away - computed);
+		s->compute_us[s->n] = r->compute_us;
+		s->way_us[s->n++] = r->away_us - r->compute_us;
 	}
 	for (int i = 0; i < N_DONORS; i++)
 		assert_int_equal(stages[i].n, GAPS + ALL_TOKENS);
-	free(log);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Sorts the values. */
-static double quantile(double *values, size_t n, double q)
-{
-	assert_true(n > 0);
-	qsort(values, n, sizeof *values, by_value);
-	return values[(size_t)(q * (double)(n - 1))];
-}
-
-static double median(double *values, size_t n)
-{
-	return quantile(values, n, 0.5);
+	unit_log_free(&log);
 }
 
 /* What is left of each token's time beside its units; the log has the warm-up's units first. */
