@@ -20,6 +20,7 @@ struct kv {
 	uint32_t layer_first, layer_last;
 	struct attention_shape shape;
 	enum kv_type type;
+	enum wire_type wire;
 	uint32_t capacity; /* positions */
 	uint32_t length;   /* positions that hold data */
 	uint32_t reserved; /* positions that may be written */
@@ -158,6 +159,17 @@ enum kv_type kv_type(const struct kv *kv)
 	return kv->type;
 }
 
+void kv_set_wire(struct kv *kv, enum wire_type wire)
+{
+	assert(kv->length == 0);
+	kv->wire = wire;
+}
+
+enum wire_type kv_wire(const struct kv *kv)
+{
+	return kv->wire;
+}
+
 bool kv_fits(const struct kv *kv, const struct model *m)
 {
 	struct attention_shape a = model_attention_shape(&m->sizes);
@@ -207,7 +219,7 @@ int kv_copy(struct kv *to, const struct kv *from, uint32_t n, struct error *err)
 
 	if (to == from || to->layer_first != from->layer_first ||
 	    to->layer_last != from->layer_last || to->type != from->type ||
-	    to->page_bytes != from->page_bytes || n > from->length)
+	    to->wire != from->wire || to->page_bytes != from->page_bytes || n > from->length)
 		return error_set(err, AYNI_ERR_ARGUMENT,
 		    "kv: %u positions cannot be copied from a cache of %u", n, from->length);
 	if (kv_reserve(to, 0, n, err) != AYNI_OK)

@@ -14,6 +14,7 @@
 
 #include "compute/kernels/kernels.h"
 #include "compute/model.h"
+#include "compute/wire.h"
 
 enum { KV_PAGE_TOKENS = 64 };
 
@@ -29,6 +30,10 @@ void kv_free(struct kv *kv);             /* the memory goes back to the system, 
 uint32_t kv_length(const struct kv *kv); /* positions filled */
 uint32_t kv_capacity(const struct kv *kv);
 enum kv_type kv_type(const struct kv *kv);
+/* What the session's activations go through between layers; WIRE_F32 unless set, while it is empty.
+ */
+void kv_set_wire(struct kv *kv, enum wire_type wire);
+enum wire_type kv_wire(const struct kv *kv);
 /* True if it was made for this range of layers, of a model of these widths. */
 bool kv_fits(const struct kv *kv, const struct model *m);
 
@@ -40,8 +45,8 @@ int kv_reserve(struct kv *kv, uint32_t position, uint32_t n, struct error *err);
 
 /*
  * Begin `to` with the first n positions of `from`, a cache made for the same range of layers, of
- * the same type: what it held is forgotten. AYNI_ERR_ARGUMENT if the two do not fit each other or n
- * is past what `from` holds, AYNI_ERR_MEMORY; then `to` is as before.
+ * the same types: what it held is forgotten. AYNI_ERR_ARGUMENT if the two do not fit each other or
+ * n is past what `from` holds, AYNI_ERR_MEMORY; then `to` is as before.
  */
 int kv_copy(struct kv *to, const struct kv *from, uint32_t n, struct error *err);
 

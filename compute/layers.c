@@ -362,6 +362,21 @@ static void project(struct layers *l, const struct layers_span *spans, size_t n_
 		    logits, m->sizes.logit_cap, n_logits * m->sizes.n_vocabulary);
 }
 
+/* Between two layers, wherever they are cut apart. */
+static void cross_wire(struct layers *l, const struct layers_span *spans, size_t n_spans)
+{
+	size_t d = l->model->sizes.d_model;
+	float *row = l->batch.residual;
+
+	for (size_t i = 0; i < n_spans; i++) {
+		enum wire_type wire = kv_wire(spans[i].kv);
+
+		for (uint32_t t = 0; wire != WIRE_F32 && t < spans[i].n_tokens; t++)
+			wire_round(wire, row + t * d, d);
+		row += spans[i].n_tokens * d;
+	}
+}
+
 int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans,
     const uint32_t *tokens, float *activations, float *logits, struct error *err)
 {
@@ -385,6 +400,8 @@ int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans
 	batch_angles(&l->batch);
 	batch_groups(&l->batch);
 	for (uint32_t layer = 0; layer < l->model->layer_last - l->model->layer_first; layer++) {
+		if (layer > 0)
+			cross_wire(l, spans, n_spans);
 		l->model->arch->attention(&l->batch, layer);
 		l->model->arch->feed_forward(&l->batch, layer);
 	}

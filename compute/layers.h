@@ -34,7 +34,8 @@ void layers_free(struct layers *l);
 /*
  * Run the batch. Let n = all spans' n_tokens together.
  *   tokens       n token ids, used if the model begins at layer 0, else NULL
- *   activations  n x d_model in; out: the residual stream after the last layer of the range.
+ *   activations  n x d_model in; out: the residual stream after the last layer of the range, before
+ *                it goes through the session's wire type (wire.h), as it does between all layers.
  *                If the model begins at layer 0 its input content is ignored.
  *   logits       (all n_logits together) x n_vocabulary, if the model holds the last layer, else
  *                NULL

@@ -3,6 +3,8 @@
 
 #include "compute/cost.h"
 
+static_assert((int)WIRE_TYPE_END == (int)LIMIT_WIRE_TYPES, "spans name all types");
+
 size_t logit_row_bytes(uint32_t top)
 {
 	return 4 + (size_t)top * 8;
@@ -27,9 +29,19 @@ int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct
 	return AYNI_OK;
 }
 
+size_t work_activation_bytes(uint32_t d_model, const struct msg_work_unit *u)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < u->n_spans; i++)
+		n += u->spans[i].n_tokens *
+		     wire_row_bytes((enum wire_type)u->spans[i].wire, d_model);
+	return n;
+}
+
 size_t work_result_bytes(uint32_t n_layers, uint32_t d_model, const struct msg_work_unit *u)
 {
 	if (u->layer_last < n_layers)
-		return (size_t)u->n_tokens * d_model * 4;
+		return work_activation_bytes(d_model, u);
 	return u->n_logits * logit_row_bytes(u->top);
 }

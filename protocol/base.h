@@ -138,6 +138,7 @@ enum {
 	LIMIT_LAYERS = 1024,        /* layers of a model */
 	LIMIT_VOCABULARY = 1 << 20, /* tokens of a vocabulary */
 	LIMIT_CONTEXT_TOKENS = 1 << 20 /* positions of one session */,
+	LIMIT_WIRE_TYPES = 3,         /* ways to send activations */
 	LIMIT_KV_TYPES = 2,           /* ways to keep keys and values */
 	LIMIT_UNIT_SPANS = 256,       /* sessions in one work unit */
 	LIMIT_UNIT_TOKENS = 512,      /* tokens in one work unit, all sessions together */

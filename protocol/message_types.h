@@ -107,6 +107,7 @@ struct unit_span {
 	uint64_t session;
 	uint32_t position, n_tokens, n_logits;
 	uint64_t from; /* not 0: begin anew with the first positions of this session */
+	uint32_t wire; /* enum wire_type */
 };
 struct msg_work_unit {
 	uint64_t unit, assignment;
@@ -169,6 +170,7 @@ struct msg_generate {
 	struct sampling sampling;
 	uint32_t max_tokens, top;
 	bool ignore_end;
+	uint32_t wire; /* enum wire_type */
 };
 struct msg_piece {
 	uint64_t request;

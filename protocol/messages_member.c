@@ -83,6 +83,7 @@ static void generate_load(struct conversion *c, const void *wire, struct message
 	m->max_tokens = in->max_tokens;
 	m->top = in->top;
 	m->ignore_end = in->ignore_end != 0;
+	m->wire = in->wire;
 }
 
 static void check_sampling(struct conversion *c, const struct sampling *s)
@@ -123,6 +124,7 @@ static void generate_check(struct conversion *c, const struct message *in)
 	check_sampling(c, &m->sampling);
 	check_range(c, "max_tokens", m->max_tokens, 0, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "top", m->top, 0, LIMIT_VOCABULARY);
+	check_range(c, "wire", m->wire, 0, LIMIT_WIRE_TYPES - 1);
 }
 
 static Ayni__Sampling *sampling_store(struct conversion *c, const struct sampling *in)
@@ -170,6 +172,7 @@ static void *generate_store(struct conversion *c, const struct message *in)
 	out->max_tokens = m->max_tokens;
 	out->top = m->top;
 	out->ignore_end = m->ignore_end;
+	out->wire = m->wire;
 	return out;
 }
 

@@ -221,7 +221,8 @@ static void spans_load(
 		    .position = in[i]->position,
 		    .n_tokens = in[i]->n_tokens,
 		    .n_logits = in[i]->n_logits,
-		    .from = in[i]->from};
+		    .from = in[i]->from,
+		    .wire = in[i]->wire};
 		/* These may wrap; work_unit_check then refuses the spans themselves. */
 		m->n_tokens += in[i]->n_tokens;
 		m->n_logits += in[i]->n_logits;
@@ -267,6 +268,7 @@ static void work_unit_check(struct conversion *c, const struct message *in)
 		    LIMIT_CONTEXT_TOKENS);
 		check_range(c, "spans.n_logits", s->n_logits, 0, s->n_tokens);
 		check_range(c, "spans.from", s->from != 0 && s->position == 0, 0, 0);
+		check_range(c, "spans.wire", s->wire, 0, LIMIT_WIRE_TYPES - 1);
 		check_range(c, "spans.from", s->from != 0 && s->from == s->session, 0, 0);
 		n_tokens += s->n_tokens;
 		n_logits += s->n_logits;
@@ -304,6 +306,7 @@ static void *work_unit_store(struct conversion *c, const struct message *in)
 		span->n_tokens = m->spans[i].n_tokens;
 		span->n_logits = m->spans[i].n_logits;
 		span->from = m->spans[i].from;
+		span->wire = m->spans[i].wire;
 		out->spans[out->n_spans++] = span;
 	}
 	return out;

@@ -15,6 +15,7 @@ enum { MAX_TURNS = 256, JOIN_MS = 15000 };
 struct options {
 	const char *pool, *model, *system;
 	uint32_t max_tokens;
+	enum wire_type wire;
 	bool quiet, raw, hides_reasoning;
 	struct sampler_settings sampling;
 	char **words; /* of the message, if it stands on the command line */
@@ -27,6 +28,7 @@ static const struct argp_option options[] = {
     {"system", 's', "TEXT", 0, "a system message before the conversation", 1},
     {"max-tokens", 'n', "N", 0, "end an answer after N tokens (default: when the model ends it)",
         1},
+    {"wire", 'w', "TYPE", 0, CLI_WIRE_DOC, 1},
     {"raw", 'r', NULL, 0, "send the message as it is, without the chat template", 1},
     {"hide-reasoning", SHOW_KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
     {"quiet", 'q', NULL, 0, "print answers only", 1},
@@ -53,6 +55,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'n':
 		o->max_tokens =
 		    (uint32_t)option_u64(state, "--max-tokens", arg, 1, LIMIT_CONTEXT_TOKENS);
+		break;
+	case 'w':
+		o->wire = option_wire(state, arg);
 		break;
 	case 'r':
 		o->raw = true;
@@ -174,7 +179,8 @@ static int exchange(struct conversation *c, const char *message, struct error *e
 {
 	const struct options *o = c->options;
 	const struct sampler_settings *s = &o->sampling;
-	struct msg_generate g = {.request = ++c->requests, .max_tokens = o->max_tokens};
+	struct msg_generate g = {
+	    .request = ++c->requests, .max_tokens = o->max_tokens, .wire = o->wire};
 	struct show show = {.hides_reasoning = o->quiet || o->hides_reasoning};
 	struct answer a;
 	int rc = add_turn(c, "user", message, err);

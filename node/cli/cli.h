@@ -17,6 +17,11 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 	"auto, scalar, avx2, ... (default auto), which all give the same bits; or fast: large "    \
 	"products by OpenBLAS, whose last bits differ between machines"
 
+/* Of --wire. */
+#define CLI_WIRE_DOC                                                                               \
+	"what activations are between layers: f32; f16 or q8 for half or a quarter of the way's "  \
+	"bytes and less exact answers, the same through any donors (default f32)"
+
 int cli_bench(int argc, char **argv);
 int cli_chat(int argc, char **argv);
 int cli_demo(int argc, char **argv);

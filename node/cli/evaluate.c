@@ -130,6 +130,7 @@ static int evaluate_pool(struct evaluation *e, struct error *err)
 	    .top = e->top,
 	    .max_tokens = e->n_greedy > 0 ? e->n_greedy : 1,
 	    .ignore_end = true,
+	    .wire = e->local.wire,
 	    .sampling = {.top_p = 1, .repeat_penalty = 1}};
 	struct client *c = NULL;
 	struct answer a = {0};

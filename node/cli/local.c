@@ -52,6 +52,7 @@ static int start(
 	    (rc = layers_new(l->model, l->kernels, l->team, CHUNK, &l->layers, err)) != AYNI_OK ||
 	    (rc = kv_new(l->model, s->context_tokens, o->kv, &l->kv, err)) != AYNI_OK)
 		return rc;
+	kv_set_wire(l->kv, o->wire);
 	l->activations = calloc((size_t)CHUNK * s->d_model, sizeof(float));
 	l->scratch = calloc(s->n_vocabulary, sizeof(float));
 	if (l->activations == NULL || l->scratch == NULL)
@@ -74,6 +75,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!kv_type_find(arg, &o->kv))
 			argp_error(state, "--kv %.20s: f16, int8 are known", arg);
 		return 0;
+	case 'w':
+		o->wire = option_wire(state, arg);
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -86,6 +90,7 @@ static const struct argp_option local_argp_options[] = {
         "how keys and values are kept: f16, or int8 in little more than half the memory (default "
         "f16)",
         0},
+    {"wire", 'w', "TYPE", 0, CLI_WIRE_DOC, 0},
     {0},
 };
 

@@ -19,6 +19,7 @@ struct local_options {
 	unsigned threads;    /* 0: one a processor */
 	const char *kernels; /* "auto", "scalar", "avx2", ..., "fast" */
 	enum kv_type kv;     /* how keys and values are kept */
+	enum wire_type wire; /* what activations go through between layers */
 	bool pinned;         /* each thread to a processor of its own */
 };
 

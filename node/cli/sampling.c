@@ -91,3 +91,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 const struct argp sampling_argp = {.options = options, .parser = parse};
+
+enum wire_type option_wire(struct argp_state *state, const char *text)
+{
+	enum wire_type wire = WIRE_F32;
+
+	if (!wire_type_find(text, &wire))
+		argp_error(state, "--wire %.20s: f32, f16, q8 are known", text);
+	return wire;
+}

@@ -7,6 +7,7 @@
 #include <argp.h>
 
 #include "compute/sampler.h"
+#include "compute/wire.h"
 
 /* The parent's parser hands its settings down in ARGP_KEY_INIT: state->child_inputs[0]. */
 extern const struct argp sampling_argp;
@@ -14,5 +15,7 @@ extern const struct argp sampling_argp;
 /* Whole text as a number in [min, max], or the end of the program with a usage error. */
 uint64_t option_u64(
     struct argp_state *state, const char *name, const char *text, uint64_t min, uint64_t max);
+/* The value of --wire, likewise. */
+enum wire_type option_wire(struct argp_state *state, const char *text);
 
 #endif

@@ -8,6 +8,7 @@
 
 struct held {
 	uint64_t session;
+	uint32_t wire;
 	uint32_t length; /* positions in the KV cache when all admitted units have run */
 	UT_hash_handle hh;
 };
@@ -95,12 +96,14 @@ static enum refusal check_bounds(
     const struct intake *i, const struct msg_work_unit *u, struct span payload, struct error *why)
 {
 	bool last = u->layer_last == i->a.n_layers;
-	size_t width = u->layer_first == 0 ? 1 : i->a.d_model;
+	size_t bytes;
 
 	if (u->n_tokens == 0 || u->n_tokens > LIMIT_UNIT_TOKENS || u->n_spans == 0 ||
 	    u->n_spans > LIMIT_UNIT_SPANS)
 		return refuse(why, REFUSAL_BOUNDS, "too many tokens or sessions, or none");
-	if (payload.len != (size_t)u->n_tokens * width * 4)
+	bytes =
+	    u->layer_first == 0 ? (size_t)u->n_tokens * 4 : work_activation_bytes(i->a.d_model, u);
+	if (payload.len != bytes)
 		return refuse(why, REFUSAL_BOUNDS, "the payload's size does not fit the tokens");
 	if (u->top > i->a.n_vocabulary || (u->n_logits > 0 && (!last || u->top == 0)))
 		return refuse(why, REFUSAL_BOUNDS, "logits that these layers cannot give");
@@ -143,7 +146,7 @@ static bool reaches(
 {
 	const struct held *h = find(i, span->from != 0 ? span->from : span->session);
 
-	return h != NULL && span->position <= h->length &&
+	return h != NULL && span->position <= h->length && span->wire == h->wire &&
 	       !is_closed(u, u->n_closed, span->session);
 }
 
@@ -182,6 +185,7 @@ static bool hold(struct intake *i, const struct unit_span *span)
 		h->session = span->session;
 		HASH_ADD(hh, i->sessions, session, sizeof h->session, h);
 	}
+	h->wire = span->wire;
 	h->length = span->position + span->n_tokens;
 	return true;
 }

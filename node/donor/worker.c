@@ -101,6 +101,12 @@ static int hold(
 	return AYNI_OK;
 }
 
+static void begin(struct kv *kv, enum wire_type wire)
+{
+	kv_filled(kv, 0);
+	kv_set_wire(kv, wire);
+}
+
 /* Begin a span's session with a copy of what another one holds. The unit may close sessions, that
  * one too, but only after this, so that as many more may be here for the moment. */
 static int fork_session(
@@ -115,7 +121,10 @@ static int fork_session(
 		    "the session to begin with does not reach position %u here", s->position);
 	if (to == NULL)
 		rc = hold(w, s->session, w->max_sessions + n_closed, &to, err);
-	return rc == AYNI_OK ? kv_copy(to->kv, from->kv, s->position, err) : rc;
+	if (rc != AYNI_OK)
+		return rc;
+	begin(to->kv, kv_wire(from->kv));
+	return kv_copy(to->kv, from->kv, s->position, err);
 }
 
 static int open_span(
@@ -129,6 +138,10 @@ static int open_span(
 		    s->position);
 	if (h == NULL)
 		rc = hold(w, s->session, w->max_sessions, &h, err);
+	if (rc == AYNI_OK && s->position == 0)
+		begin(h->kv, (enum wire_type)s->wire);
+	if (rc == AYNI_OK && kv_wire(h->kv) != (enum wire_type)s->wire)
+		rc = error_set(err, AYNI_ERR_STATE, "the session began with another wire type");
 	if (rc == AYNI_OK)
 		*out = (struct layers_span){h->kv, s->position, s->n_tokens, s->n_logits};
 	return rc;
@@ -200,10 +213,43 @@ static int room_for_logits(struct worker *w, uint32_t n_rows, struct error *err)
 	return AYNI_OK;
 }
 
+/* As they travel: each session's in its wire type. */
+static void get_activations(struct worker *w, const struct worker_command *c)
+{
+	size_t d = w->model->sizes.d_model;
+	const uint8_t *in = w->shared->in;
+	float *row = w->activations;
+
+	for (uint32_t i = 0; i < c->n_spans; i++) {
+		enum wire_type wire = kv_wire(w->spans[i].kv);
+
+		for (uint32_t t = 0; t < w->spans[i].n_tokens; t++, row += d) {
+			wire_decode(wire, in, d, row);
+			in += wire_row_bytes(wire, d);
+		}
+	}
+}
+
+static size_t put_activations(struct worker *w, const struct worker_command *c)
+{
+	size_t d = w->model->sizes.d_model;
+	uint8_t *out = w->shared->out;
+	const float *row = w->activations;
+
+	for (uint32_t i = 0; i < c->n_spans; i++) {
+		enum wire_type wire = kv_wire(w->spans[i].kv);
+
+		for (uint32_t t = 0; t < w->spans[i].n_tokens; t++, row += d) {
+			wire_encode(wire, row, d, out);
+			out += wire_row_bytes(wire, d);
+		}
+	}
+	return (size_t)(out - w->shared->out);
+}
+
 static int prepare(struct worker *w, const struct worker_command *c, struct error *err)
 {
 	const struct worker_shared *s = w->shared;
-	size_t width = w->model->sizes.d_model;
 	int rc = room_for_logits(w, c->n_logits, err);
 
 	for (uint32_t i = 0; i < c->n_spans && rc == AYNI_OK; i++) {
@@ -223,7 +269,7 @@ static int prepare(struct worker *w, const struct worker_command *c, struct erro
 	if (w->model->layer_first == 0)
 		payload_get_u32(s->in, w->tokens, c->n_tokens);
 	else
-		payload_get_f32(s->in, w->activations, c->n_tokens * width);
+		get_activations(w, c);
 	return AYNI_OK;
 }
 
@@ -284,14 +330,7 @@ static int run(
 		forget_spans(w, c);
 		return rc;
 	}
-	if (last) {
-		a->result_bytes = put_rows(w, c);
-	} else {
-		size_t n = (size_t)c->n_tokens * w->model->sizes.d_model;
-
-		payload_put_f32(w->shared->out, w->activations, n);
-		a->result_bytes = n * 4;
-	}
+	a->result_bytes = last ? put_rows(w, c) : put_activations(w, c);
 	a->compute_us = now_us() - began;
 	return AYNI_OK;
 }

@@ -354,14 +354,14 @@ static void land(
 }
 
 /* Take out the sessions that ended meanwhile, with their rows; returns the bytes left. */
-static size_t disembark(struct flight *f, uint8_t *rows, size_t row_bytes)
+static size_t disembark(struct flight *f, uint8_t *rows, size_t d_model)
 {
 	struct msg_work_unit *u = &f->work;
 	size_t n = 0, from = 0, to = 0;
 
 	for (size_t i = 0; i < u->n_spans; i++) {
 		struct unit_span span = u->spans[i];
-		size_t bytes = span.n_tokens * row_bytes;
+		size_t bytes = span.n_tokens * wire_row_bytes((enum wire_type)span.wire, d_model);
 
 		if (f->sessions[i] != NULL) {
 			memmove(rows + to, rows + from, bytes);
@@ -391,7 +391,7 @@ static void fly_on(
 		return;
 	}
 	memcpy(copy, payload.data, payload.len);
-	len = disembark(f, copy, (size_t)m->sizes.d_model * 4);
+	len = disembark(f, copy, m->sizes.d_model);
 	if (f->work.n_spans == 0) {
 		free(copy);
 		flight_clear(s, f);

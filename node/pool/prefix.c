@@ -28,6 +28,7 @@ void prefix_extend(struct prefix *p, const uint32_t *tokens, uint32_t n)
 	if (!grow(p, pages))
 		return;
 	for (; p->n < pages; p->n++) {
+		data[0] = p->kind;
 		if (p->n > 0)
 			memcpy(data, p->pages[p->n - 1].bytes, HASH_BYTES);
 		payload_put_u32(data + HASH_BYTES, tokens + (size_t)p->n * PREFIX_PAGE_TOKENS,

@@ -17,7 +17,8 @@
 enum { PREFIX_PAGE_TOKENS = 64 };
 
 struct prefix {
-	uint32_t n; /* pages */
+	uint8_t kind; /* texts of different kinds have nothing in common; set while it is empty */
+	uint32_t n;   /* pages */
 	uint32_t capacity;
 	struct hash *pages; /* owned */
 };

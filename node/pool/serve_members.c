@@ -86,6 +86,7 @@ static int submit(
 	    .sampling = settings_of(&g->sampling),
 	    .max_tokens = g->max_tokens,
 	    .ignore_end = g->ignore_end,
+	    .wire = (enum wire_type)g->wire,
 	    .plain = g->n_turns == 0};
 	const struct catalog_model *m;
 	size_t n = 0;

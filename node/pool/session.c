@@ -20,6 +20,8 @@ int session_new(const struct session_request *r, const struct tokenizer *t, uint
 	s->r.tokens = NULL;
 	s->n_tokens = r->n_tokens;
 	s->arrived_us = now_us;
+	s->prefix.kind =
+	    (uint8_t)r->wire; /* equal tokens have other keys and values in another type */
 	if (reasoning_new(t, s->tokens, s->n_tokens, r->plain, &s->text) != AYNI_OK)
 		goto err2;
 	*out = s;
@@ -103,8 +105,11 @@ void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, stru
 	assert(s->state == SESSION_READY);
 	n = n < chunk ? n : chunk;
 	end = s->n_fed + n;
-	*out = (struct unit_span){
-	    .session = s->r.id, .position = s->n_fed, .n_tokens = n, .from = s->from};
+	*out = (struct unit_span){.session = s->r.id,
+	    .position = s->n_fed,
+	    .n_tokens = n,
+	    .from = s->from,
+	    .wire = s->r.wire};
 	if (s->r.top > 0 && s->n_reported < end)
 		out->n_logits = end - (s->n_reported > s->n_fed ? s->n_reported : s->n_fed);
 	else if (end == s->n_tokens)

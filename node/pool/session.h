@@ -17,6 +17,7 @@
 
 #include "compute/reasoning.h"
 #include "compute/sampler.h"
+#include "compute/wire.h"
 #include "node/pool/draft.h"
 #include "node/pool/prefix.h"
 #include "protocol/message_types.h"
@@ -34,6 +35,7 @@ struct session_request {
 	uint32_t n_vocabulary;
 	struct sampler_settings sampling;
 	uint32_t max_tokens; /* 0: no limit but the context */
+	enum wire_type wire; /* of activations between its layers */
 	uint32_t top;        /* logits for the member, each position; 0 none */
 	bool ignore_end;
 	bool plain; /* all text is answer: the prompt came without a template */

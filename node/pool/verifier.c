@@ -6,14 +6,35 @@
 #include "node/work.h"
 #include "protocol/messages.h"
 
-static bool activations_finite(struct span payload)
-{
-	for (size_t i = 0; i + 4 <= payload.len; i += 4) {
-		float value;
+enum { PART = 256 }; /* whole blocks of every wire type */
 
-		payload_get_f32(payload.data + i, &value, 1);
-		if (!isfinite(value))
-			return false;
+static bool row_finite(enum wire_type wire, const uint8_t *row, uint32_t d_model)
+{
+	for (uint32_t at = 0; at < d_model; at += PART) {
+		uint32_t n = d_model - at < PART ? d_model - at : PART;
+		float part[PART];
+
+		wire_decode(wire, row, n, part);
+		row += wire_row_bytes(wire, n);
+		for (uint32_t i = 0; i < n; i++) {
+			if (!isfinite(part[i]))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool activations_finite(
+    uint32_t d_model, const struct msg_work_unit *u, const uint8_t *payload)
+{
+	for (size_t i = 0; i < u->n_spans; i++) {
+		enum wire_type wire = (enum wire_type)u->spans[i].wire;
+		size_t row_bytes = wire_row_bytes(wire, d_model);
+
+		for (uint32_t t = 0; t < u->spans[i].n_tokens; t++, payload += row_bytes) {
+			if (!row_finite(wire, payload, d_model))
+				return false;
+		}
 	}
 	return true;
 }
@@ -57,7 +78,7 @@ enum refusal verifier_check(const struct model_sizes *m, const struct msg_work_u
 		(void)error_set(why, AYNI_ERR_FORMAT, "claimed cost is not the published one");
 		return REFUSAL_BOUNDS;
 	}
-	if (u->layer_last < m->n_layers && !activations_finite(payload)) {
+	if (u->layer_last < m->n_layers && !activations_finite(m->d_model, u, payload.data)) {
 		(void)error_set(why, AYNI_ERR_NUMERIC, "activations that are not finite");
 		return REFUSAL_NUMERIC;
 	}

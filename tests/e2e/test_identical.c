@@ -29,34 +29,43 @@ static const struct setup setups[] = {
 
 enum { N_SETUPS = sizeof setups / sizeof *setups, N_GREEDY = 6 };
 
-static void evaluate_here(const char *model, const struct setup *s, const char *kv, char *out)
+/* What a session declares; both change what a model says, but not from machine to machine. */
+struct types {
+	const char *kv, *wire;
+};
+
+static const struct types usual = {"f16", "f32"};
+
+static void evaluate_here(
+    const char *model, const struct setup *s, const struct types *t, char *out)
 {
 	const struct network nowhere = {.folder = "/tmp"};
 	const char *args[] = {"model", "eval", model, "--tokens", TOKENS, "--greedy", "6", "--top",
-	    "259", "--threads", s->cores, "--kernels", s->kernels, "--kv", kv, NULL};
+	    "259", "--threads", s->cores, "--kernels", s->kernels, "--kv", t->kv, "--wire", t->wire,
+	    NULL};
 
 	if (network_run(&nowhere, args, NULL, out, errors) != 0)
 		fail_msg("%s", errors);
 }
 
-static void evaluate_in_pool(const struct network *n, char *out)
+static void evaluate_in_pool(const struct network *n, const char *wire, char *out)
 {
 	const char *args[] = {"model", "eval", "--pool", n->invite, "--tokens", TOKENS, "--greedy",
-	    "6", "--top", "259", NULL};
+	    "6", "--top", "259", "--wire", wire, NULL};
 
 	if (network_run(n, args, NULL, out, errors) != 0)
 		fail_msg("%s", errors);
 }
 
 /* `stages` donors; the setups go round among them, beginning with number `first`. */
-static void compare_split(const char *model, int stages, size_t first, const char *kv)
+static void compare_split(const char *model, int stages, size_t first, const struct types *t)
 {
 	struct network n;
 	char stages_text[32], kv_text[32];
 	const char *pool_settings[] = {stages_text, kv_text, NULL};
 
 	(void)snprintf(stages_text, sizeof stages_text, "stages=%d", stages);
-	(void)snprintf(kv_text, sizeof kv_text, "kv=%s", kv);
+	(void)snprintf(kv_text, sizeof kv_text, "kv=%s", t->kv);
 	network_start(&n, model, pool_settings);
 	for (int i = 0; i < stages; i++) {
 		const struct setup *s = &setups[(first + (size_t)i) % N_SETUPS];
@@ -68,7 +77,7 @@ static void compare_split(const char *model, int stages, size_t first, const cha
 		network_donor(&n, i, NULL, settings);
 	}
 	network_wait_ready(&n);
-	evaluate_in_pool(&n, other);
+	evaluate_in_pool(&n, t->wire, other);
 	assert_string_equal(other, reference);
 	network_stop(&n);
 }
@@ -78,17 +87,17 @@ static void compare_type(enum tensor_type type)
 	const struct tiny_model_options options = {.type = type, .n_layers = 4, .seed = 7};
 	char *model = tiny_model_temporary(&options);
 
-	evaluate_here(model, &setups[0], "f16", reference);
+	evaluate_here(model, &setups[0], &usual, reference);
 	assert_non_null(strstr(reference, "\"greedy\":["));
 	for (size_t i = 1; i < N_SETUPS; i++) {
-		evaluate_here(model, &setups[i], "f16", other);
+		evaluate_here(model, &setups[i], &usual, other);
 		assert_string_equal(other, reference);
 	}
 	for (size_t i = 0; i < N_SETUPS; i++)
-		compare_split(model, 1, i, "f16");
-	compare_split(model, 2, 0, "f16");
-	compare_split(model, 2, 2, "f16");
-	compare_split(model, 4, 0, "f16");
+		compare_split(model, 1, i, &usual);
+	compare_split(model, 2, 0, &usual);
+	compare_split(model, 2, 2, &usual);
+	compare_split(model, 4, 0, &usual);
 	tiny_model_remove(model);
 }
 
@@ -122,21 +131,37 @@ static void q4_0_is_the_same_through_1_2_and_4_donors(void **state)
 	compare_type(TENSOR_Q4_0);
 }
 
-/* Not what f16 gives, but the same everywhere. */
+/* Not what the usual types give, but the same everywhere. */
+static void compare_types(const struct tiny_model_options *options, const struct types *t)
+{
+	char *model = tiny_model_temporary(options);
+
+	evaluate_here(model, &setups[0], t, reference);
+	evaluate_here(model, &setups[3], t, other);
+	assert_string_equal(other, reference);
+	evaluate_here(model, &setups[0], &usual, other);
+	assert_string_not_equal(other, reference);
+	compare_split(model, 2, 1, t);
+	compare_split(model, 4, 0, t);
+	tiny_model_remove(model);
+}
+
 static void int8_keys_and_values_are_the_same_through_2_donors(void **state)
 {
 	const struct tiny_model_options options = {
 	    .n_layers = 4, .d_head = 32, .d_value = 32, .seed = 7};
-	char *model = tiny_model_temporary(&options);
 
 	(void)state;
-	evaluate_here(model, &setups[0], "int8", reference);
-	evaluate_here(model, &setups[3], "int8", other);
-	assert_string_equal(other, reference);
-	evaluate_here(model, &setups[0], "f16", other);
-	assert_string_not_equal(other, reference);
-	compare_split(model, 2, 1, "int8");
-	tiny_model_remove(model);
+	compare_types(&options, &(struct types){"int8", "f32"});
+}
+
+static void a_narrower_wire_is_the_same_through_any_split(void **state)
+{
+	const struct tiny_model_options options = {.n_layers = 4, .seed = 7};
+
+	(void)state;
+	compare_types(&options, &(struct types){"f16", "f16"});
+	compare_types(&options, &(struct types){"f16", "q8"});
 }
 
 static void start_two_stages(struct network *n, const char *model, const char *setting)
@@ -227,6 +252,7 @@ int main(void)
 	    cmocka_unit_test(q4_0_is_the_same_through_1_2_and_4_donors),
 	    cmocka_unit_test(guessed_tokens_change_nothing),
 	    cmocka_unit_test(what_is_known_already_changes_nothing),
+	    cmocka_unit_test(a_narrower_wire_is_the_same_through_any_split),
 	    cmocka_unit_test(int8_keys_and_values_are_the_same_through_2_donors),
 	};
 

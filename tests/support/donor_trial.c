@@ -165,7 +165,7 @@ bool donor_trial_take_unit(
     struct donor_trial *f, uint64_t assignment, uint64_t session, uint32_t position)
 {
 	static uint8_t token[4] = {7, 0, 0, 0};
-	struct unit_span span = {session, position, 1, 1, 0};
+	struct unit_span span = {session, position, 1, 1, 0, 0};
 	struct message plain = {.type = MSG_WORK_UNIT}, *m = NULL;
 	struct transport_parts parts = {0};
 	uint8_t *header = NULL;

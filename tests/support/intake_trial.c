@@ -60,7 +60,7 @@ struct intake_unit *intake_trial_begin(
 void intake_trial_add(
     struct intake_unit *unit, uint64_t session, uint32_t position, uint32_t n_tokens)
 {
-	unit->spans[unit->u.n_spans++] = (struct unit_span){session, position, n_tokens, 0, 0};
+	unit->spans[unit->u.n_spans++] = (struct unit_span){session, position, n_tokens, 0, 0, 0};
 	unit->u.n_tokens += n_tokens;
 	unit->payload_bytes += (size_t)n_tokens * (unit->u.layer_first == 0 ? 1 : WIDTH) * 4;
 }

@@ -60,6 +60,7 @@ static void make_work_unit(struct sample *s, bool full)
 		m->spans[i].n_tokens = full ? LIMIT_UNIT_TOKENS / LIMIT_UNIT_SPANS : 1;
 		m->spans[i].position = full ? LIMIT_CONTEXT_TOKENS - m->spans[i].n_tokens : 0;
 		m->spans[i].n_logits = m->spans[i].n_tokens;
+		m->spans[i].wire = full ? LIMIT_WIRE_TYPES - 1 : 0;
 		m->spans[i].from = full ? UINT64_MAX - LIMIT_UNIT_SPANS - i : 0;
 		m->n_tokens += m->spans[i].n_tokens;
 		m->n_logits += m->spans[i].n_logits;
@@ -97,6 +98,7 @@ static void make_generate(struct sample *s, bool full)
 	m->max_tokens = full ? LIMIT_CONTEXT_TOKENS : 0;
 	m->top = full ? LIMIT_VOCABULARY : 0;
 	m->ignore_end = full;
+	m->wire = full ? LIMIT_WIRE_TYPES - 1 : 0;
 }
 
 static void make_piece(struct sample *s, bool full)

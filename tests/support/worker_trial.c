@@ -118,7 +118,7 @@ void trial_add(
 	for (uint32_t i = 0; i < n; i++)
 		unit->tokens[unit->u.n_tokens + i] =
 		    (uint32_t)(session * 101 + (position + i) * 37) % 256;
-	unit->spans[unit->u.n_spans++] = (struct unit_span){session, position, n, n_logits, 0};
+	unit->spans[unit->u.n_spans++] = (struct unit_span){session, position, n, n_logits, 0, 0};
 	unit->u.n_tokens += n;
 	unit->u.n_logits += n_logits;
 	unit->u.top = unit->u.n_logits > 0 ? TOP : 0;

@@ -204,8 +204,9 @@ static void later_stages_take_activations_instead_of_tokens(void **state)
 
 static void refuses_a_session_without_tokens_or_past_its_context(void **state)
 {
-	static const struct unit_span wrong[] = {{1, 0, 0, 0, 0}, {1, CONTEXT, 1, 0, 0},
-	    {1, 0, CONTEXT + 1, 0, 0}, {1, CONTEXT - 1, 2, 0, 0}, {1, UINT32_MAX, 1, 0, 0}};
+	static const struct unit_span wrong[] = {{1, 0, 0, 0, 0, 0}, {1, CONTEXT, 1, 0, 0, 0},
+	    {1, 0, CONTEXT + 1, 0, 0, 0}, {1, CONTEXT - 1, 2, 0, 0, 0},
+	    {1, UINT32_MAX, 1, 0, 0, 0}};
 	struct intake_trial *f = *state;
 	struct intake_unit unit;
 

@@ -144,6 +144,26 @@ static void a_session_begins_with_what_another_holds(void **state)
 	intake_trial_run(f, 1, 20, 1);
 }
 
+static void a_session_keeps_the_wire_type_that_it_began_with(void **state)
+{
+	struct intake_trial *f = *state;
+	struct intake_unit unit;
+
+	intake_trial_one(f, &unit, 1, 0, 4);
+	unit.spans[0].wire = 1;
+	intake_trial_assert_admitted(f, &unit);
+	intake_trial_assert_refused(
+	    f, intake_trial_one(f, &unit, 1, 4, 1), REFUSAL_SESSION, NOT_REACHED);
+	unit.spans[0].wire = 1;
+	intake_trial_assert_admitted(f, &unit);
+	intake_trial_one(f, &unit, 2, 4, 1);
+	unit.spans[0].from = 1; /* nor does one that begins with it have another */
+	intake_trial_assert_refused(f, &unit, REFUSAL_SESSION, NOT_REACHED);
+	unit.spans[0].wire = 1;
+	intake_trial_assert_admitted(f, &unit);
+	intake_trial_run(f, 1, 0, 1); /* begun anew */
+}
+
 static void a_session_takes_the_room_of_the_one_it_begins_with(void **state)
 {
 	struct intake_trial *f = *state;
@@ -281,6 +301,7 @@ int main(void)
 	    TEST(refuses_more_sessions_than_were_agreed),
 	    TEST(a_closed_session_makes_room_for_another_in_the_same_unit),
 	    TEST(a_session_begins_with_what_another_holds),
+	    TEST(a_session_keeps_the_wire_type_that_it_began_with),
 	    TEST(a_session_takes_the_room_of_the_one_it_begins_with),
 	    TEST(a_session_closed_several_times_makes_room_once),
 	    TEST(closing_what_is_not_held_changes_nothing),

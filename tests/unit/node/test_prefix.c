@@ -74,6 +74,20 @@ static void texts_are_alike_up_to_the_page_of_the_first_difference(void **state)
 	prefix_free(&a);
 }
 
+static void texts_of_different_kinds_have_nothing_in_common(void **state)
+{
+	struct prefix a = {0}, b = {.kind = 1};
+	uint32_t tokens[N];
+
+	(void)state;
+	count_up(tokens);
+	prefix_extend(&a, tokens, N);
+	prefix_extend(&b, tokens, N);
+	assert_int_equal(prefix_common(&a, &b), 0);
+	prefix_free(&a);
+	prefix_free(&b);
+}
+
 /* The second page of one text is the first of another: no part of it is a beginning. */
 static void a_page_counts_only_at_its_place(void **state)
 {
@@ -95,6 +109,7 @@ int main(void)
 	    cmocka_unit_test(only_full_pages_count),
 	    cmocka_unit_test(growing_gives_the_same_as_all_at_once),
 	    cmocka_unit_test(texts_are_alike_up_to_the_page_of_the_first_difference),
+	    cmocka_unit_test(texts_of_different_kinds_have_nothing_in_common),
 	    cmocka_unit_test(a_page_counts_only_at_its_place),
 	};
 

@@ -210,6 +210,14 @@ static void break_reused(struct message *m)
 {
 	m->finished.reused_tokens = LIMIT_CONTEXT_TOKENS + 1;
 }
+static void break_span_wire(struct message *m)
+{
+	m->work_unit.spans[0].wire = LIMIT_WIRE_TYPES;
+}
+static void break_generate_wire(struct message *m)
+{
+	m->generate.wire = LIMIT_WIRE_TYPES;
+}
 static void break_span_from(struct message *m)
 {
 	m->work_unit.spans[0].position = 1;
@@ -315,6 +323,8 @@ static const struct {
     {MSG_PIECE, break_rows},
     {MSG_FINISHED, break_finish},
     {MSG_WORK_UNIT, break_span_from},
+    {MSG_WORK_UNIT, break_span_wire},
+    {MSG_GENERATE, break_generate_wire},
     {MSG_WORK_UNIT, break_span_from_nowhere},
     {MSG_FINISHED, break_reused},
     {MSG_FINISHED, break_guesses},
