@@ -167,6 +167,8 @@ struct msg_generate {
 	char *prompt; /* or NULL */
 	size_t n_tokens;
 	uint32_t *tokens;
+	size_t n_drawn;
+	uint32_t *drawn; /* the answer so far, if it broke off */
 	struct sampling sampling;
 	uint32_t max_tokens, top;
 	bool ignore_end;

@@ -88,15 +88,22 @@ static void send_heartbeats(struct pool *p)
 	}
 }
 
+static uint64_t patience_us(const struct pool *p, const struct peer *peer)
+{
+	uint64_t us = SILENT_HEARTBEATS * p->config->heartbeat_ms * 1000;
+	uint64_t least = peer->role == ROLE_MEMBER ? SILENT_MEMBER_S * UINT64_C(1000000) : 0;
+
+	return us > least ? us : least;
+}
+
 static void drop_silent(struct pool *p)
 {
-	uint64_t patience = SILENT_HEARTBEATS * p->config->heartbeat_ms * 1000;
 	uint64_t now = loop_now_us();
 	struct peer *peer, *next;
 
 	HASH_ITER(by_number, p->peers_by_number, peer, next)
 	{
-		if (peer->heard_us + patience < now)
+		if (peer->heard_us + patience_us(p, peer) < now)
 			peer_drop(p, peer, "nothing was heard of it");
 	}
 }

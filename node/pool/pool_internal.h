@@ -21,7 +21,8 @@
 
 enum {
 	MAX_PEERS = 16384,
-	SILENT_HEARTBEATS = 5, /* a peer not heard for so many is gone */
+	SILENT_HEARTBEATS = 5, /* a peer not heard for so many is gone, */
+	SILENT_MEMBER_S = 10,  /* but a member at the earliest after this: only it waits for us */
 	WINDOW_IDLE_MS = 2000, /* a window is closed after such a pause */
 	STOP_WAIT_US = 2000000 /* for countersignatures at the end */
 };

@@ -52,6 +52,10 @@ int scheduler_submit(
 		rc = error_set(err, AYNI_ERR_ARGUMENT,
 		    "the prompt has %u tokens; at most %u fit into the context here", r->n_tokens,
 		    r->kv_tokens - 1);
+	else if (r->n_drawn >= r->kv_tokens - r->n_tokens ||
+	         (r->max_tokens > 0 && r->n_drawn >= r->max_tokens))
+		rc = error_set(err, AYNI_ERR_ARGUMENT,
+		    "an answer that has %u tokens already has no more to come", r->n_drawn);
 	if (rc != AYNI_OK) {
 		free(r->tokens);
 		return rc;

@@ -70,7 +70,10 @@ static void a_hundred_chats_at_once_are_all_answered_rightly(void **state)
 		char name[32], want[64];
 		char *text;
 
-		assert_int_equal(network_wait_end(members[i]), 0);
+		if (network_wait_end(members[i]) != 0) {
+			(void)snprintf(name, sizeof name, "member%d.err", i);
+			fail_msg("%s: %s", name, network_read(&n, name));
+		}
 		(void)snprintf(name, sizeof name, "member%d.out", i);
 		(void)snprintf(want, sizeof want, "%d + %d = 99\n", i, 99 - i);
 		text = network_read(&n, name);
