@@ -197,9 +197,40 @@ void donors_place(struct pool *p)
 
 /* ---- messages of a donor ------------------------------------------------------------------ */
 
+/* Layers that a donor holds from an earlier connection, as they would be assigned here: it gets
+ * them again, and need not load them anew. */
+static bool held_fits(const struct pool *p, const struct msg_assignment *held, uint32_t *model)
+{
+	for (size_t i = 0; i < catalog_size(p->catalog); i++) {
+		const struct catalog_model *m = catalog_at(p->catalog, i);
+
+		if (!hash_equal(&m->id, &held->model))
+			continue;
+		*model = (uint32_t)i;
+		return held->layer_last <= m->sizes.n_layers && held->kv_tokens == m->kv_tokens &&
+		       held->kv_type == (uint32_t)m->kv_type &&
+		       held->max_sessions <= p->config->max_sessions;
+	}
+	return false;
+}
+
+static void assign_held(struct pool *p, int donor, const struct msg_assignment *held)
+{
+	struct placement_change same = {.donor = (size_t)donor,
+	    .layers = {held->layer_first, held->layer_last},
+	    .max_sessions = held->max_sessions};
+
+	if (held_fits(p, held, &same.model))
+		(void)assign(p, &same);
+}
+
 static void on_offer(struct pool *p, struct peer *peer, const struct msg_offer *offer)
 {
-	(void)roster_offer(p->roster, peer->donor, offer);
+	int slot = peer->donor;
+
+	if (roster_offer(p->roster, slot, offer) == AYNI_OK && offer->holds &&
+	    roster_get(p->roster, slot)->state == DONOR_IDLE)
+		assign_held(p, slot, &offer->held);
 	donors_place(p);
 }
 

@@ -259,6 +259,14 @@ static void make_joining(struct sample *s, bool full)
 		    .read_bytes_per_s = amount,
 		    .max_layers = full ? LIMIT_LAYERS : 0};
 		fill_text(m->offer.kernels, sizeof m->offer.kernels, full);
+		m->offer.holds = full;
+		if (full)
+			m->offer.held = (struct msg_assignment){.assignment = UINT64_MAX,
+			    .layer_first = LIMIT_LAYERS - 1,
+			    .layer_last = LIMIT_LAYERS,
+			    .kv_tokens = LIMIT_CONTEXT_TOKENS,
+			    .max_sessions = 1 << 16,
+			    .kv_type = LIMIT_KV_TYPES - 1};
 	}
 }
 
