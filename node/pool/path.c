@@ -23,7 +23,7 @@ static void search(struct roster *r, uint32_t model, uint32_t n_layers, bool ful
 			a = &d->assignment;
 			if (a->model != model || a->layers.first != l ||
 			    a->layers.last > n_layers ||
-			    (!full_too && d->sessions >= a->max_sessions))
+			    (!full_too && (d->sessions >= a->max_sessions || !roster_responds(d))))
 				continue;
 			if (a->layers.last < n_layers && hops[a->layers.last].n_stages == 0)
 				continue;
@@ -70,6 +70,15 @@ bool path_alive(const struct path *p, struct roster *r)
 			return false;
 	}
 	return !p->broken;
+}
+
+bool path_responds(const struct path *p, struct roster *r)
+{
+	for (uint32_t i = 0; i < p->n_stages; i++) {
+		if (!roster_responds(path_donor(r, &p->stages[i])))
+			return false;
+	}
+	return path_alive(p, r);
 }
 
 bool path_equal(const struct path *a, const struct path *b)

@@ -26,7 +26,7 @@ struct path {
 
 enum path_search {
 	PATH_FOUND,
-	PATH_FULL,   /* the model is covered, but its donors have no room for another session */
+	PATH_FULL,   /* the model is covered, but its donors have no room, or do not respond */
 	PATH_MISSING /* some layers are held by no ready donor */
 };
 
@@ -34,6 +34,8 @@ enum path_search {
 enum path_search path_find(struct roster *r, uint32_t model, uint32_t n_layers, struct path *out);
 /* Do all its donors still hold what they held, ready for work? */
 bool path_alive(const struct path *p, struct roster *r);
+/* And do all of them respond? */
+bool path_responds(const struct path *p, struct roster *r);
 bool path_equal(const struct path *a, const struct path *b);
 /* The donor of a stage, ready or leaving; NULL if it is gone or holds something else now. */
 struct roster_donor *path_donor(struct roster *r, const struct path_stage *s);

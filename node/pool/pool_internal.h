@@ -61,6 +61,7 @@ struct pool {
 	uint32_t next_peer;
 	uint64_t started_us, requests_done;
 	uint64_t stop_at_us; /* 0: running */
+	bool watching;       /* donors that have work, whether they are still there */
 	struct refusal_counts refused;
 };
 
@@ -83,6 +84,8 @@ void donor_gone(struct pool *p, struct peer *peer);
 void donor_message(struct pool *p, struct peer *peer, const struct message *m);
 void donor_send_unit(struct pool *p, const struct action_unit *a);
 void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt);
+/* Ask donors that have work and say nothing. False: none has any. */
+bool donors_watch(struct pool *p);
 /* Bring what donors hold closer to what they should. */
 void donors_place(struct pool *p);
 

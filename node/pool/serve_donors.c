@@ -137,6 +137,34 @@ static void unassign_failing(struct pool *p)
 	}
 }
 
+bool donors_watch(struct pool *p)
+{
+	uint64_t since[ROSTER_MAX_DONORS], now = loop_now_us();
+	bool any = false;
+
+	scheduler_busy_since(p->scheduler, since);
+	for (int i = 0; i < roster_slots(p->roster); i++) {
+		struct roster_donor *d = roster_get(p->roster, i);
+		struct message m = {.type = MSG_HEARTBEAT};
+		bool was_suspect;
+
+		if (d == NULL)
+			continue;
+		if (since[i] == 0)
+			continue;
+		any = true;
+		was_suspect = d->alive.suspect;
+		m.heartbeat.echo_us = now;
+		m.heartbeat.refusals = p->refused;
+		if (liveness_silent(
+		        &d->alive, d->heard_us > since[i] ? d->heard_us : since[i], now))
+			(void)peer_send(p, peer_of(p, i), &m, (struct span){0}, 0);
+		if (!was_suspect && d->alive.suspect)
+			report(REPORT_DEBUG, "donor %s is silent", d->name);
+	}
+	return any;
+}
+
 static size_t describe_donors(struct pool *p, struct placement_donor *donors)
 {
 	size_t n = (size_t)roster_slots(p->roster);
@@ -287,6 +315,7 @@ static void on_heartbeat(struct roster_donor *d, const struct msg_heartbeat *h)
 {
 	uint64_t now = loop_now_us();
 
+	liveness_heard(&d->alive, h->echo_us, now);
 	d->refused_by_donor = h->refusals;
 	if (h->echo_us != 0 && h->echo_us <= now)
 		d->round_trip_us = now - h->echo_us;
@@ -330,6 +359,7 @@ void donor_message(struct pool *p, struct peer *peer, const struct message *m)
 		return;
 	}
 	d->heard_us = loop_now_us();
+	liveness_heard(&d->alive, 0, d->heard_us);
 	switch (m->type) {
 	case MSG_OFFER:
 		on_offer(p, peer, &m->offer);

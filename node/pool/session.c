@@ -239,6 +239,7 @@ static int take_token(
 		return AYNI_OK;
 	}
 	s->tokens[s->n_tokens++] = token;
+	s->replays = 0;
 	out->n_drawn++;
 	if (s->r.max_tokens > 0 && s->n_tokens - s->r.n_tokens >= s->r.max_tokens)
 		finish(s, out, FINISH_LENGTH);
