@@ -62,24 +62,41 @@ static bool next_gap(
 	return gap->first < gap->last;
 }
 
-/* Stage i of n: lengths differ by at most one. */
-static struct layer_range stage_range(uint32_t n_layers, uint32_t stages, uint32_t i)
+/* Bytes that a token's way through layers [0, end) reads: the embedding is looked up, not read. */
+static uint64_t bytes_before(const struct placement_model *m, uint32_t end)
 {
-	struct layer_range r = {(uint32_t)((uint64_t)n_layers * i / stages),
-	    (uint32_t)((uint64_t)n_layers * (i + 1) / stages)};
+	uint64_t bytes = end == m->n_layers ? m->last_bytes : 0;
 
-	return r;
+	for (uint32_t i = 0; i < end; i++)
+		bytes += m->layer_bytes[i];
+	return bytes;
+}
+
+/* Where stage i of n begins: each reads as nearly the same as whole layers allow, and has one at
+ * least. */
+static uint32_t stage_begin(const struct placement_model *m, uint32_t stages, uint32_t i)
+{
+	double share = (double)bytes_before(m, m->n_layers) * i / stages;
+	uint32_t at = i, most = m->n_layers - (stages - i);
+
+	while (at < most && i > 0 &&
+	       (double)(bytes_before(m, at) + bytes_before(m, at + 1)) / 2 < share)
+		at++;
+	return at;
+}
+
+static struct layer_range stage_range(const struct placement_model *m, uint32_t stages, uint32_t i)
+{
+	return (struct layer_range){stage_begin(m, stages, i), stage_begin(m, stages, i + 1)};
 }
 
 /* The part of a gap that one donor should take: its first stage, or as much as fits. */
 static bool part_for(const struct view *v, const struct placement_donor *d, uint32_t model,
     struct layer_range gap, struct layer_range *part)
 {
-	uint32_t n_layers = v->models[model].n_layers;
-
 	*part = gap;
 	for (uint32_t i = 0; v->stages > 0 && i < v->stages; i++) {
-		struct layer_range stage = stage_range(n_layers, v->stages, i);
+		struct layer_range stage = stage_range(&v->models[model], v->stages, i);
 
 		if (stage.first <= gap.first && gap.first < stage.last && stage.last < part->last)
 			part->last = stage.last;

@@ -7,8 +7,9 @@
  * Rules, in order:
  *  1. Layers that nobody holds (or is fetching) are given to the idle donor that can hold most of
  *     them, from the first missing layer on; of several, to the one with the least memory. With
- *     `stages` = n a model is cut into n ranges of equal length and a donor gets one of these
- *     whole; with 0 a donor gets as much of the gap as it can.
+ *     `stages` = n a model is cut into n ranges that a token reads equally much of (the head at the
+ *     end counts, too) and a donor gets one of these whole; with 0 a donor gets as much of the gap
+ * as it can.
  *  2. If no idle donor can help, a donor whose range another donor holds as well gives it up.
  *  3. Idle donors become replicas of the range with the fewest holders that they can hold.
  * Ranges that a path of donors uses must join end to end, so a gap is filled up to its end or up to

@@ -166,8 +166,21 @@ static void with_stages_ranges_are_cut_in_equal_parts(void **state)
 		idle(10000);
 	settle();
 	assert_holds(0, 0, 2);
-	assert_holds(1, 2, 4);
-	assert_holds(2, 4, 7);
+	assert_holds(1, 2, 5);
+	assert_holds(2, 5, 7);
+}
+
+/* As of a model with a large vocabulary: the head is read for each token, the embedding is not. */
+static void the_heads_weight_counts_where_ranges_are_cut(void **state)
+{
+	(void)state;
+	model(16, 34, 118, 118, 1);
+	w.stages = 2;
+	idle(10000);
+	idle(10000);
+	settle();
+	assert_holds(0, 0, 10);
+	assert_holds(1, 10, 16);
 }
 
 static void more_stages_than_layers_are_one_layer_each(void **state)
@@ -200,7 +213,7 @@ static void a_stage_is_given_whole_or_not_at_all(void **state)
 static void large_donors_are_kept_for_what_only_they_can_hold(void **state)
 {
 	(void)state;
-	model(4, 100, 0, 500, 1);
+	model(4, 100, 0, 100, 1);
 	w.stages = 2;
 	idle(1000); /* only this one can hold the last stage */
 	idle(250);
@@ -294,10 +307,10 @@ static void no_donor_is_freed_that_could_not_help(void **state)
 	struct placement_change c;
 
 	(void)state;
-	model(4, 100, 0, 1000, 1);
+	model(4, 100, 0, 100, 1);
 	w.stages = 2;
-	holder(300, 0, 2);
-	holder(300, 0, 2);
+	holder(290, 0, 2);
+	holder(290, 0, 2);
 	assert_false(next(&c));
 }
 
@@ -459,6 +472,7 @@ int main(void)
 	    TEST(without_stages_a_donor_gets_as_much_as_fits),
 	    TEST(the_donor_that_can_hold_most_comes_first),
 	    TEST(with_stages_ranges_are_cut_in_equal_parts),
+	    TEST(the_heads_weight_counts_where_ranges_are_cut),
 	    TEST(more_stages_than_layers_are_one_layer_each),
 	    TEST(a_stage_is_given_whole_or_not_at_all),
 	    TEST(large_donors_are_kept_for_what_only_they_can_hold),
