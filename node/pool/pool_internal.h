@@ -12,6 +12,7 @@
 #include "node/loop.h"
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
+#include "node/pool/plan.h"
 #include "node/pool/pool.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
@@ -60,6 +61,9 @@ struct pool {
 	uint32_t next_peer;
 	uint64_t started_us, requests_done;
 	uint64_t stop_at_us; /* 0: running */
+	struct plan *plan;   /* the last; its donors are slots. NULL: none yet */
+	uint64_t place_again_us;
+	bool place_waits; /* for that time */
 	struct refusal_counts refused;
 };
 
@@ -82,8 +86,15 @@ void donor_gone(struct pool *p, struct peer *peer);
 void donor_message(struct pool *p, struct peer *peer, const struct message *m);
 void donor_send_unit(struct pool *p, const struct action_unit *a);
 void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt);
-/* Bring what donors hold closer to what they should. */
+/* token_us: what its layers take for a token, by its offer. */
+void donor_assign(struct pool *p, const struct placement_change *change, uint32_t token_us);
+void donor_unassign(struct pool *p, int donor);
+
+/* ---- place.c ---- */
+/* Plan, and bring what donors hold closer to what they should; soon, if it was done just now. */
 void donors_place(struct pool *p);
+/* The models of the catalog as placement sees them, borrowed from it; their number. */
+size_t place_models(const struct pool *p, struct placement_model *models);
 
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);
