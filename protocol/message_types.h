@@ -67,17 +67,19 @@ struct msg_heartbeat {
 	struct refusal_counts refusals;
 	uint64_t units_done;
 };
-struct msg_offer {
-	uint32_t cores;
-	uint64_t memory_bytes, disk_bytes, flop_per_s, read_bytes_per_s;
-	char kernels[33];
-	uint32_t max_layers;
-};
 struct msg_assignment {
 	uint64_t assignment;
 	struct hash model;
 	uint32_t layer_first, layer_last, kv_tokens, max_sessions;
 	uint32_t kv_type; /* enum kv_type of compute/kernels/kernels.h */
+};
+struct msg_offer {
+	uint32_t cores;
+	uint64_t memory_bytes, disk_bytes, flop_per_s, read_bytes_per_s;
+	char kernels[33];
+	uint32_t max_layers;
+	bool holds;
+	struct msg_assignment held; /* if it holds layers of an earlier connection */
 };
 struct msg_unassign {
 	uint64_t assignment;
@@ -167,6 +169,8 @@ struct msg_generate {
 	char *prompt; /* or NULL */
 	size_t n_tokens;
 	uint32_t *tokens;
+	size_t n_drawn;
+	uint32_t *drawn; /* the answer so far, if it broke off */
 	struct sampling sampling;
 	uint32_t max_tokens, top;
 	bool ignore_end;

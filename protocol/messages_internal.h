@@ -99,6 +99,11 @@ size_t store_refusals(
 Ayni__SignedReceipt *store_signed_receipt(struct conversion *c, const struct signed_receipt *in);
 void check_signed_receipt(struct conversion *c, const struct signed_receipt *in);
 
+/* An assignment stands alone, or in an offer. */
+void load_assignment(struct conversion *c, const Ayni__Assignment *in, struct msg_assignment *m);
+void check_assignment(struct conversion *c, const struct msg_assignment *m);
+Ayni__Assignment *store_assignment(struct conversion *c, const struct msg_assignment *m);
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 struct codec {

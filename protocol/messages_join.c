@@ -176,6 +176,9 @@ static void offer_load(struct conversion *c, const void *wire, struct message *o
 	m->read_bytes_per_s = in->read_bytes_per_s;
 	load_line(c, "kernels", in->kernels, m->kernels, sizeof m->kernels);
 	m->max_layers = in->max_layers;
+	m->holds = in->held != NULL;
+	if (m->holds)
+		load_assignment(c, in->held, &m->held);
 }
 
 static void offer_check(struct conversion *c, const struct message *in)
@@ -189,6 +192,8 @@ static void offer_check(struct conversion *c, const struct message *in)
 	check_range(c, "read_bytes_per_s", m->read_bytes_per_s, 0, OFFER_AMOUNT_MAX);
 	check_line(c, "kernels", m->kernels, sizeof m->kernels);
 	check_range(c, "max_layers", m->max_layers, 0, LIMIT_LAYERS);
+	if (m->holds)
+		check_assignment(c, &m->held);
 }
 
 static void *offer_store(struct conversion *c, const struct message *in)
@@ -205,6 +210,7 @@ static void *offer_store(struct conversion *c, const struct message *in)
 	out->read_bytes_per_s = m->read_bytes_per_s;
 	out->kernels = store_line(m->kernels);
 	out->max_layers = m->max_layers;
+	out->held = m->holds ? store_assignment(c, &m->held) : NULL;
 	return out;
 }
 

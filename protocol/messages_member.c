@@ -84,6 +84,7 @@ static void generate_load(struct conversion *c, const void *wire, struct message
 	m->top = in->top;
 	m->ignore_end = in->ignore_end != 0;
 	m->wire = in->wire;
+	tokens_load(c, in->n_drawn, in->drawn, &m->n_drawn, &m->drawn);
 }
 
 static void check_sampling(struct conversion *c, const struct sampling *s)
@@ -121,6 +122,7 @@ static void generate_check(struct conversion *c, const struct message *in)
 	if (has_prompt)
 		check_utf8(c, "prompt", m->prompt, strlen(m->prompt));
 	check_tokens(c, m->n_tokens, m->tokens);
+	check_tokens(c, m->n_drawn, m->drawn);
 	check_sampling(c, &m->sampling);
 	check_range(c, "max_tokens", m->max_tokens, 0, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "top", m->top, 0, LIMIT_VOCABULARY);
@@ -173,6 +175,8 @@ static void *generate_store(struct conversion *c, const struct message *in)
 	out->top = m->top;
 	out->ignore_end = m->ignore_end;
 	out->wire = m->wire;
+	out->n_drawn = m->n_drawn;
+	out->drawn = m->drawn;
 	return out;
 }
 

@@ -6,11 +6,8 @@ enum { ASSIGNMENT_SESSIONS_MAX = 1 << 16, UNIT_CLOSED_MAX = 1024 };
 
 /* ---- Assignment --------------------------------------------------------------------------- */
 
-static void assignment_load(struct conversion *c, const void *wire, struct message *out)
+void load_assignment(struct conversion *c, const Ayni__Assignment *in, struct msg_assignment *m)
 {
-	const Ayni__Assignment *in = wire;
-	struct msg_assignment *m = &out->assignment;
-
 	m->assignment = in->assignment;
 	load_bytes(c, "model", in->model, m->model.bytes, HASH_BYTES);
 	m->layer_first = in->layer_first;
@@ -20,19 +17,16 @@ static void assignment_load(struct conversion *c, const void *wire, struct messa
 	m->kv_type = in->kv_type;
 }
 
-static void assignment_check(struct conversion *c, const struct message *in)
+void check_assignment(struct conversion *c, const struct msg_assignment *m)
 {
-	const struct msg_assignment *m = &in->assignment;
-
 	check_layers(c, m->layer_first, m->layer_last, false);
 	check_range(c, "kv_tokens", m->kv_tokens, 1, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "max_sessions", m->max_sessions, 1, ASSIGNMENT_SESSIONS_MAX);
 	check_range(c, "kv_type", m->kv_type, 0, LIMIT_KV_TYPES - 1);
 }
 
-static void *assignment_store(struct conversion *c, const struct message *in)
+Ayni__Assignment *store_assignment(struct conversion *c, const struct msg_assignment *m)
 {
-	const struct msg_assignment *m = &in->assignment;
 	Ayni__Assignment *out = wire_new(c, &ayni__assignment__descriptor);
 
 	if (out == NULL)
@@ -45,6 +39,21 @@ static void *assignment_store(struct conversion *c, const struct message *in)
 	out->max_sessions = m->max_sessions;
 	out->kv_type = m->kv_type;
 	return out;
+}
+
+static void assignment_load(struct conversion *c, const void *wire, struct message *out)
+{
+	load_assignment(c, wire, &out->assignment);
+}
+
+static void assignment_check(struct conversion *c, const struct message *in)
+{
+	check_assignment(c, &in->assignment);
+}
+
+static void *assignment_store(struct conversion *c, const struct message *in)
+{
+	return store_assignment(c, &in->assignment);
 }
 
 const struct codec codec_assignment = {.name = "assignment",

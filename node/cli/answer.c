@@ -72,36 +72,90 @@ static int cancel_request(struct client *c, uint64_t request, struct error *err)
 	return client_send(c, &m, err);
 }
 
+static void notice(answer_fn *fn, void *context, const char *text)
+{
+	struct msg_piece piece = {0};
+
+	if (fn == NULL)
+		return;
+	(void)snprintf(piece.notice, sizeof piece.notice, "%s", text);
+	fn(context, &piece);
+}
+
+/*
+ * The pool is lost, or has forgotten us. Whoever runs it now goes on behind the tokens that came:
+ * the next is drawn by its place and by what stands before, so nothing else is different.
+ */
+static int go_on(struct client *c, struct msg_generate *g, answer_fn *fn, void *context,
+    const volatile bool *stop, const struct answer *a, struct error *err)
+{
+	struct message m = {.type = MSG_GENERATE};
+	struct error why = *err;
+	int rc;
+
+	if (a->n_rows > 0)
+		return error_set(
+		    err, AYNI_ERR_STATE, "%.150s; logits cannot be continued", why.text);
+	notice(fn, context, why.text);
+	rc = client_rejoin(c, stop, err);
+	if (rc == AYNI_OK)
+		rc = cancel_request(c, g->request, err); /* if it is not forgotten after all */
+	g->request += UINT64_C(1) << 32;
+	g->drawn = a->tokens;
+	g->n_drawn = a->n_tokens;
+	m.generate = *g;
+	return rc == AYNI_OK ? client_send(c, &m, err) : rc;
+}
+
+/* All that was wanted has come, but not that this was the end. */
+static bool is_whole(const struct answer *a, const struct msg_generate *g)
+{
+	return g->max_tokens > 0 && a->n_tokens >= g->max_tokens;
+}
+
+/* The request's next piece or its end. */
+static int take_next(struct client *c, const struct msg_generate *g, answer_fn *fn, void *context,
+    struct answer *out, bool *finished, struct error *err)
+{
+	const struct message *m;
+	int rc = client_receive(c, WAIT_MS, &m, err);
+
+	if (rc == AYNI_ERR_TIMEOUT)
+		return AYNI_OK;
+	if (rc == AYNI_OK && m->type == MSG_FINISHED && m->finished.request == g->request) {
+		*finished = true;
+		return take_end(out, &m->finished, err);
+	}
+	if (rc != AYNI_OK || m->type != MSG_PIECE || m->piece.request != g->request)
+		return rc;
+	rc = take_piece(out, m, err);
+	if (rc == AYNI_OK && fn != NULL)
+		fn(context, &m->piece);
+	return rc;
+}
+
 int answer_get(struct client *c, const struct msg_generate *g, answer_fn *fn, void *context,
     const volatile bool *cancel, struct answer *out, struct error *err)
 {
 	struct message ask = {.type = MSG_GENERATE, .generate = *g};
-	const struct message *m;
-	bool cancelled = false;
+	bool cancelled = false, finished = false;
 	int rc;
 
 	*out = (struct answer){0};
 	rc = client_send(c, &ask, err);
-	while (rc == AYNI_OK) {
+	while (rc == AYNI_OK && !finished) {
 		if (cancel != NULL && *cancel && !cancelled) {
 			cancelled = true;
-			rc = cancel_request(c, g->request, err);
+			rc = cancel_request(c, ask.generate.request, err);
 			continue;
 		}
-		rc = client_receive(c, WAIT_MS, &m, err);
-		if (rc == AYNI_ERR_TIMEOUT) {
-			rc = AYNI_OK;
+		rc = take_next(c, &ask.generate, fn, context, out, &finished, err);
+		if (rc != AYNI_ERR_IO)
 			continue;
-		}
-		if (rc == AYNI_OK && m->type == MSG_FINISHED && m->finished.request == g->request) {
-			rc = take_end(out, &m->finished, err);
-			break;
-		}
-		if (rc != AYNI_OK || m->type != MSG_PIECE || m->piece.request != g->request)
-			continue;
-		rc = take_piece(out, m, err);
-		if (rc == AYNI_OK && fn != NULL)
-			fn(context, &m->piece);
+		out->times_lost++;
+		out->finished.reason = cancelled ? FINISH_CANCELLED : FINISH_LENGTH;
+		finished = cancelled || is_whole(out, g);
+		rc = finished ? AYNI_OK : go_on(c, &ask.generate, fn, context, cancel, out, err);
 	}
 	if (rc == AYNI_OK && !grow(&out->text, out->text_len, 0, 1))
 		rc = error_set(err, AYNI_ERR_MEMORY, "out of memory");

@@ -16,6 +16,7 @@ struct answer {
 	uint8_t *rows; /* owned: rows of logits, as in ayni.proto's Result */
 	size_t rows_len;
 	uint32_t n_rows;
+	uint32_t times_lost;          /* the pool was lost on the way, and then went on */
 	struct msg_finished finished; /* shares: owned by the answer */
 };
 
@@ -24,7 +25,9 @@ typedef void answer_fn(void *context, const struct msg_piece *piece);
 
 /*
  * Ask and wait for the end. If *cancel becomes true (a signal handler, say) the request is
- * cancelled and what came so far is kept. AYNI_ERR_STATE with the pool's words if it failed.
+ * cancelled and what came so far is kept. If the pool is lost on the way, the answer goes on where
+ * it broke off as soon as the pool is there again. AYNI_ERR_STATE with the pool's words if it
+ * failed.
  */
 int answer_get(struct client *c, const struct msg_generate *g, answer_fn *fn, void *context,
     const volatile bool *cancel, struct answer *out, struct error *err);

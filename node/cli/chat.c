@@ -150,15 +150,18 @@ static void print_piece(void *context, const struct msg_piece *piece)
 	    (struct span){piece->text.data, piece->text.len});
 }
 
-static void print_figures(const struct msg_finished *f)
+static void print_figures(const struct answer *a)
 {
+	const struct msg_finished *f = &a->finished;
 	double prefill_s = (double)f->prefill_us / 1e6, decode_s = (double)f->decode_us / 1e6;
 
 	(void)fprintf(stderr, "[%u tokens", f->prompt_tokens);
 	if (f->reused_tokens > 0)
 		(void)fprintf(stderr, ", %u of them known,", f->reused_tokens);
 	(void)fprintf(stderr, " in %.2f s", prefill_s);
-	if (f->answer_tokens > 1 && decode_s > 0)
+	if (a->times_lost > 0) /* those that came before cost no time after */
+		(void)fprintf(stderr, ", went on after the pool was lost");
+	else if (f->answer_tokens > 1 && decode_s > 0)
 		(void)fprintf(stderr, ", then %.1f tokens/s", (f->answer_tokens - 1) / decode_s);
 	if (f->guessed > 0)
 		(void)fprintf(stderr, ", %llu of %llu guessed tokens right",
@@ -201,7 +204,7 @@ static int exchange(struct conversation *c, const char *message, struct error *e
 	if (rc == AYNI_OK) {
 		show_end(&show);
 		if (!o->quiet)
-			print_figures(&a.finished);
+			print_figures(&a);
 		rc = add_turn(c, "assistant", a.text, err);
 	}
 	answer_free(&a);

@@ -12,7 +12,14 @@
 #include "protocol/invite.h"
 #include "protocol/transport.h"
 
-enum { ANSWER_MS = 30000, SILENT_HEARTBEATS = 10 };
+enum {
+	ANSWER_MS = 30000,
+	SILENT_HEARTBEATS = 10, /* after so many without a word the pool is lost, */
+	SILENT_S = 10,          /* but not before: a busy machine may keep both from speaking */
+	REJOIN_S = 60,
+	REJOIN_FIRST_MS = 200,
+	REJOIN_MOST_MS = 5000
+};
 
 struct client {
 	struct identity *identity;
@@ -91,6 +98,15 @@ static int take(struct client *c, struct error *err)
 	    loop_wall_ms() + c->clock_offset_ms, &c->current, &why, err);
 }
 
+static bool is_silent(const struct client *c, uint64_t now_us)
+{
+	uint64_t patience = (uint64_t)SILENT_HEARTBEATS * c->welcome.heartbeat_ms * 1000;
+
+	if (patience < SILENT_S * UINT64_C(1000000))
+		patience = SILENT_S * UINT64_C(1000000);
+	return c->heard_us + patience < now_us;
+}
+
 /* Wait until the socket may have something, a heartbeat is due, or the time is over. */
 static int wait(struct client *c, uint64_t until_us, struct error *err)
 {
@@ -105,9 +121,8 @@ static int wait(struct client *c, uint64_t until_us, struct error *err)
 			return rc == AYNI_ERR_AGAIN ? AYNI_OK : rc;
 		}
 		next = c->heartbeat_at_us < next ? c->heartbeat_at_us : next;
-		if (c->heard_us + (uint64_t)SILENT_HEARTBEATS * c->welcome.heartbeat_ms * 1000 <
-		    now)
-			return error_set(err, AYNI_ERR_STATE,
+		if (is_silent(c, now))
+			return error_set(err, AYNI_ERR_IO,
 			    "the pool has not been heard for a while: it may have stopped");
 	}
 	if (now >= until_us)
@@ -116,6 +131,12 @@ static int wait(struct client *c, uint64_t until_us, struct error *err)
 		return errno == EINTR ? error_set(err, AYNI_ERR_TIMEOUT, "interrupted")
 		                      : error_set(err, AYNI_ERR_IO, "poll: %s", strerror(errno));
 	return AYNI_OK;
+}
+
+/* Of what was sent before the pool was joined again. */
+static bool stale_refusal(const struct client *c)
+{
+	return c->welcome.heartbeat_ms == 0 && c->current->refusal.reason == REFUSAL_TYPE;
 }
 
 int client_receive(struct client *c, int timeout_ms, const struct message **out, struct error *err)
@@ -133,10 +154,14 @@ int client_receive(struct client *c, int timeout_ms, const struct message **out,
 		}
 		if (rc != AYNI_OK)
 			return rc;
-		if (c->current->type == MSG_REFUSAL)
+		if (c->current->type == MSG_REFUSAL && c->current->refusal.reason == REFUSAL_TYPE &&
+		    c->welcome.heartbeat_ms > 0)
+			return error_set(
+			    err, AYNI_ERR_IO, "the pool does not know this connection any more");
+		if (c->current->type == MSG_REFUSAL && !stale_refusal(c))
 			return error_set(err, AYNI_ERR_STATE, "the pool refused (%s): %.180s",
 			    refusal_name(c->current->refusal.reason), c->current->refusal.text);
-		if (c->current->type != MSG_HEARTBEAT) {
+		if (c->current->type != MSG_HEARTBEAT && c->current->type != MSG_REFUSAL) {
 			*out = c->current;
 			return AYNI_OK;
 		}
@@ -167,20 +192,37 @@ static int join(struct client *c, int timeout_ms, struct error *err)
 	memcpy(hello.hello.invite, c->invite.token, sizeof c->invite.token);
 	(void)snprintf(hello.hello.software, sizeof hello.hello.software, "ayni %s", AYNI_VERSION);
 	rc = client_send(c, &hello, err);
-	if (rc == AYNI_OK)
-		rc = client_receive(c, timeout_ms, &m, err);
+	do {
+		if (rc == AYNI_OK)
+			rc = client_receive(c, timeout_ms, &m, err);
+	} while (rc == AYNI_OK && m->type != MSG_WELCOME); /* it may still speak of before */
 	if (rc == AYNI_ERR_TIMEOUT)
 		return error_set(err, rc,
 		    "no pool answers at %.100s:%u: is it running, and is the invite right?",
 		    c->invite.host, c->invite.port);
 	if (rc != AYNI_OK)
 		return rc;
-	if (m->type != MSG_WELCOME)
-		return error_set(err, AYNI_ERR_FORMAT,
-		    "the pool answered with %s instead of a welcome", message_name(m->type));
 	c->welcome = m->welcome;
 	c->clock_offset_ms = m->welcome.pool_time_ms - loop_wall_ms();
 	return send_heartbeat(c, err);
+}
+
+/* The first wait is short: most often only this connection was lost. */
+int client_rejoin(struct client *c, const volatile bool *stop, struct error *err)
+{
+	uint64_t until = loop_now_us() + REJOIN_S * UINT64_C(1000000);
+	uint32_t wait_ms = REJOIN_FIRST_MS, random;
+	int rc;
+
+	do {
+		random_bytes(&random, sizeof random);
+		c->welcome.heartbeat_ms = 0; /* not joined */
+		envelope_channel_init(
+		    &c->channel, c->identity, &c->invite.pool, loop_wall_ms() * 1000);
+		rc = join(c, (int)(wait_ms + random % wait_ms), err);
+		wait_ms = 2 * wait_ms < REJOIN_MOST_MS ? 2 * wait_ms : REJOIN_MOST_MS;
+	} while (rc == AYNI_ERR_TIMEOUT && loop_now_us() < until && (stop == NULL || !*stop));
+	return rc;
 }
 
 int client_open(const char *invite, int timeout_ms, struct client **out, struct error *err)

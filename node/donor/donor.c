@@ -54,13 +54,23 @@ void donor_refuse(struct donor *d, enum refusal reason, const char *text, bool t
 
 /* ---- connection --------------------------------------------------------------------------- */
 
+/* And up to half as much, or a third of a second, by chance. */
+static uint64_t wait_with_jitter(uint32_t ms)
+{
+	uint32_t random, most = ms > 0 ? ms / 2 : 333;
+
+	random_bytes(&random, sizeof random);
+	return ms + random % (most + 1);
+}
+
 /* Join, or join again: as if new, because the pool may be. */
 static void say_hello(struct donor *d)
 {
 	struct message m = {.type = MSG_HELLO};
 
-	d->joined = false;
-	d->hello_us = loop_now_us();
+	d->hello_at_us = loop_now_us() + wait_with_jitter(d->hello_wait_ms) * 1000;
+	d->hello_wait_ms =
+	    2 * d->hello_wait_ms < HELLO_MOST_MS ? 2 * d->hello_wait_ms : HELLO_MOST_MS;
 	envelope_channel_init(&d->channel, d->identity, &d->invite.pool, loop_wall_ms() * 1000);
 	m.hello.role = ROLE_DONOR;
 	m.hello.has_invite = d->invite.has_token;
@@ -70,11 +80,14 @@ static void say_hello(struct donor *d)
 	donor_send(d, &m, (struct span){0});
 }
 
+/* Many donors lose a pool at the same moment: they come back one after the other. */
 static void lose_pool(struct donor *d, const char *why)
 {
 	report(REPORT_WARNING, "%s; joining again", why);
-	holding_drop(d);
-	say_hello(d);
+	holding_keep(d);
+	d->joined = false;
+	d->hello_wait_ms = HELLO_FIRST_MS;
+	d->hello_at_us = loop_now_us() + wait_with_jitter(0) * 1000;
 }
 
 static void on_welcome(struct donor *d, const struct msg_welcome *w)
@@ -89,6 +102,7 @@ static void on_welcome(struct donor *d, const struct msg_welcome *w)
 	d->began_ms = d->began_ms > 0 ? d->began_ms : w->pool_time_ms;
 	report(REPORT_INFO, "joined %s", w->pool_name);
 	m.offer = d->offer;
+	holding_offer(d, &m.offer);
 	donor_send(d, &m, (struct span){0});
 }
 
@@ -216,9 +230,8 @@ static void on_tick(void *context)
 
 	if (d->joined && d->heard_us + SILENT_HEARTBEATS * period_us < now) {
 		lose_pool(d, "the pool is silent");
-	} else if (!d->joined && d->hello_us + (uint64_t)HELLO_AGAIN_MS * 1000 < now) {
-		report(REPORT_INFO, "no answer from %s:%u yet; trying again", d->invite.host,
-		    d->invite.port);
+	} else if (!d->joined && d->hello_at_us <= now) {
+		report(REPORT_INFO, "joining %s:%u", d->invite.host, d->invite.port);
 		say_hello(d);
 	}
 	(void)loop_timer(d->loop, now + period_us, on_tick, d, NULL);
@@ -325,11 +338,11 @@ int donor_run(const struct donor_config *config, struct error *err)
 	d->config = config;
 	d->err = err;
 	d->heartbeat_ms = 1000; /* until the pool says */
+	d->hello_wait_ms = HELLO_FIRST_MS;
 	if ((rc = invite_parse(config->pool, &d->invite, err)) == AYNI_OK &&
 	    (rc = open_state(d, err)) == AYNI_OK &&
 	    (rc = spare_measure(config, &d->offer, err)) == AYNI_OK &&
 	    (rc = open_loop(d, err)) == AYNI_OK) {
-		say_hello(d);
 		on_tick(d);
 		rc = loop_run(d->loop, err);
 		rc = d->fatal != AYNI_OK ? d->fatal : rc;

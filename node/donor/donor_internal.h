@@ -21,10 +21,12 @@
 
 enum {
 	SILENT_HEARTBEATS = 5,  /* after so many without a word the pool is given up */
-	HELLO_AGAIN_MS = 3000,  /* no Welcome by then: another Hello */
+	HELLO_FIRST_MS = 1000,  /* no Welcome by then: another Hello, */
+	HELLO_MOST_MS = 16000,  /* after waits that grow up to this, and half as much by chance */
 	STOP_WAIT_US = 2000000, /* for receipts at the end */
 	MAX_WORKER_DEATHS = 5,  /* within WORKER_DEATHS_US */
-	WORKER_DEATHS_US = 60000000
+	WORKER_DEATHS_US = 60000000,
+	QUEUE_MAX = INTAKE_MAX_QUEUE + 1 /* with an orphaned one */
 };
 
 enum holding_state {
@@ -72,14 +74,15 @@ struct donor {
 
 	bool joined;
 	uint32_t heartbeat_ms;
-	uint64_t clock_offset_ms; /* pool's clock minus ours, modulo 2^64 */
-	uint64_t heard_us, hello_us;
+	uint64_t clock_offset_ms;       /* pool's clock minus ours, modulo 2^64 */
+	uint64_t heard_us, hello_at_us; /* when the next Hello is due, unless joined */
+	uint32_t hello_wait_ms;
 	struct refusal_counts refused;
 
 	struct holding holding;
-	struct queued_unit queue[INTAKE_MAX_QUEUE];
+	struct queued_unit queue[QUEUE_MAX];
 	size_t queue_first, queue_n; /* the first is at the worker, if `running` */
-	bool running;
+	bool running, orphaned; /* orphaned: of a connection that was lost, nobody waits for it */
 	uint64_t units_done;
 	struct open_work open;
 	uint64_t began_ms; /* pool's clock at the first Welcome */
@@ -100,6 +103,9 @@ void donor_fail(struct donor *d, const struct error *err); /* end the loop with 
 /* ---- holding.c ---- */
 void holding_assign(struct donor *d, const struct msg_assignment *a);
 void holding_drop(struct donor *d); /* forget it all; the worker ends */
+void holding_keep(struct donor *d); /* the pool is lost: keep the layers, forget the sessions */
+/* In an offer, what was kept. */
+void holding_offer(const struct donor *d, struct msg_offer *offer);
 void holding_blob(struct donor *d, const struct msg_blob *b, struct span content);
 void holding_step(void *donor); /* go on fetching */
 void holding_loaded(struct donor *d);
@@ -111,7 +117,8 @@ void holding_worker_died(struct donor *d);
 bool units_take(struct donor *d, struct message *m, struct transport_parts *parts);
 void units_pump(struct donor *d); /* give the worker its next unit */
 void units_fail_all(struct donor *d, enum refusal reason, const char *why);
-void units_drop_all(struct donor *d); /* silently: the pool is gone */
+void units_drop_all(struct donor *d); /* silently: the worker ends, too */
+void units_orphan(struct donor *d);   /* silently: the worker finishes what it is at for nobody */
 void units_on_worker(void *donor);    /* the worker has something to say */
 void units_receipt(struct donor *d, const struct signed_receipt *receipt);
 

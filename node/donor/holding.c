@@ -103,12 +103,58 @@ static void on_manifest(struct donor *d, struct span blob)
 	wake(d, 0);
 }
 
+/* The layers stay, and what is being fetched or loaded goes on. Sessions do not: a pool that was
+ * started anew does not know them, and replays those that it wants. */
+void holding_keep(struct donor *d)
+{
+	units_orphan(d);
+	intake_unassign(d->intake);
+}
+
+void holding_offer(const struct donor *d, struct msg_offer *offer)
+{
+	offer->holds = d->holding.state != HOLDING_NOTHING;
+	offer->held = d->holding.a;
+}
+
+/* All but the number. */
+static bool is_held(const struct holding *h, const struct msg_assignment *a)
+{
+	struct msg_assignment held = h->a;
+
+	held.assignment = a->assignment;
+	return h->state != HOLDING_NOTHING && hash_equal(&held.model, &a->model) &&
+	       held.layer_first == a->layer_first && held.layer_last == a->layer_last &&
+	       held.kv_tokens == a->kv_tokens && held.max_sessions == a->max_sessions &&
+	       held.kv_type == a->kv_type;
+}
+
+/* What is held already gets another number. */
+static void renew(struct donor *d, const struct msg_assignment *a)
+{
+	struct holding *h = &d->holding;
+
+	holding_keep(d);
+	h->a.assignment = a->assignment;
+	if (h->state == HOLDING_READY) {
+		h->state = HOLDING_LOADING;
+		holding_loaded(d);
+	} else {
+		send_state(
+		    d, h->state == HOLDING_LOADING ? PROGRESS_LOADING : PROGRESS_FETCHING, "");
+	}
+}
+
 void holding_assign(struct donor *d, const struct msg_assignment *a)
 {
 	struct hash model = a->model;
 	uint8_t *data = NULL;
 	size_t len = 0;
 
+	if (is_held(&d->holding, a)) {
+		renew(d, a);
+		return;
+	}
 	holding_drop(d);
 	d->holding.a = *a;
 	d->holding.state = HOLDING_MANIFEST;

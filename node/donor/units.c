@@ -11,7 +11,7 @@
 
 static struct queued_unit *at(struct donor *d, size_t i)
 {
-	return &d->queue[(d->queue_first + i) % INTAKE_MAX_QUEUE];
+	return &d->queue[(d->queue_first + i) % QUEUE_MAX];
 }
 
 static void pop(struct donor *d)
@@ -21,9 +21,9 @@ static void pop(struct donor *d)
 	message_free(q->message);
 	transport_parts_free(&q->parts);
 	memset(q, 0, sizeof *q);
-	d->queue_first = (d->queue_first + 1) % INTAKE_MAX_QUEUE;
+	d->queue_first = (d->queue_first + 1) % QUEUE_MAX;
 	d->queue_n--;
-	d->running = false;
+	d->running = d->orphaned = false;
 }
 
 static void send_failed(struct donor *d, uint64_t unit, enum refusal reason, const char *text)
@@ -47,7 +47,7 @@ bool units_take(struct donor *d, struct message *m, struct transport_parts *part
 		send_failed(d, m->work_unit.unit, r, why.text);
 		return false;
 	}
-	assert(d->queue_n < INTAKE_MAX_QUEUE);
+	assert(d->queue_n < QUEUE_MAX);
 	*at(d, d->queue_n) = (struct queued_unit){m, *parts};
 	d->queue_n++;
 	units_pump(d);
@@ -73,6 +73,8 @@ void units_pump(struct donor *d)
 
 void units_fail_all(struct donor *d, enum refusal reason, const char *why)
 {
+	if (d->orphaned)
+		pop(d);
 	while (d->queue_n > 0) {
 		const struct msg_work_unit *u = &at(d, 0)->message->work_unit;
 
@@ -84,10 +86,32 @@ void units_fail_all(struct donor *d, enum refusal reason, const char *why)
 
 void units_drop_all(struct donor *d)
 {
+	if (d->orphaned)
+		pop(d);
 	while (d->queue_n > 0) {
 		intake_done(d->intake, &at(d, 0)->message->work_unit, true);
 		pop(d);
 	}
+}
+
+void units_orphan(struct donor *d)
+{
+	size_t first = d->running ? 1 : 0;
+
+	for (size_t i = 0; i < d->queue_n; i++) {
+		if (!d->orphaned || i > 0)
+			intake_done(d->intake, &at(d, i)->message->work_unit, true);
+	}
+	while (d->queue_n > first) {
+		struct queued_unit *q = at(d, --d->queue_n);
+
+		message_free(q->message);
+		transport_parts_free(&q->parts);
+		memset(q, 0, sizeof *q);
+	}
+	d->orphaned = d->running;
+	if (d->worker != NULL)
+		worker_link_forget(d->worker);
 }
 
 /* ---- results ------------------------------------------------------------------------------ */
@@ -138,12 +162,25 @@ static void on_unit_failed(struct donor *d, const struct worker_event *e)
 	pop(d);
 }
 
+/* The end of a unit that nobody waits for any more. */
+static bool take_orphan(struct donor *d, const struct worker_event *e)
+{
+	if (!d->orphaned || (e->kind != WORKER_RESULT && e->kind != WORKER_UNIT_FAILED))
+		return false;
+	pop(d);
+	return true;
+}
+
 void units_on_worker(void *donor)
 {
 	struct donor *d = donor;
 	struct worker_event e;
 
 	while (d->worker != NULL && worker_link_receive(d->worker, &e) == AYNI_OK) {
+		if (take_orphan(d, &e)) {
+			units_pump(d);
+			continue;
+		}
 		switch (e.kind) {
 		case WORKER_LOADED:
 			holding_loaded(d);

@@ -107,6 +107,14 @@ static void begin(struct kv *kv, enum wire_type wire)
 	kv_set_wire(kv, wire);
 }
 
+static void forget_all(struct worker *w)
+{
+	struct held *h, *next;
+
+	HASH_ITER(hh, w->sessions, h, next)
+	forget(w, h);
+}
+
 /* Begin a span's session with a copy of what another one holds. The unit may close sessions, that
  * one too, but only after this, so that as many more may be here for the moment. */
 static int fork_session(
@@ -151,10 +159,7 @@ static int open_span(
 
 static void unload(struct worker *w)
 {
-	struct held *h, *next;
-
-	HASH_ITER(hh, w->sessions, h, next)
-	forget(w, h);
+	forget_all(w);
 	free(w->tokens);
 	free(w->activations);
 	free(w->logits);
@@ -251,6 +256,9 @@ static int prepare(struct worker *w, const struct worker_command *c, struct erro
 {
 	const struct worker_shared *s = w->shared;
 	int rc = room_for_logits(w, c->n_logits, err);
+
+	if (c->forget)
+		forget_all(w);
 
 	for (uint32_t i = 0; i < c->n_spans && rc == AYNI_OK; i++) {
 		if (s->spans[i].from != 0)

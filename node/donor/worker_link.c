@@ -22,6 +22,7 @@ struct worker_link {
 	bool mapped;                      /* the answer to MAP was here */
 	enum worker_command_kind waiting; /* for the answer to this; 0: idle */
 	uint64_t unit;
+	bool forget; /* to be said with the next unit */
 	struct worker_range range;
 	uint32_t d_model, n_vocabulary, n_layers; /* as the worker said when it had loaded */
 	size_t result_bytes;                      /* that the running unit must give */
@@ -185,6 +186,7 @@ int worker_link_run(
 	    .n_logits = u->n_logits,
 	    .n_closed = (uint32_t)u->n_closed,
 	    .top = u->top,
+	    .forget = l->forget,
 	    .unit = u->unit};
 
 	if (busy(l) || l->n_layers == 0)
@@ -200,7 +202,13 @@ int worker_link_run(
 	if (u->n_closed > 0)
 		memcpy(l->shared->closed, u->closed, u->n_closed * sizeof *u->closed);
 	memcpy(l->shared->in, payload.data, payload.len);
+	l->forget = false;
 	return command(l, &c, -1, err);
+}
+
+void worker_link_forget(struct worker_link *l)
+{
+	l->forget = true;
 }
 
 /* ---- answers ------------------------------------------------------------------------------ */

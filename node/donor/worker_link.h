@@ -57,6 +57,8 @@ int worker_link_load(struct worker_link *l, const struct worker_range *r, struct
 /* The unit was admitted (intake.h); payload is in wire form (ayni.proto) and is copied. */
 int worker_link_run(
     struct worker_link *l, const struct msg_work_unit *u, struct span payload, struct error *err);
+/* The worker forgets all sessions before its next unit. */
+void worker_link_forget(struct worker_link *l);
 /* AYNI_ERR_AGAIN: nothing yet. After WORKER_DIED only worker_link_free makes sense. */
 int worker_link_receive(struct worker_link *l, struct worker_event *out);
 

@@ -210,7 +210,7 @@ void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 		struct path *p = &s->paths[i];
 		uint32_t most;
 
-		if (p->n_stages == 0 || p->sessions == 0 || !path_alive(p, s->roster))
+		if (p->n_stages == 0 || p->sessions == 0 || !path_responds(p, s->roster))
 			continue;
 		most = (p->sessions + p->n_stages - 1) / p->n_stages;
 		most = most < LIMIT_UNIT_SPANS ? most : LIMIT_UNIT_SPANS;
@@ -229,6 +229,30 @@ struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit)
 			return f;
 	}
 	return NULL;
+}
+
+/* The longest that this unit should be away: many times what its donor usually takes. */
+uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f)
+{
+	const struct path_stage *at = &s->paths[f->path].stages[f->stage];
+	const struct roster_donor *d = path_donor(s->roster, at);
+	uint64_t layers = at->layers.last - at->layers.first;
+	uint64_t usual = d != NULL ? d->us_per_layer * layers * f->work.n_tokens : 0;
+
+	if (usual == 0)
+		return f->deadline_us; /* its first unit */
+	usual *= STALL_TIMES;
+	usual = usual > STALL_LEAST_US ? usual : STALL_LEAST_US;
+	return f->sent_us + usual < f->deadline_us ? f->sent_us + usual : f->deadline_us;
+}
+
+static void learn_pace(struct roster_donor *d, const struct flight *f, uint64_t now_us)
+{
+	uint64_t layers = d->assignment.layers.last - d->assignment.layers.first;
+	uint64_t us = (now_us - f->sent_us) / (layers * f->work.n_tokens);
+
+	d->us_per_layer = d->us_per_layer > 0 ? (7 * d->us_per_layer + us) / 8 : us;
+	d->us_per_layer += d->us_per_layer == 0; /* 0 is unknown */
 }
 
 static bool book(struct scheduler *s, const struct flight *f, const struct msg_result *r,
@@ -251,6 +275,7 @@ static bool book(struct scheduler *s, const struct flight *f, const struct msg_r
 	    .away_us = now_us - f->sent_us,
 	    .compute_us = r->compute_us};
 	if (d != NULL) {
+		learn_pace(d, f, now_us);
 		d->units++;
 		/* one that failed too often stays out, whatever it still sends */
 		if (d->failures < ROSTER_MAX_FAILURES)

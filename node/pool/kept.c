@@ -94,7 +94,7 @@ void kept_add(struct scheduler *s, struct session *session, uint64_t now_us)
 
 static bool has_room(struct scheduler *s, const struct path *p)
 {
-	if (!path_alive(p, s->roster))
+	if (!path_responds(p, s->roster))
 		return false;
 	for (uint32_t i = 0; i < p->n_stages; i++) {
 		const struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
@@ -158,15 +158,25 @@ void kept_make_room(struct scheduler *s, const struct path *p)
 void kept_run(struct scheduler *s, uint64_t now_us)
 {
 	for (size_t i = s->n_kept; i-- > 0;) {
-		const struct kept *k = &s->kept[i];
+		struct kept *k = &s->kept[i];
+		bool alive = path_alive(&s->paths[k->path], s->roster);
 
-		if (!path_alive(&s->paths[k->path], s->roster) ||
-		    (k->until_us <= now_us && user_of(s, k->session) == NULL))
+		if (alive && k->until_us > now_us)
+			continue;
+		if (alive && user_of(s, k->session) != NULL)
+			k->until_us = now_us + STILL_USED_US;
+		else
 			give_up(s, i);
 	}
 }
 
 uint64_t kept_next_us(const struct scheduler *s)
 {
-	return s->n_kept > 0 ? s->kept[0].until_us : 0;
+	uint64_t next = 0;
+
+	for (size_t i = 0; i < s->n_kept; i++) {
+		if (next == 0 || s->kept[i].until_us < next)
+			next = s->kept[i].until_us;
+	}
+	return next;
 }

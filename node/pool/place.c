@@ -65,22 +65,31 @@ size_t place_models(const struct pool *p, struct placement_model *models)
 	return n;
 }
 
-static void carry_out(struct pool *p, const struct placement_donor *donors,
-    const struct placement_model *models)
+uint32_t place_token_us(
+    const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers)
+{
+	struct placement_model models[CONFIG_MAX_MODELS];
+	struct placement_donor donor;
+	double us;
+
+	(void)place_models(p, models);
+	describe_donor(d, &donor);
+	us = placement_compute_us(&models[model], &donor, layers);
+	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static void carry_out(struct pool *p)
 {
 	for (size_t i = 0; i < p->plan->n_changes; i++) {
 		const struct placement_change *c = &p->plan->changes[i];
-		double us;
 
 		/* sending may have ended the connection of a donor that stands further down */
 		if (roster_get(p->roster, (int)c->donor) == NULL)
 			continue;
-		if (c->unassign) {
+		if (c->unassign)
 			donor_unassign(p, (int)c->donor);
-			continue;
-		}
-		us = placement_compute_us(&models[c->model], &donors[c->donor], c->layers);
-		donor_assign(p, c, us < UINT32_MAX ? (uint32_t)us : UINT32_MAX);
+		else
+			donor_assign(p, c);
 	}
 }
 
@@ -122,7 +131,7 @@ void donors_place(struct pool *p)
 	if (p->plan == NULL)
 		report(REPORT_ERROR, "out of memory: no layers are placed");
 	else
-		carry_out(p, donors, models);
+		carry_out(p);
 	free(donors);
 	p->place_again_us = loop_now_us() + (loop_now_us() - begun_us) * (PLANNING_SHARE - 1);
 }

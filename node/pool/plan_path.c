@@ -59,8 +59,8 @@ static bool open_to(const struct field *f, size_t donor, bool moving, struct lay
 		return true;
 	if (!moving || d->sessions > 0)
 		return false;
-	free_to_go = plan_redundant(f->w, donor) ||
-	             (d->model == f->model && !f->w->covered[d->model]);
+	free_to_go =
+	    plan_redundant(f->w, donor) || (d->model == f->model && !f->w->covered[d->model]);
 	if (!free_to_go && d->model == f->model)
 		*within = d->layers; /* a part of it: what it gives up others must hold first */
 	return free_to_go || d->model == f->model;

@@ -58,7 +58,7 @@ struct search_stage {
 };
 
 struct search_path {
-	double us; /* a token over the path, without what SEARCH_FETCH_PERCENT adds */
+	double us;         /* a token over the path, without what SEARCH_FETCH_PERCENT adds */
 	uint32_t n_stages; /* 0: no path covers the model */
 	struct search_stage stages[PATH_MAX_STAGES];
 };

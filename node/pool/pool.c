@@ -57,6 +57,15 @@ static void carry_out(struct pool *p)
 	actions_clear(&p->actions);
 }
 
+static void on_watch(void *context)
+{
+	struct pool *p = context;
+
+	p->watching = donors_watch(p) && loop_timer(p->loop, loop_now_us() + LIVENESS_ASK_US / 2,
+	                                     on_watch, p, NULL) == AYNI_OK;
+	pool_advance(p);
+}
+
 static void on_wake(void *context)
 {
 	pool_advance(context);
@@ -68,6 +77,11 @@ void pool_advance(struct pool *p)
 
 	scheduler_run(p->scheduler, loop_now_us(), &p->actions);
 	carry_out(p);
+	if (!p->watching && scheduler_any_out(p->scheduler)) {
+		uint64_t at = loop_now_us() + LIVENESS_ASK_US / 2;
+
+		p->watching = loop_timer(p->loop, at, on_watch, p, NULL) == AYNI_OK;
+	}
 	next = scheduler_next_us(p->scheduler);
 	(void)loop_timer(p->loop, next, on_wake, p, NULL);
 }
@@ -88,15 +102,22 @@ static void send_heartbeats(struct pool *p)
 	}
 }
 
+static uint64_t patience_us(const struct pool *p, const struct peer *peer)
+{
+	uint64_t us = SILENT_HEARTBEATS * p->config->heartbeat_ms * 1000;
+	uint64_t least = peer->role == ROLE_MEMBER ? SILENT_MEMBER_S * UINT64_C(1000000) : 0;
+
+	return us > least ? us : least;
+}
+
 static void drop_silent(struct pool *p)
 {
-	uint64_t patience = SILENT_HEARTBEATS * p->config->heartbeat_ms * 1000;
 	uint64_t now = loop_now_us();
 	struct peer *peer, *next;
 
 	HASH_ITER(by_number, p->peers_by_number, peer, next)
 	{
-		if (peer->heard_us + patience < now)
+		if (peer->heard_us + patience_us(p, peer) < now)
 			peer_drop(p, peer, "nothing was heard of it");
 	}
 }

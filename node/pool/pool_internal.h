@@ -22,7 +22,8 @@
 
 enum {
 	MAX_PEERS = 16384,
-	SILENT_HEARTBEATS = 5, /* a peer not heard for so many is gone */
+	SILENT_HEARTBEATS = 5, /* a peer not heard for so many is gone, */
+	SILENT_MEMBER_S = 10,  /* but a member at the earliest after this: only it waits for us */
 	WINDOW_IDLE_MS = 2000, /* a window is closed after such a pause */
 	STOP_WAIT_US = 2000000 /* for countersignatures at the end */
 };
@@ -64,6 +65,7 @@ struct pool {
 	struct plan *plan;   /* the last; its donors are slots. NULL: none yet */
 	uint64_t place_again_us;
 	bool place_waits; /* for that time */
+	bool watching;    /* donors that have work, whether they are still there */
 	struct refusal_counts refused;
 };
 
@@ -86,8 +88,9 @@ void donor_gone(struct pool *p, struct peer *peer);
 void donor_message(struct pool *p, struct peer *peer, const struct message *m);
 void donor_send_unit(struct pool *p, const struct action_unit *a);
 void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt);
-/* token_us: what its layers take for a token, by its offer. */
-void donor_assign(struct pool *p, const struct placement_change *change, uint32_t token_us);
+/* Ask donors that have work and say nothing. False: none has any. */
+bool donors_watch(struct pool *p);
+void donor_assign(struct pool *p, const struct placement_change *change);
 void donor_unassign(struct pool *p, int donor);
 
 /* ---- place.c ---- */
@@ -95,6 +98,9 @@ void donor_unassign(struct pool *p, int donor);
 void donors_place(struct pool *p);
 /* The models of the catalog as placement sees them, borrowed from it; their number. */
 size_t place_models(const struct pool *p, struct placement_model *models);
+/* What a token takes in these layers at the donor, microseconds, by its offer. */
+uint32_t place_token_us(
+    const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers);
 
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);

@@ -126,6 +126,7 @@ static void forget_assignment(struct roster_donor *d)
 	memset(&d->assignment, 0, sizeof d->assignment);
 	d->sessions = 0;
 	d->kept = 0;
+	d->stalled_us = 0;
 }
 
 int roster_progress(
@@ -204,6 +205,11 @@ int roster_silent(const struct roster *r, uint64_t before_us)
 bool roster_serves(const struct roster_donor *d)
 {
 	return d != NULL && d->state == DONOR_READY && d->failures < ROSTER_MAX_FAILURES;
+}
+
+bool roster_responds(const struct roster_donor *d)
+{
+	return roster_serves(d) && !d->alive.suspect && d->stalled_us == 0;
 }
 
 const char *donor_state_name(enum donor_state s)

@@ -14,6 +14,7 @@
 #ifndef AYNI_NODE_POOL_ROSTER_H
 #define AYNI_NODE_POOL_ROSTER_H
 
+#include "node/pool/liveness.h"
 #include "protocol/message_types.h"
 
 enum {
@@ -55,6 +56,9 @@ struct roster_donor {
 	uint64_t units;     /* right results */
 	struct flop cost;
 	uint64_t heard_us;
+	struct liveness alive;
+	uint64_t stalled_us;   /* since when its worker seems to stand still; 0: it does not */
+	uint64_t us_per_layer; /* a token in a layer, on the way and back, smoothed; 0: not known */
 	uint64_t round_trip_us; /* 0: not measured yet */
 	struct refusal_counts refused_by_donor;
 };
@@ -85,6 +89,8 @@ void roster_remove(struct roster *r, int slot);
 int roster_silent(const struct roster *r, uint64_t before_us);
 /* Ready, and trusted with work: it did not fail too often. NULL is not. */
 bool roster_serves(const struct roster_donor *d);
+/* It serves, and neither is it silent nor does its worker stand still, as far as is known. */
+bool roster_responds(const struct roster_donor *d);
 const char *donor_state_name(enum donor_state s);
 /* Each donor's fields agree with its state; asserts after every event. */
 void roster_check(const struct roster *r);

@@ -52,6 +52,10 @@ int scheduler_submit(
 		rc = error_set(err, AYNI_ERR_ARGUMENT,
 		    "the prompt has %u tokens; at most %u fit into the context here", r->n_tokens,
 		    r->kv_tokens - 1);
+	else if (r->n_drawn >= r->kv_tokens - r->n_tokens ||
+	         (r->max_tokens > 0 && r->n_drawn >= r->max_tokens))
+		rc = error_set(err, AYNI_ERR_ARGUMENT,
+		    "an answer that has %u tokens already has no more to come", r->n_drawn);
 	if (rc != AYNI_OK) {
 		free(r->tokens);
 		return rc;
@@ -93,8 +97,10 @@ static void give_up(struct scheduler *s, struct flight *f, uint32_t strikes)
 	struct path *p = &s->paths[f->path];
 	struct roster_donor *d = path_donor(s->roster, &p->stages[f->stage]);
 
-	if (d != NULL)
+	if (d != NULL) {
 		d->failures += strikes;
+		d->stalled_us = 0;
+	}
 	p->broken = true;
 	flight_drop(s, f);
 }
@@ -103,8 +109,11 @@ enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_r
     struct span payload, uint64_t now_us, struct actions *q, struct error *why)
 {
 	struct flight *f = flight_find(s, donor, r->unit);
+	struct roster_donor *d = roster_get(s->roster, donor);
 	enum refusal wrong;
 
+	if (d != NULL)
+		d->stalled_us = 0; /* whatever it answers, late perhaps: it works */
 	if (f == NULL) {
 		(void)error_set(why, AYNI_ERR_STATE, "no such unit is out");
 		return REFUSAL_REPLAY;
@@ -170,9 +179,74 @@ static void break_paths(struct scheduler *s)
 	}
 }
 
+static void note_stalled(struct scheduler *s, uint64_t now_us)
+{
+	for (size_t i = 0; i < s->n_flights; i++) {
+		const struct flight *f = &s->flights[i];
+		struct roster_donor *d;
+
+		if (f->unit == 0 || now_us < flight_stalls_us(s, f) || now_us >= f->deadline_us)
+			continue;
+		d = path_donor(s->roster, &s->paths[f->path].stages[f->stage]);
+		if (d == NULL || d->stalled_us != 0)
+			continue;
+		d->stalled_us = now_us;
+		s->stall_ends_us =
+		    s->stall_ends_us > 0 ? s->stall_ends_us : now_us + s->limits.unit_timeout_us;
+	}
+}
+
+/* What it has been given to no other was lost perhaps, and no answer will come: it counts as a
+ * failure, and it may try again. */
+static void end_stalls(struct scheduler *s, uint64_t now_us)
+{
+	if (s->stall_ends_us == 0 || now_us < s->stall_ends_us)
+		return;
+	s->stall_ends_us = 0;
+	for (int i = 0; i < roster_slots(s->roster); i++) {
+		struct roster_donor *d = roster_get(s->roster, i);
+		uint64_t end;
+
+		if (d == NULL || d->stalled_us == 0)
+			continue;
+		end = d->stalled_us + s->limits.unit_timeout_us;
+		if (end <= now_us) {
+			d->stalled_us = 0;
+			d->failures++;
+		} else if (s->stall_ends_us == 0 || end < s->stall_ends_us) {
+			s->stall_ends_us = end;
+		}
+	}
+}
+
+/* A path with a donor that does not respond is given up as soon as there is another: what was under
+ * way there is replayed, and nobody is blamed. */
+static void hedge(struct scheduler *s)
+{
+	for (size_t i = 0; i < s->n_paths; i++) {
+		struct path *p = &s->paths[i], other;
+		uint32_t n_layers;
+
+		if (p->n_stages == 0 || p->broken || path_responds(p, s->roster))
+			continue;
+		n_layers = catalog_at(s->catalog, p->model)->sizes.n_layers;
+		if (path_find(s->roster, p->model, n_layers, &other) == PATH_FOUND)
+			p->broken = true;
+	}
+	for (size_t i = 0; i < s->n_flights; i++) {
+		struct flight *f = &s->flights[i];
+		struct path *p = &s->paths[f->path];
+
+		if (f->unit != 0 && p->broken &&
+		    !roster_responds(path_donor(s->roster, &p->stages[f->stage])))
+			flight_drop(s, f);
+	}
+}
+
 static void reap(struct scheduler *s, uint64_t now_us)
 {
 	break_paths(s);
+	end_stalls(s, now_us);
 	for (size_t i = 0; i < s->n_flights; i++) {
 		struct flight *f = &s->flights[i];
 
@@ -182,6 +256,8 @@ static void reap(struct scheduler *s, uint64_t now_us)
 		    now_us >= f->deadline_us)
 			give_up(s, f, 1);
 	}
+	note_stalled(s, now_us);
+	hedge(s);
 	for (size_t i = 0; i < s->n_sessions; i++) {
 		struct session *session = s->sessions[i];
 
@@ -207,23 +283,33 @@ void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 	scheduler_check(s);
 }
 
+/* One that stands still is looked at again when its time is over. */
+static uint64_t flight_wakes_us(const struct scheduler *s, const struct flight *f)
+{
+	const struct roster_donor *d = path_donor(s->roster, &s->paths[f->path].stages[f->stage]);
+
+	return d != NULL && d->stalled_us != 0 ? f->deadline_us : flight_stalls_us(s, f);
+}
+
+/* 0: never. */
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 uint64_t scheduler_next_us(const struct scheduler *s)
 {
-	uint64_t next = 0, at;
+	uint64_t next = 0;
 
 	for (size_t i = 0; i < s->n_flights; i++) {
-		if (s->flights[i].unit != 0 && (next == 0 || s->flights[i].deadline_us < next))
-			next = s->flights[i].deadline_us;
+		if (s->flights[i].unit == 0)
+			continue;
+		next = sooner(next, flight_wakes_us(s, &s->flights[i]));
 	}
-	at = kept_next_us(s);
-	if (at != 0 && (next == 0 || at < next))
-		next = at;
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		at = s->sessions[i]->wait_until_us;
-
-		if (at != 0 && (next == 0 || at < next))
-			next = at;
-	}
+	next = sooner(next, s->stall_ends_us);
+	next = sooner(next, kept_next_us(s));
+	for (size_t i = 0; i < s->n_sessions; i++)
+		next = sooner(next, s->sessions[i]->wait_until_us);
 	return next;
 }
 
@@ -238,6 +324,29 @@ void scheduler_count(const struct scheduler *s, uint32_t model, struct scheduler
 	}
 	for (size_t i = 0; i < s->n_flights; i++)
 		out->units_out += s->flights[i].unit != 0;
+}
+
+void scheduler_busy_since(const struct scheduler *s, uint64_t *since_us)
+{
+	memset(since_us, 0, ROSTER_MAX_DONORS * sizeof *since_us);
+	for (size_t i = 0; i < s->n_flights; i++) {
+		const struct flight *f = &s->flights[i];
+		uint64_t *since;
+
+		if (f->unit == 0)
+			continue;
+		since = &since_us[s->paths[f->path].stages[f->stage].donor];
+		*since = *since == 0 || f->sent_us < *since ? f->sent_us : *since;
+	}
+}
+
+bool scheduler_any_out(const struct scheduler *s)
+{
+	for (size_t i = 0; i < s->n_flights; i++) {
+		if (s->flights[i].unit != 0)
+			return true;
+	}
+	return false;
 }
 
 uint32_t scheduler_units_at(const struct scheduler *s, int donor)

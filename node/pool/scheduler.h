@@ -64,6 +64,9 @@ struct scheduler_counts {
 	uint32_t units_out;         /* of all */
 };
 void scheduler_count(const struct scheduler *s, uint32_t model, struct scheduler_counts *out);
+/* Of each donor's slot [ROSTER_MAX_DONORS], when its oldest unit was sent; 0: it has none. */
+void scheduler_busy_since(const struct scheduler *s, uint64_t *since_us);
+bool scheduler_any_out(const struct scheduler *s);
 /* Units out at a donor: it may still answer them while it leaves. */
 uint32_t scheduler_units_at(const struct scheduler *s, int donor);
 void scheduler_check(const struct scheduler *s); /* invariants */

@@ -16,9 +16,13 @@ enum {
 	MAX_CLOSED_A_UNIT = 1024,
 	MAX_CLOSED = 1 << 16,
 	MAX_KEPT = 256,
+	STILL_USED_US =
+	    1000000, /* a kept session that is too old, but that another begins with now */
 	CROWD =
 	    2, /* sessions that a path may have more than another, if it knows a session's tokens */
-	MAX_REPLAYS = 32 /* of one session */
+	STALL_TIMES = 8, /* as long as usual: the donor's worker stands still */
+	STALL_LEAST_US = 500000,
+	MAX_REPLAYS = 32 /* of one session, without a token in between */
 };
 
 struct flight {
@@ -50,8 +54,9 @@ struct scheduler {
 	struct scheduler_limits limits;
 	uint64_t next_unit;
 	size_t n_sessions, bound;
-	size_t turn;                 /* session that is asked first, so that all are served */
-	struct session **sessions;   /* [max_sessions + max_waiting], in order of arrival */
+	uint64_t stall_ends_us;    /* when the first donor that stalls counts as failed; 0: none */
+	size_t turn;               /* session that is asked first, so that all are served */
+	struct session **sessions; /* [max_sessions + max_waiting], in order of arrival */
 	uint32_t n_paths, n_flights; /* slots below these were used */
 	struct path paths[MAX_PATHS];
 	struct flight flights[MAX_FLIGHTS];
@@ -99,6 +104,8 @@ void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q);
 struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit);
 enum refusal flight_result(struct scheduler *s, struct flight *f, const struct msg_result *r,
     struct span payload, uint64_t now_us, struct actions *q, struct error *why);
+/* When its donor seems to stand still. */
+uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f);
 /* Its sessions are replayed elsewhere. */
 void flight_drop(struct scheduler *s, struct flight *f);
 void flight_clear(struct scheduler *s, struct flight *f);

@@ -75,15 +75,14 @@ void donor_gone(struct pool *p, struct peer *peer)
 
 /* ---- placement ---------------------------------------------------------------------------- */
 
-void donor_assign(struct pool *p, const struct placement_change *change, uint32_t token_us)
+void donor_assign(struct pool *p, const struct placement_change *change)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, change->model);
 	struct roster_donor *d = roster_get(p->roster, (int)change->donor);
-	struct donor_assignment a = {
-	    .model = change->model,
+	struct donor_assignment a = {.model = change->model,
 	    .layers = change->layers,
 	    .max_sessions = change->max_sessions,
-	    .token_us = token_us};
+	    .token_us = place_token_us(p, d, change->model, change->layers)};
 	struct message out = {.type = MSG_ASSIGNMENT};
 	struct error err = {0};
 
@@ -118,11 +117,70 @@ void donor_unassign(struct pool *p, int donor)
 		(void)peer_send(p, peer_of(p, donor), &out, (struct span){0}, 0);
 }
 
+bool donors_watch(struct pool *p)
+{
+	uint64_t since[ROSTER_MAX_DONORS], now = loop_now_us();
+	bool any = false;
+
+	scheduler_busy_since(p->scheduler, since);
+	for (int i = 0; i < roster_slots(p->roster); i++) {
+		struct roster_donor *d = roster_get(p->roster, i);
+		struct message m = {.type = MSG_HEARTBEAT};
+		bool was_suspect;
+
+		if (d == NULL)
+			continue;
+		if (since[i] == 0)
+			continue;
+		any = true;
+		was_suspect = d->alive.suspect;
+		m.heartbeat.echo_us = now;
+		m.heartbeat.refusals = p->refused;
+		if (liveness_silent(
+		        &d->alive, d->heard_us > since[i] ? d->heard_us : since[i], now))
+			(void)peer_send(p, peer_of(p, i), &m, (struct span){0}, 0);
+		if (!was_suspect && d->alive.suspect)
+			report(REPORT_DEBUG, "donor %s is silent", d->name);
+	}
+	return any;
+}
+
 /* ---- messages of a donor ------------------------------------------------------------------ */
+
+/* Layers that a donor holds from an earlier connection, as they would be assigned here: it gets
+ * them again, and need not load them anew. */
+static bool held_fits(const struct pool *p, const struct msg_assignment *held, uint32_t *model)
+{
+	for (size_t i = 0; i < catalog_size(p->catalog); i++) {
+		const struct catalog_model *m = catalog_at(p->catalog, i);
+
+		if (!hash_equal(&m->id, &held->model))
+			continue;
+		*model = (uint32_t)i;
+		return held->layer_last <= m->sizes.n_layers && held->kv_tokens == m->kv_tokens &&
+		       held->kv_type == (uint32_t)m->kv_type &&
+		       held->max_sessions <= p->config->max_sessions;
+	}
+	return false;
+}
+
+static void assign_held(struct pool *p, int donor, const struct msg_assignment *held)
+{
+	struct placement_change same = {.donor = (size_t)donor,
+	    .layers = {held->layer_first, held->layer_last},
+	    .max_sessions = held->max_sessions};
+
+	if (held_fits(p, held, &same.model))
+		donor_assign(p, &same);
+}
 
 static void on_offer(struct pool *p, struct peer *peer, const struct msg_offer *offer)
 {
-	(void)roster_offer(p->roster, peer->donor, offer);
+	int slot = peer->donor;
+
+	if (roster_offer(p->roster, slot, offer) == AYNI_OK && offer->holds &&
+	    roster_get(p->roster, slot)->state == DONOR_IDLE)
+		assign_held(p, slot, &offer->held);
 	donors_place(p);
 }
 
@@ -179,6 +237,7 @@ static void on_heartbeat(struct roster_donor *d, const struct msg_heartbeat *h)
 {
 	uint64_t now = loop_now_us();
 
+	liveness_heard(&d->alive, h->echo_us, now);
 	d->refused_by_donor = h->refusals;
 	if (h->echo_us != 0 && h->echo_us <= now)
 		d->round_trip_us = now - h->echo_us;
@@ -222,6 +281,7 @@ void donor_message(struct pool *p, struct peer *peer, const struct message *m)
 		return;
 	}
 	d->heard_us = loop_now_us();
+	liveness_heard(&d->alive, 0, d->heard_us);
 	switch (m->type) {
 	case MSG_OFFER:
 		on_offer(p, peer, &m->offer);

@@ -39,14 +39,22 @@ static int encode_turns(const struct catalog_model *m, const struct msg_generate
 	return rc;
 }
 
+static int check_tokens(
+    const struct catalog_model *m, const uint32_t *tokens, size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (tokens[i] >= m->sizes.n_vocabulary)
+			return error_set(err, AYNI_ERR_ARGUMENT, "token %u is not below %u",
+			    tokens[i], m->sizes.n_vocabulary);
+	}
+	return AYNI_OK;
+}
+
 static int copy_tokens(const struct catalog_model *m, const struct msg_generate *g, uint32_t **ids,
     size_t *n, struct error *err)
 {
-	for (size_t i = 0; i < g->n_tokens; i++) {
-		if (g->tokens[i] >= m->sizes.n_vocabulary)
-			return error_set(err, AYNI_ERR_ARGUMENT, "token %u is not below %u",
-			    g->tokens[i], m->sizes.n_vocabulary);
-	}
+	if (check_tokens(m, g->tokens, g->n_tokens, err) != AYNI_OK)
+		return AYNI_ERR_ARGUMENT;
 	*ids = reallocarray(NULL, g->n_tokens, sizeof **ids);
 	if (*ids == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "the pool is out of memory");
@@ -63,6 +71,24 @@ static int prompt_tokens(const struct catalog_model *m, const struct msg_generat
 	if (g->n_tokens > 0)
 		return copy_tokens(m, g, ids, n, err);
 	return prompt_encode_text(m->tokenizer, g->prompt, ids, n, err);
+}
+
+/* Behind a prompt that fits, what was drawn of an answer that broke off. */
+static int append_drawn(const struct catalog_model *m, const struct msg_generate *g,
+    struct session_request *r, struct error *err)
+{
+	uint32_t *tokens;
+	int rc = check_tokens(m, g->drawn, g->n_drawn, err);
+
+	if (rc != AYNI_OK || g->n_drawn == 0)
+		return rc;
+	tokens = reallocarray(r->tokens, r->n_tokens + g->n_drawn, sizeof *tokens);
+	if (tokens == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "the pool is out of memory");
+	r->tokens = tokens;
+	memcpy(tokens + r->n_tokens, g->drawn, g->n_drawn * sizeof *tokens);
+	r->n_drawn = (uint32_t)g->n_drawn;
+	return AYNI_OK;
 }
 
 /* ---- requests ----------------------------------------------------------------------------- */
@@ -103,6 +129,9 @@ static int submit(
 	rc = prompt_tokens(m, g, &r.tokens, &n, err);
 	if (rc == AYNI_OK && n > m->kv_tokens)
 		n = m->kv_tokens; /* as good as any number that does not fit */
+	r.n_tokens = (uint32_t)n;
+	if (rc == AYNI_OK)
+		rc = append_drawn(m, g, &r, err);
 	if (rc == AYNI_OK)
 		rc = registry_session_add(
 		    p->registry, &peer->channel.peer, &m->id, loop_wall_ms(), &r.id, err);
@@ -110,7 +139,6 @@ static int submit(
 		free(r.tokens);
 		return rc;
 	}
-	r.n_tokens = (uint32_t)n;
 	r.kv_tokens = m->kv_tokens;
 	r.n_vocabulary = m->sizes.n_vocabulary;
 	r.top = g->top < r.n_vocabulary ? g->top : r.n_vocabulary;

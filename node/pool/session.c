@@ -6,6 +6,18 @@
 #include "node/work.h"
 #include "protocol/messages.h"
 
+/* What an answer that broke off said is known; what follows is not. */
+static bool pass_over_drawn(struct session *s)
+{
+	struct reasoning_text text;
+
+	for (uint32_t i = s->r.n_tokens; i < s->n_tokens; i++) {
+		if (reasoning_feed(s->text, s->tokens[i], &text) != AYNI_OK)
+			return false;
+	}
+	return true;
+}
+
 int session_new(const struct session_request *r, const struct tokenizer *t, uint64_t now_us,
     struct session **out, struct error *err)
 {
@@ -18,16 +30,20 @@ int session_new(const struct session_request *r, const struct tokenizer *t, uint
 		goto err1;
 	s->r = *r;
 	s->r.tokens = NULL;
-	s->n_tokens = r->n_tokens;
+	s->n_tokens = r->n_tokens + r->n_drawn;
 	s->arrived_us = now_us;
 	s->prefix.kind =
 	    (uint8_t)r->wire; /* equal tokens have other keys and values in another type */
-	if (reasoning_new(t, s->tokens, s->n_tokens, r->plain, &s->text) != AYNI_OK)
+	if (reasoning_new(t, s->tokens, r->n_tokens, r->plain, &s->text) != AYNI_OK)
 		goto err2;
+	if (!pass_over_drawn(s))
+		goto err3;
 	*out = s;
 	session_check(s);
 	return AYNI_OK;
 
+err3:
+	reasoning_free(s->text);
 err2:
 	free(s->tokens);
 	free(s);
@@ -223,6 +239,7 @@ static int take_token(
 		return AYNI_OK;
 	}
 	s->tokens[s->n_tokens++] = token;
+	s->replays = 0;
 	out->n_drawn++;
 	if (s->r.max_tokens > 0 && s->n_tokens - s->r.n_tokens >= s->r.max_tokens)
 		finish(s, out, FINISH_LENGTH);

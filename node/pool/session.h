@@ -29,8 +29,9 @@ struct session_request {
 	uint32_t peer;    /* whose request */
 	uint64_t request; /* the member's number for it */
 	uint32_t model;
-	uint32_t *tokens; /* prompt; ownership passes to the session */
-	uint32_t n_tokens;
+	uint32_t *tokens;   /* prompt, and what was drawn before; ownership passes to the session */
+	uint32_t n_tokens;  /* of the prompt */
+	uint32_t n_drawn;   /* behind it, of an answer that broke off: the member has them */
 	uint32_t kv_tokens; /* positions a session may have */
 	uint32_t n_vocabulary;
 	struct sampler_settings sampling;
@@ -60,7 +61,7 @@ struct session {
 	struct prefix prefix;
 	uint32_t n_reported; /* rows of logits the member has */
 	uint32_t path;
-	uint32_t replays;
+	uint32_t replays; /* since the last token */
 	struct reasoning *text;
 	struct session_text answer, thoughts;   /* of the last step */
 	uint64_t arrived_us, first_us, last_us; /* first and last token drawn */
@@ -76,7 +77,7 @@ struct logit_rows {
 	const uint8_t *data;
 };
 
-/* The tokenizer is borrowed. On failure r->tokens is freed too. */
+/* The tokenizer is borrowed. On failure (AYNI_ERR_MEMORY) r->tokens is freed too. */
 int session_new(const struct session_request *r, const struct tokenizer *t, uint64_t now_us,
     struct session **out, struct error *err);
 void session_free(struct session *s); /* wipes the history */

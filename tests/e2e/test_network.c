@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/support/network.h"
+#include "tests/support/tiny_model.h"
 
 #define DEMO_MODEL "configs/models/ayni-demo.gguf"
 
@@ -70,7 +71,10 @@ static void a_hundred_chats_at_once_are_all_answered_rightly(void **state)
 		char name[32], want[64];
 		char *text;
 
-		assert_int_equal(network_wait_end(members[i]), 0);
+		if (network_wait_end(members[i]) != 0) {
+			(void)snprintf(name, sizeof name, "member%d.err", i);
+			fail_msg("%s: %s", name, network_read(&n, name));
+		}
 		(void)snprintf(name, sizeof name, "member%d.out", i);
 		(void)snprintf(want, sizeof want, "%d + %d = 99\n", i, 99 - i);
 		text = network_read(&n, name);
@@ -212,6 +216,51 @@ static void the_ledger_adds_up_and_donors_keep_the_same_receipts(void **state)
 	network_stop(&n);
 }
 
+/* A long answer through two stages; the pool is killed again and again on the way. */
+static void an_answer_goes_on_when_its_pool_is_killed_and_started_again(void **state)
+{
+	static const char *const settings[] = {"stages=2", "receipt_units=64", NULL};
+	const struct tiny_model_options options = {
+	    .n_layers = 4, .context_tokens = 4096, .seed = 7};
+	char *model = tiny_model_temporary(&options);
+	static char undisturbed[NETWORK_OUTPUT];
+	struct network n;
+	const char *args[] = {"chat", "--raw", "--pool", n.invite, "--max-tokens", "2000",
+	    "--temperature", "0.9", "--seed", "3", "hello", NULL};
+	const char *audit[] = {"ledger", "--pool", n.invite, NULL};
+	char *text, *fetched;
+	pid_t member;
+
+	(void)state;
+	network_start(&n, model, settings);
+	network_donor(&n, 0, NULL, NULL);
+	network_donor(&n, 1, NULL, NULL);
+	network_wait_ready(&n);
+	if (network_run(&n, args, NULL, undisturbed, err) != 0)
+		fail_msg("%s", err);
+	member = network_spawn(&n, "member", args);
+	for (size_t i = 1; i <= 3; i++) {
+		network_wait_output(&n, "member", strlen(undisturbed) * i / 5);
+		assert_int_equal(kill(n.pool, SIGKILL), 0);
+		(void)network_wait_end(n.pool);
+		network_restart_pool(&n, model, settings);
+	}
+	if (network_wait_end(member) != 0)
+		fail_msg("%s", network_read(&n, "member.err"));
+	text = network_read(&n, "member.out");
+	assert_string_equal(text, undisturbed);
+	free(text);
+	text = network_read(&n, "donor0.err");
+	fetched = strstr(text, "fetching layers");
+	assert_non_null(fetched);
+	assert_null(strstr(fetched + 1, "fetching layers")); /* they were kept */
+	free(text);
+	if (network_run(&n, audit, NULL, out, err) != 0)
+		fail_msg("%s%s", out, err);
+	network_stop(&n);
+	tiny_model_remove(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +270,7 @@ int main(void)
 	    cmocka_unit_test(a_request_ends_with_a_clear_error_when_nobody_holds_the_layers),
 	    cmocka_unit_test(a_request_waits_for_the_donor_that_is_missing),
 	    cmocka_unit_test(sessions_go_on_when_a_donor_leaves_or_dies),
+	    cmocka_unit_test(an_answer_goes_on_when_its_pool_is_killed_and_started_again),
 	    cmocka_unit_test(the_ledger_adds_up_and_donors_keep_the_same_receipts),
 	};
 

@@ -267,12 +267,28 @@ static struct sim_donor *some_donor(struct sim_world *w)
 	return d;
 }
 
+/* A donor is silent for a while, and then heard again. */
+static void hear(struct sim_world *w, const struct sim_donor *d)
+{
+	struct roster_donor *r = d->here ? roster_get(w->roster, d->slot) : NULL;
+
+	if (r == NULL)
+		return;
+	if (!w->calm && sim_chance(w, 3)) {
+		r->alive.suspect = true;
+		w->played->suspected++;
+	} else if (w->calm || sim_chance(w, 30)) {
+		liveness_heard(&r->alive, 0, w->now_us);
+	}
+}
+
 static void step(struct sim_world *w)
 {
 	struct sim_donor *d = some_donor(w);
 	uint32_t dice = sim_below(w, 100);
 
 	w->now_us += 1 + sim_below(w, 2000);
+	hear(w, d);
 	if (!w->calm && dice < 12)
 		submit(w);
 	else if (!w->calm && dice < 14)
@@ -396,14 +412,15 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 		assert_true(played.alike > 10 * played.alike_lost);
 	}
 	print_message("%llu answered, %llu cancelled, %llu failed; %llu units, %llu wrong, %llu "
-	              "lost; %llu crashes, %llu restarts, %llu leaves; %llu of %llu that began "
+	              "lost; %llu crashes, %llu restarts, %llu leaves, %llu suspicions; %llu of "
+	              "%llu that began "
 	              "with another's keys and values lost\n",
 	    (unsigned long long)played.answered, (unsigned long long)played.cancelled,
 	    (unsigned long long)played.failed, (unsigned long long)played.units,
 	    (unsigned long long)played.wrong, (unsigned long long)played.lost,
 	    (unsigned long long)played.crashes, (unsigned long long)played.restarts,
-	    (unsigned long long)played.leaves, (unsigned long long)played.alike_lost,
-	    (unsigned long long)played.alike);
+	    (unsigned long long)played.leaves, (unsigned long long)played.suspected,
+	    (unsigned long long)played.alike_lost, (unsigned long long)played.alike);
 }
 
 static int set_up(void **state)

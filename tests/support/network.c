@@ -244,11 +244,12 @@ static void wait_for_endpoint(const struct network *n, int inotify_fd, const cha
 	(void)close(ends[1].fd);
 }
 
-void network_start_pool(struct network *n, const char *model, const char *const *settings)
+static void start_pool(
+    struct network *n, const char *model, const char *listen, const char *const *settings)
 {
 	char folder[NETWORK_PATH * 2], endpoint[NETWORK_PATH * 3];
 	const char *args[MAX_ARGS] = {"pool", "--folder", folder, "--model", model, "--listen",
-	    "127.0.0.1:0", "--set", "heartbeat_ms=200"};
+	    listen, "--set", "heartbeat_ms=200"};
 	int inotify_fd = inotify_init1(IN_CLOEXEC);
 
 	(void)snprintf(folder, sizeof folder, "%s/pool", n->folder);
@@ -261,6 +262,36 @@ void network_start_pool(struct network *n, const char *model, const char *const 
 	n->pool = network_spawn(n, "pool", args);
 	wait_for_endpoint(n, inotify_fd, endpoint);
 	(void)close(inotify_fd);
+}
+
+void network_start_pool(struct network *n, const char *model, const char *const *settings)
+{
+	start_pool(n, model, "127.0.0.1:0", settings);
+}
+
+void network_restart_pool(struct network *n, const char *model, const char *const *settings)
+{
+	const char *at = n->invite + strlen("ayni://");
+	char listen[64];
+
+	(void)snprintf(listen, sizeof listen, "%.*s", (int)strcspn(at, "?/"), at);
+	start_pool(n, model, listen, settings);
+}
+
+void network_wait_output(const struct network *n, const char *name, size_t bytes)
+{
+	char path[NETWORK_PATH * 2], events[4096];
+	struct pollfd changes = {.fd = inotify_init1(IN_CLOEXEC), .events = POLLIN};
+	struct stat st;
+
+	(void)snprintf(path, sizeof path, "%s/%s.out", n->folder, name);
+	assert_true(inotify_add_watch(changes.fd, path, IN_MODIFY) >= 0);
+	while (stat(path, &st) == 0 && (size_t)st.st_size < bytes) {
+		if (poll(&changes, 1, PATIENCE_MS) != 1)
+			fail_msg("waited in vain for %zu bytes of %s", bytes, path);
+		(void)read(changes.fd, events, sizeof events);
+	}
+	(void)close(changes.fd);
 }
 
 void network_start(struct network *n, const char *model, const char *const *settings)

@@ -30,6 +30,8 @@ const char *network_program(void);
 void network_start(struct network *n, const char *model, const char *const *settings);
 void network_start_pool(
     struct network *n, const char *model, const char *const *settings); /* again */
+/* Start it again where it was, after it ended or was killed: members and donors find it there. */
+void network_restart_pool(struct network *n, const char *model, const char *const *settings);
 /* Donor number i, folder <folder>/donor<i>; invite NULL: the network's own. */
 void network_donor(struct network *n, int i, const char *invite, const char *const *settings);
 /* Wait until `ayni status` of the pool says that no layer is missing. */
@@ -51,6 +53,8 @@ int network_run(
     const struct network *n, const char *const *args, const char *input, char *out, char *err);
 /* Start it in the background, output to files <folder>/<name>.out and .err. */
 pid_t network_spawn(const struct network *n, const char *name, const char *const *args);
+/* Wait until what a spawned process wrote to its standard output is so long. */
+void network_wait_output(const struct network *n, const char *name, size_t bytes);
 /* A file of the folder as text (malloc'd). */
 char *network_read(const struct network *n, const char *name);
 

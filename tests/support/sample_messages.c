@@ -95,6 +95,10 @@ static void make_generate(struct sample *s, bool full)
 	    .top_k = 40,
 	    .repeat_last_n = full ? LIMIT_CONTEXT_TOKENS : 64,
 	    .seed = UINT64_MAX};
+	m->n_drawn = full ? 4096 : 1;
+	m->drawn = own(s, m->n_drawn, sizeof *m->drawn);
+	for (size_t i = 0; i < m->n_drawn; i++)
+		m->drawn[i] = full ? LIMIT_VOCABULARY - 1 : 3;
 	m->max_tokens = full ? LIMIT_CONTEXT_TOKENS : 0;
 	m->top = full ? LIMIT_VOCABULARY : 0;
 	m->ignore_end = full;
@@ -255,6 +259,14 @@ static void make_joining(struct sample *s, bool full)
 		    .read_bytes_per_s = amount,
 		    .max_layers = full ? LIMIT_LAYERS : 0};
 		fill_text(m->offer.kernels, sizeof m->offer.kernels, full);
+		m->offer.holds = full;
+		if (full)
+			m->offer.held = (struct msg_assignment){.assignment = UINT64_MAX,
+			    .layer_first = LIMIT_LAYERS - 1,
+			    .layer_last = LIMIT_LAYERS,
+			    .kv_tokens = LIMIT_CONTEXT_TOKENS,
+			    .max_sessions = 1 << 16,
+			    .kv_type = LIMIT_KV_TYPES - 1};
 	}
 }
 

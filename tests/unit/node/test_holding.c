@@ -51,18 +51,65 @@ static void blobs_after_an_assignment_was_dropped_are_ignored(void **state)
 	assert_int_equal(f->d.holding.state, HOLDING_NOTHING);
 }
 
+static void assign_one_layer(struct donor_trial *f, uint64_t number)
+{
+	struct msg_assignment a = donor_trial_assignment(f, number);
+
+	a.layer_last = 1;
+	holding_assign(&f->d, &a);
+}
+
 static void an_assignment_in_the_middle_of_another_takes_its_place(void **state)
 {
 	struct donor_trial *f = *state;
 
 	donor_trial_assign(f, 1);
 	donor_trial_fetch_until(f, HOLDING_LAYERS);
-	donor_trial_assign(f, 2);
+	assign_one_layer(f, 2);
 	assert_int_equal(f->d.holding.a.assignment, 2);
+	assert_int_equal(f->d.holding.a.layer_last, 1);
 	donor_trial_fetch_until(f, HOLDING_LOADING);
 	donor_trial_assign(f, 3); /* while the worker loads */
 	assert_null(f->d.worker);
 	donor_trial_make_ready(f, 4);
+}
+
+static void what_is_held_already_only_gets_another_number(void **state)
+{
+	struct donor_trial *f = *state;
+	struct worker_link *worker;
+
+	donor_trial_assign(f, 1);
+	donor_trial_fetch_until(f, HOLDING_LAYERS);
+	donor_trial_assign(f, 2);
+	assert_int_equal(f->d.holding.state, HOLDING_LAYERS);
+	donor_trial_fetch_until(f, HOLDING_LOADING);
+	worker = f->d.worker;
+	donor_trial_assign(f, 3); /* while the worker loads */
+	while (f->d.holding.state == HOLDING_LOADING)
+		donor_trial_hear_worker(f);
+	donor_trial_assign(f, 4);
+	assert_int_equal(f->d.holding.state, HOLDING_READY);
+	assert_ptr_equal(f->d.worker, worker);
+	assert_false(donor_trial_take_unit(f, 3, 5, 0));
+	assert_true(donor_trial_take_unit(f, 4, 5, 0));
+}
+
+static void a_donor_that_lost_its_pool_offers_what_it_holds(void **state)
+{
+	struct donor_trial *f = *state;
+	struct msg_offer offer = {0};
+
+	holding_offer(&f->d, &offer);
+	assert_false(offer.holds);
+	donor_trial_make_ready(f, 1);
+	holding_keep(&f->d);
+	holding_offer(&f->d, &offer);
+	assert_true(offer.holds);
+	assert_int_equal(offer.held.layer_last, LAYERS);
+	assert_false(donor_trial_take_unit(f, 1, 5, 0)); /* of nobody, until it is assigned again */
+	donor_trial_assign(f, 2);
+	assert_true(donor_trial_take_unit(f, 2, 5, 0));
 }
 
 static void blobs_that_nobody_asked_for_are_ignored(void **state)
@@ -270,6 +317,8 @@ int main(int argc, char **argv)
 	    TEST(what_is_in_the_cache_is_not_fetched_again),
 	    TEST(blobs_after_an_assignment_was_dropped_are_ignored),
 	    TEST(an_assignment_in_the_middle_of_another_takes_its_place),
+	    TEST(what_is_held_already_only_gets_another_number),
+	    TEST(a_donor_that_lost_its_pool_offers_what_it_holds),
 	    TEST(blobs_that_nobody_asked_for_are_ignored),
 	    TEST(a_blob_not_found_matters_only_where_it_is_needed),
 	    TEST(a_chunk_with_other_content_than_its_hash_ends_the_assignment),

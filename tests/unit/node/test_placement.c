@@ -34,12 +34,11 @@ static void model(uint32_t n_layers, uint64_t layer, uint64_t first, uint64_t la
 {
 	for (uint32_t i = 0; i < n_layers; i++)
 		w.layer_bytes[w.n_models][i] = layer;
-	w.models[w.n_models] =
-	    (struct placement_model){.n_layers = n_layers,
-	        .layer_bytes = w.layer_bytes[w.n_models],
-	        .first_bytes = first,
-	        .last_bytes = last,
-	        .kv_layer_bytes = kv};
+	w.models[w.n_models] = (struct placement_model){.n_layers = n_layers,
+	    .layer_bytes = w.layer_bytes[w.n_models],
+	    .first_bytes = first,
+	    .last_bytes = last,
+	    .kv_layer_bytes = kv};
 	w.n_models++;
 }
 
@@ -47,8 +46,10 @@ static struct placement_donor *idle(uint64_t memory_bytes)
 {
 	struct placement_donor *d = &w.donors[w.n_donors++];
 
-	*d = (struct placement_donor){
-	    .usable = true, .ready = true, .memory_bytes = memory_bytes, .model = PLACEMENT_NO_MODEL};
+	*d = (struct placement_donor){.usable = true,
+	    .ready = true,
+	    .memory_bytes = memory_bytes,
+	    .model = PLACEMENT_NO_MODEL};
 	return d;
 }
 

@@ -90,6 +90,42 @@ static void dropping_an_assignment_with_units_at_hand_leaves_nothing(void **stat
 	assert_int_equal(f->d.units_done, 1);
 }
 
+/* The worker is at a unit when the pool is lost: it is finished for nobody, and the next pool's
+ * units follow, with sessions of their own. */
+static void units_of_a_lost_pool_are_finished_for_nobody(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	for (uint64_t s = 1; s <= SESSIONS; s++)
+		assert_true(donor_trial_take_unit(f, 1, s, 0));
+	holding_keep(&f->d);
+	assert_int_equal(intake_queued(f->d.intake), 0);
+	assert_int_equal(f->d.queue_n, 1);
+	holding_keep(&f->d); /* lost again meanwhile */
+	donor_trial_assign(f, 2);
+	for (uint64_t s = 1; s <= SESSIONS; s++)
+		assert_true(donor_trial_take_unit(f, 2, 100 + s, 0));
+	while (f->d.queue_n > 0)
+		donor_trial_hear_worker(f);
+	assert_int_equal(f->d.units_done, SESSIONS);
+	assert_int_equal(intake_queued(f->d.intake), 0);
+}
+
+static void a_worker_that_dies_at_an_orphaned_unit_leaves_nothing(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit(f, 1, 5, 0));
+	holding_keep(&f->d);
+	assert_int_equal(kill(trial_pid(), SIGKILL), 0);
+	while (f->d.queue_n > 0 || f->d.holding.state == HOLDING_LOADING)
+		donor_trial_hear_worker(f);
+	donor_trial_assign(f, 2);
+	assert_true(donor_trial_take_unit(f, 2, 5, 0));
+}
+
 /* ---- receipts ------------------------------------------------------------------------------- */
 
 static int count(void *n, const struct ledger_entry *e)
@@ -264,6 +300,8 @@ int main(int argc, char **argv)
 	    TEST(units_at_hand_fail_when_the_worker_dies_and_another_takes_its_place),
 	    TEST(a_worker_that_dies_again_and_again_ends_the_assignment),
 	    TEST(deaths_of_earlier_minutes_do_not_count),
+	    TEST(units_of_a_lost_pool_are_finished_for_nobody),
+	    TEST(a_worker_that_dies_at_an_orphaned_unit_leaves_nothing),
 	    TEST(dropping_an_assignment_with_units_at_hand_leaves_nothing),
 	    TEST(receipts_for_work_that_was_done_are_kept_and_settle_it),
 	    TEST(receipts_for_work_that_was_never_done_are_refused),

@@ -214,6 +214,15 @@ static void break_span_wire(struct message *m)
 {
 	m->work_unit.spans[0].wire = LIMIT_WIRE_TYPES;
 }
+static void break_held(struct message *m)
+{
+	m->offer.holds = true;
+	m->offer.held = (struct msg_assignment){.layer_first = 2, .layer_last = 2};
+}
+static void break_drawn(struct message *m)
+{
+	m->generate.drawn[0] = LIMIT_VOCABULARY;
+}
 static void break_generate_wire(struct message *m)
 {
 	m->generate.wire = LIMIT_WIRE_TYPES;
@@ -324,6 +333,8 @@ static const struct {
     {MSG_FINISHED, break_finish},
     {MSG_WORK_UNIT, break_span_from},
     {MSG_WORK_UNIT, break_span_wire},
+    {MSG_OFFER, break_held},
+    {MSG_GENERATE, break_drawn},
     {MSG_GENERATE, break_generate_wire},
     {MSG_WORK_UNIT, break_span_from_nowhere},
     {MSG_FINISHED, break_reused},
