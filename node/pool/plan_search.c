@@ -79,6 +79,8 @@ static uint32_t choose_width(const struct beam *b)
 {
 	uint64_t ends = 1;
 
+	if (b->s->width > 0)
+		return b->s->width;
 	for (size_t i = 0; i < b->s->n_candidates; i++) {
 		const struct search_candidate *c = &b->s->candidates[i];
 		uint32_t last = c->within.first;

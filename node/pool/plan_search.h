@@ -50,6 +50,7 @@ struct search {
 	uint32_t n_cuts;
 	const struct search_candidate *candidates;
 	size_t n_candidates;
+	uint32_t width; /* states a layer; 0: as SEARCH_WIDTH says */
 };
 
 struct search_stage {
