@@ -10,12 +10,16 @@ struct hop {
 	uint32_t n_stages; /* 0: no way */
 };
 
+uint64_t path_wait_us(const struct roster_donor *d)
+{
+	return (uint64_t)d->sessions * (d->assignment.token_us + PATH_TURN_US);
+}
+
 uint64_t path_stage_us(const struct roster_donor *d)
 {
 	uint64_t trip = d->round_trip_us > 0 ? d->round_trip_us : PLACEMENT_ASSUMED_ROUND_TRIP_US;
 
-	return trip + d->assignment.token_us +
-	       (uint64_t)d->sessions * (d->assignment.token_us + PATH_TURN_US);
+	return trip + d->assignment.token_us + path_wait_us(d);
 }
 
 static bool takes(const struct roster_donor *d, bool full_too)

@@ -44,6 +44,7 @@ enum path_search {
 enum path_search path_find(struct roster *r, uint32_t model, uint32_t n_layers, struct path *out);
 /* The stage of that equation; the donor must hold layers. */
 uint64_t path_stage_us(const struct roster_donor *d);
+uint64_t path_wait_us(const struct roster_donor *d); /* its last term */
 /* Do all its donors still hold what they held, ready for work? */
 bool path_alive(const struct path *p, struct roster *r);
 /* And do all of them respond? */

@@ -78,6 +78,13 @@ uint32_t place_token_us(
 	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
+void place_forget(struct pool *p, int slot)
+{
+	if (p->plan != NULL && (size_t)slot < p->plan->n_donors)
+		p->plan->donors[slot] =
+		    (struct plan_donor){.role = PLAN_NOTHING, .model = PLACEMENT_NO_MODEL};
+}
+
 static void carry_out(struct pool *p)
 {
 	for (size_t i = 0; i < p->plan->n_changes; i++) {

@@ -54,7 +54,7 @@ struct plan_donor {
 	enum plan_reason reason;
 	uint32_t model; /* PLACEMENT_NO_MODEL for a spare */
 	struct layer_range layers;
-	double with_us; /* too slow: a token over the fastest path with it in */
+	double with_us, without_us; /* too slow: a token over the path with it in, and as it is */
 };
 
 struct plan_stage {

@@ -219,8 +219,10 @@ static struct place *choose(struct replicas *r, size_t donor, struct plan_donor 
 		if (p->path_us > 0 && p->holders >= PLAN_HOLDERS_LEAST &&
 		    with_us > PLAN_SLOW_TIMES * p->path_us) {
 			spare->reason = PLAN_TOO_SLOW;
-			if (spare->with_us == 0 || with_us < spare->with_us)
+			if (spare->with_us == 0 || with_us < spare->with_us) {
 				spare->with_us = with_us;
+				spare->without_us = p->path_us;
+			}
 			continue;
 		}
 		best = p;

@@ -102,10 +102,20 @@ size_t place_models(const struct pool *p, struct placement_model *models);
 uint32_t place_token_us(
     const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers);
 
+/* The slot is another donor's from now on. */
+void place_forget(struct pool *p, int slot);
+
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);
 void member_send_piece(struct pool *p, const struct action_piece *a);
 void member_send_finish(struct pool *p, const struct action_finish *a);
+
+/* ---- outlook.c ---- */
+/* The path that a new session would take now, into out->path (owned by the caller; may stay NULL),
+ * and what limits it. */
+void outlook_model(struct pool *p, uint32_t index, struct status_model *out);
+/* What the donor is for. */
+void outlook_donor(const struct pool *p, int slot, struct status_donor *out);
 
 /* ---- status.c ---- */
 void status_send(struct pool *p, struct peer *peer);

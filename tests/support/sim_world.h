@@ -14,7 +14,8 @@ enum { SIM_MAX_DONORS = 10, SIM_MAX_QUEUE = 64, SIM_MAX_REQUESTS = 40, SIM_KV_TO
 
 /* What was played, over all scenarios: a test of faults that never happen is no test. */
 struct sim_played {
-	uint64_t answered, cancelled, failed, units, wrong, lost, crashes, restarts, leaves, suspected;
+	uint64_t answered, cancelled, failed, units, wrong, lost, crashes, restarts, leaves,
+	    suspected;
 	uint64_t alike,
 	    alike_lost; /* units with a session that begins with another's; of which refused */
 };
