@@ -217,6 +217,13 @@ struct msg_cancel {
 struct layer_range {
 	uint32_t first, last;
 };
+struct status_stage {
+	struct layer_range layers;
+	struct public_key donor;
+	char donor_name[TEXT_SHORT];
+	uint64_t token_us, round_trip_us;
+	uint32_t replicas;
+};
 struct status_model {
 	char name[LIMIT_NAME_BYTES];
 	struct hash model;
@@ -224,6 +231,9 @@ struct status_model {
 	size_t n_missing;
 	struct layer_range *missing;
 	uint32_t sessions, waiting;
+	size_t n_stages;
+	struct status_stage *path;
+	char limit[TEXT_LONG];
 };
 struct status_donor {
 	struct public_key donor;
@@ -234,6 +244,7 @@ struct status_donor {
 	struct flop cost;
 	uint64_t round_trip_us, flop_per_s;
 	struct refusal_counts refused_by_donor, refused_by_pool;
+	char role[TEXT_SHORT], note[TEXT_SHORT];
 };
 struct msg_status {
 	char pool_name[TEXT_SHORT];

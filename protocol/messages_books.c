@@ -2,7 +2,12 @@
 /* What the pool shows of itself: receipts, and its state for members. */
 #include "protocol/messages_internal.h"
 
-enum { STATUS_MODELS_MAX = 64, STATUS_DONORS_MAX = 4096, RECEIPTS_MAX = 1024 };
+enum {
+	STATUS_MODELS_MAX = 64,
+	STATUS_STAGES_MAX = 256,
+	STATUS_DONORS_MAX = 4096,
+	RECEIPTS_MAX = 1024
+};
 
 /* ---- Receipt and ReceiptAck --------------------------------------------------------------- */
 
@@ -87,6 +92,59 @@ const struct codec codec_status_query = {.name = "status-query",
 
 /* ---- Status: models ----------------------------------------------------------------------- */
 
+static void status_path_load(
+    struct conversion *c, const Ayni__StatusModel *in, struct status_model *out)
+{
+	check_range(c, "models.path", in->n_path, 0, STATUS_STAGES_MAX);
+	out->path = conversion_take(c, in->n_path, sizeof *out->path);
+	if (out->path == NULL)
+		return;
+	out->n_stages = in->n_path;
+	for (size_t i = 0; i < in->n_path; i++) {
+		const Ayni__StatusStage *from = in->path[i];
+		struct status_stage *to = &out->path[i];
+
+		to->layers = (struct layer_range){from->layer_first, from->layer_last};
+		load_bytes(c, "models.path.donor", from->donor, to->donor.bytes, PUBLIC_KEY_BYTES);
+		load_line(c, "models.path.donor_name", from->donor_name, to->donor_name,
+		    sizeof to->donor_name);
+		to->token_us = from->token_us;
+		to->round_trip_us = from->round_trip_us;
+		to->replicas = from->replicas;
+	}
+}
+
+static void status_path_check(struct conversion *c, const struct status_model *m)
+{
+	check_range(c, "models.path", m->n_stages, 0, STATUS_STAGES_MAX);
+	for (size_t i = 0; c->code == AYNI_OK && i < m->n_stages; i++) {
+		check_layers(c, m->path[i].layers.first, m->path[i].layers.last, false);
+		check_line(c, "models.path.donor_name", m->path[i].donor_name,
+		    sizeof m->path[i].donor_name);
+	}
+}
+
+static void status_path_store(
+    struct conversion *c, const struct status_model *in, Ayni__StatusModel *out)
+{
+	out->path = conversion_take(c, in->n_stages, sizeof *out->path);
+	for (size_t i = 0; out->path != NULL && i < in->n_stages; i++) {
+		const struct status_stage *from = &in->path[i];
+		Ayni__StatusStage *to = wire_new(c, &ayni__status_stage__descriptor);
+
+		if (to == NULL)
+			return;
+		to->layer_first = from->layers.first;
+		to->layer_last = from->layers.last;
+		to->donor = store_bytes(from->donor.bytes, PUBLIC_KEY_BYTES);
+		to->donor_name = store_line(from->donor_name);
+		to->token_us = from->token_us;
+		to->round_trip_us = from->round_trip_us;
+		to->replicas = from->replicas;
+		out->path[out->n_path++] = to;
+	}
+}
+
 static void status_model_load(
     struct conversion *c, const Ayni__StatusModel *in, struct status_model *out)
 {
@@ -95,6 +153,8 @@ static void status_model_load(
 	out->n_layers = in->n_layers;
 	out->sessions = in->sessions;
 	out->waiting = in->waiting;
+	load_line(c, "models.limit", in->limit, out->limit, sizeof out->limit);
+	status_path_load(c, in, out);
 	check_range(c, "models.missing", in->n_missing, 0, LIMIT_LAYERS);
 	out->missing = conversion_take(c, in->n_missing, sizeof *out->missing);
 	if (out->missing == NULL)
@@ -109,6 +169,8 @@ static void status_model_check(struct conversion *c, const struct status_model *
 {
 	check_line(c, "models.name", m->name, sizeof m->name);
 	check_range(c, "models.n_layers", m->n_layers, 0, LIMIT_LAYERS);
+	check_line(c, "models.limit", m->limit, sizeof m->limit);
+	status_path_check(c, m);
 	check_range(c, "models.missing", m->n_missing, 0, LIMIT_LAYERS);
 	for (size_t i = 0; c->code == AYNI_OK && i < m->n_missing; i++)
 		check_layers(c, m->missing[i].first, m->missing[i].last, false);
@@ -125,6 +187,8 @@ static Ayni__StatusModel *status_model_store(struct conversion *c, const struct 
 	out->n_layers = in->n_layers;
 	out->sessions = in->sessions;
 	out->waiting = in->waiting;
+	out->limit = store_line(in->limit);
+	status_path_store(c, in, out);
 	out->missing = conversion_take(c, in->n_missing, sizeof *out->missing);
 	if (out->missing == NULL)
 		return NULL;
@@ -158,12 +222,16 @@ static void status_donor_load(
 	    &out->refused_by_donor);
 	load_refusals(c, "donors.refused_by_pool", in->n_refused_by_pool, in->refused_by_pool,
 	    &out->refused_by_pool);
+	load_line(c, "donors.role", in->role, out->role, sizeof out->role);
+	load_line(c, "donors.note", in->note, out->note, sizeof out->note);
 }
 
 static void status_donor_check(struct conversion *c, const struct status_donor *d)
 {
 	check_line(c, "donors.name", d->name, sizeof d->name);
 	check_line(c, "donors.state", d->state, sizeof d->state);
+	check_line(c, "donors.role", d->role, sizeof d->role);
+	check_line(c, "donors.note", d->note, sizeof d->note);
 	check_layers(c, d->layer_first, d->layer_last, true);
 	check_range(c, "donors.cost_flop", flop_count(d->cost), 0, FLOP_MAX);
 }
@@ -185,6 +253,8 @@ static Ayni__StatusDonor *status_donor_store(struct conversion *c, const struct 
 	out->flop_per_s = in->flop_per_s;
 	out->n_refused_by_donor = store_refusals(c, &in->refused_by_donor, &out->refused_by_donor);
 	out->n_refused_by_pool = store_refusals(c, &in->refused_by_pool, &out->refused_by_pool);
+	out->role = store_line(in->role);
+	out->note = store_line(in->note);
 	return out;
 }
 

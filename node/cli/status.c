@@ -48,6 +48,41 @@ static json_t *json_refusals(const struct refusal_counts *r)
 	return object;
 }
 
+/* Of a token over the path; 0: there is none. */
+static double token_ms(const struct status_model *m)
+{
+	double ms = 0;
+
+	for (size_t i = 0; i < m->n_stages; i++)
+		ms += (double)m->path[i].token_us / 1000;
+	return ms;
+}
+
+static double tokens_per_s(const struct status_model *m)
+{
+	double ms = token_ms(m);
+
+	return ms > 0 ? 1000 / ms : 0;
+}
+
+static json_t *json_path(const struct status_model *m)
+{
+	json_t *path = json_array();
+	char hex[HEX32_CHARS];
+
+	for (size_t i = 0; i < m->n_stages; i++) {
+		const struct status_stage *s = &m->path[i];
+
+		hex32(s->donor.bytes, hex);
+		json_array_append_new(
+		    path, json_pack("{s[ii] ss ss sI sI si}", "layers", (int)s->layers.first,
+		              (int)s->layers.last, "donor", hex, "name", s->donor_name, "token_us",
+		              (json_int_t)s->token_us, "round_trip_us",
+		              (json_int_t)s->round_trip_us, "replicas", (int)s->replicas));
+	}
+	return path;
+}
+
 static json_t *json_model(const struct status_model *m)
 {
 	json_t *missing = json_array();
@@ -57,9 +92,10 @@ static json_t *json_model(const struct status_model *m)
 	for (size_t i = 0; i < m->n_missing; i++)
 		json_array_append_new(
 		    missing, json_pack("[ii]", (int)m->missing[i].first, (int)m->missing[i].last));
-	return json_pack("{ss ss si so si si}", "name", m->name, "id", hex, "layers",
+	return json_pack("{ss ss si so si si so sf ss}", "name", m->name, "id", hex, "layers",
 	    (int)m->n_layers, "missing", missing, "sessions", (int)m->sessions, "waiting",
-	    (int)m->waiting);
+	    (int)m->waiting, "path", json_path(m), "tokens_per_s", tokens_per_s(m), "limit",
+	    m->limit);
 }
 
 static json_t *json_donor(const struct status_donor *d)
@@ -67,11 +103,12 @@ static json_t *json_donor(const struct status_donor *d)
 	char hex[HEX32_CHARS];
 
 	hex32(d->donor.bytes, hex);
-	return json_pack("{ss ss ss s[ii] sI sI sI sI so so}", "key", hex, "name", d->name, "state",
-	    d->state, "layers", (int)d->layer_first, (int)d->layer_last, "units",
-	    (json_int_t)d->units, "cost_flop", (json_int_t)flop_count(d->cost), "round_trip_us",
-	    (json_int_t)d->round_trip_us, "flop_per_s", (json_int_t)d->flop_per_s,
-	    "refused_by_donor", json_refusals(&d->refused_by_donor), "refused_by_pool",
+	return json_pack("{ss ss ss ss ss s[ii] sI sI sI sI so so}", "key", hex, "name", d->name,
+	    "state", d->state, "role", d->role, "note", d->note, "layers", (int)d->layer_first,
+	    (int)d->layer_last, "units", (json_int_t)d->units, "cost_flop",
+	    (json_int_t)flop_count(d->cost), "round_trip_us", (json_int_t)d->round_trip_us,
+	    "flop_per_s", (json_int_t)d->flop_per_s, "refused_by_donor",
+	    json_refusals(&d->refused_by_donor), "refused_by_pool",
 	    json_refusals(&d->refused_by_pool));
 }
 
@@ -114,6 +151,24 @@ static void print_refusals(const char *who, const struct refusal_counts *r)
 		(void)printf("\n");
 }
 
+static void print_path(const struct status_model *m)
+{
+	if (m->n_stages > 0)
+		(void)printf("  a new session would write %.3g tokens/s:\n", tokens_per_s(m));
+	for (size_t i = 0; i < m->n_stages; i++) {
+		const struct status_stage *s = &m->path[i];
+
+		(void)printf("    layers %u-%u at %s: %.1f ms a token, round trip %.1f ms, %u "
+		             "%s\n",
+		    s->layers.first, s->layers.last - 1,
+		    s->donor_name[0] != '\0' ? s->donor_name : "(no name)",
+		    (double)s->token_us / 1000, (double)s->round_trip_us / 1000, s->replicas,
+		    s->replicas == 1 ? "replica" : "replicas");
+	}
+	if (m->limit[0] != '\0')
+		(void)printf("  what limits it: %s\n", m->limit);
+}
+
 static void print_model(const struct status_model *m)
 {
 	(void)printf("model %s: %u layers, %u sessions, %u waiting\n", m->name, m->n_layers,
@@ -121,6 +176,7 @@ static void print_model(const struct status_model *m)
 	for (size_t i = 0; i < m->n_missing; i++)
 		(void)printf("  nobody holds layers %u to %u\n", m->missing[i].first,
 		    m->missing[i].last - 1);
+	print_path(m);
 }
 
 static void print_donor(const struct status_donor *d)
@@ -130,9 +186,11 @@ static void print_donor(const struct status_donor *d)
 	hex32(d->donor.bytes, hex);
 	if (d->layer_last > 0)
 		(void)snprintf(layers, sizeof layers, "%u-%u", d->layer_first, d->layer_last - 1);
-	(void)printf("%.8s  %-16.16s %-9s %9s %9llu %10.3f %9.1f %9.1f\n", hex, d->name, d->state,
-	    layers, (unsigned long long)d->units, flop_giga(d->cost),
+	(void)printf("%.8s  %-16.16s %-9s %-8s %9s %9llu %10.3f %9.1f %9.1f\n", hex, d->name,
+	    d->state, d->role, layers, (unsigned long long)d->units, flop_giga(d->cost),
 	    (double)d->round_trip_us / 1000, (double)d->flop_per_s / 1e9);
+	if (d->note[0] != '\0')
+		(void)printf("          %s: %s\n", d->role, d->note);
 	print_refusals("          it refused:", &d->refused_by_donor);
 	print_refusals("          the pool refused of it:", &d->refused_by_pool);
 }
@@ -145,8 +203,9 @@ static void print_text(const struct msg_status *s)
 	for (size_t i = 0; i < s->n_models; i++)
 		print_model(&s->models[i]);
 	if (s->n_donors > 0)
-		(void)printf("donor     name             state        layers     units      GFLOP "
-		             "   rtt ms   GFLOP/s\n");
+		(void)printf(
+		    "donor     name             state     role        layers     units      GFLOP "
+		    "   rtt ms   GFLOP/s\n");
 	for (size_t i = 0; i < s->n_donors; i++)
 		print_donor(&s->donors[i]);
 	print_refusals("the pool refused:", &s->refusals);

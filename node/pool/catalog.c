@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "compute/cost.h"
 #include "node/prompt.h"
 #include "node/publish.h"
 
@@ -38,6 +39,8 @@ static void entry_free(struct entry *e)
 		return;
 	free(e->manifest);
 	free(e->model.layer_bytes);
+	free(e->model.active_bytes);
+	free(e->model.layer_flop);
 	template_free(e->model.chat_template);
 	tokenizer_free(e->model.tokenizer);
 	gguf_free(e->model.gguf);
@@ -89,13 +92,53 @@ bool catalog_blob(const struct catalog *c, const struct hash *name, struct span 
 
 /* ---- models ------------------------------------------------------------------------------- */
 
+static int layer_cost(
+    const struct model_sizes *s, uint32_t layer, uint32_t n_logits, uint64_t *flop)
+{
+	struct flop cost;
+	int rc = cost_span(s, layer, layer + 1, 0, 1, n_logits, &cost);
+
+	*flop = rc == AYNI_OK ? flop_count(cost) : 0;
+	return rc;
+}
+
+/* What one token takes of each layer. Of experts it reads the share that it uses: the cost with
+ * all of them in use says how much that is. */
+static int weigh_token(struct catalog_model *m, struct error *err)
+{
+	uint32_t last = m->sizes.n_layers - 1;
+	struct model_sizes all = m->sizes;
+	uint64_t used, there;
+	int rc = AYNI_OK;
+
+	all.experts.n_used = all.experts.n;
+	for (uint32_t l = 0; l <= last && rc == AYNI_OK; l++) {
+		rc = layer_cost(&m->sizes, l, 0, &used);
+		if (rc == AYNI_OK)
+			rc = layer_cost(&all, l, 0, &there);
+		if (rc != AYNI_OK)
+			break;
+		m->layer_flop[l] = used;
+		m->active_bytes[l] =
+		    (uint64_t)((double)m->layer_bytes[l] * ((double)used / (double)there));
+	}
+	if (rc == AYNI_OK)
+		rc = layer_cost(&m->sizes, last, 1, &m->last_flop);
+	if (rc != AYNI_OK)
+		return error_set(err, rc, "catalog: %s is too large to count", m->name);
+	m->last_flop -= m->layer_flop[last];
+	return AYNI_OK;
+}
+
 /* What a range of layers weighs, in the parts that placement adds up. */
 static int weigh(struct catalog_model *m, struct error *err)
 {
 	uint32_t n_layers = m->sizes.n_layers;
 
 	m->layer_bytes = calloc(n_layers, sizeof *m->layer_bytes);
-	if (m->layer_bytes == NULL)
+	m->active_bytes = calloc(n_layers, sizeof *m->active_bytes);
+	m->layer_flop = calloc(n_layers, sizeof *m->layer_flop);
+	if (m->layer_bytes == NULL || m->active_bytes == NULL || m->layer_flop == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
 	for (size_t i = 0; i < gguf_n_tensors(m->gguf); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(m->gguf, i);
@@ -110,7 +153,7 @@ static int weigh(struct catalog_model *m, struct error *err)
 		m->first_bytes += first ? t->size_bytes : 0;
 		m->last_bytes += last ? t->size_bytes : 0;
 	}
-	return AYNI_OK;
+	return weigh_token(m, err);
 }
 
 /* What donors could not load is refused here, where a person reads it. */

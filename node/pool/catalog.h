@@ -29,6 +29,8 @@ struct catalog_model {
 	enum kv_type kv_type;             /* how its keys and values are kept */
 	uint64_t *layer_bytes;            /* [n_layers] weights of each layer */
 	uint64_t first_bytes, last_bytes; /* embedding; norm and head */
+	uint64_t *active_bytes;           /* [n_layers] of these, what one token reads (experts) */
+	uint64_t *layer_flop, last_flop;  /* [n_layers] of one token at position 0; its logits */
 };
 
 int catalog_new(struct catalog **out, struct error *err);

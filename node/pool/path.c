@@ -1,36 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/pool/path.h"
 
-/* From layer l on: fewest stages to the end, through which donor, and how busy it is. */
+#include "node/pool/placement.h"
+
+/* From layer l on: the least time to the end, and through which donor. */
 struct hop {
-	uint32_t n_stages; /* 0: no way */
+	uint64_t us;
 	int donor;
-	uint32_t sessions;
+	uint32_t n_stages; /* 0: no way */
 };
+
+uint64_t path_wait_us(const struct roster_donor *d)
+{
+	return (uint64_t)d->sessions * (d->assignment.token_us + PATH_TURN_US);
+}
+
+uint64_t path_stage_us(const struct roster_donor *d)
+{
+	uint64_t trip = d->round_trip_us > 0 ? d->round_trip_us : PLACEMENT_ASSUMED_ROUND_TRIP_US;
+
+	return trip + d->assignment.token_us + path_wait_us(d);
+}
+
+static bool takes(const struct roster_donor *d, bool full_too)
+{
+	return full_too || (d->sessions < d->assignment.max_sessions && roster_responds(d));
+}
+
+/* Donors of the model by the layer that they begin at: lists through `next`. */
+static void sort_by_first(struct roster *r, uint32_t model, uint32_t n_layers, bool full_too,
+    int head[LIMIT_LAYERS], int next[ROSTER_MAX_DONORS])
+{
+	for (uint32_t l = 0; l < n_layers; l++)
+		head[l] = ROSTER_NONE;
+	for (int i = roster_slots(r); i-- > 0;) {
+		const struct roster_donor *d = roster_get(r, i);
+		const struct donor_assignment *a;
+
+		if (d == NULL || !roster_serves(d) || !takes(d, full_too))
+			continue;
+		a = &d->assignment;
+		if (a->model != model || a->layers.last > n_layers)
+			continue;
+		next[i] = head[a->layers.first];
+		head[a->layers.first] = i;
+	}
+}
 
 static void search(struct roster *r, uint32_t model, uint32_t n_layers, bool full_too,
     struct hop hops[LIMIT_LAYERS + 1])
 {
-	memset(hops, 0, (n_layers + 1) * sizeof *hops);
-	for (uint32_t l = n_layers; l-- > 0;) {
-		for (int i = 0; i < roster_slots(r); i++) {
-			const struct roster_donor *d = roster_get(r, i);
-			const struct donor_assignment *a;
-			uint32_t n;
+	int head[LIMIT_LAYERS], next[ROSTER_MAX_DONORS];
 
-			if (d == NULL || !roster_serves(d))
+	memset(hops, 0, (n_layers + 1) * sizeof *hops);
+	sort_by_first(r, model, n_layers, full_too, head, next);
+	for (uint32_t l = n_layers; l-- > 0;) {
+		for (int i = head[l]; i != ROSTER_NONE; i = next[i]) {
+			const struct roster_donor *d = roster_get(r, i);
+			const struct hop *rest = &hops[d->assignment.layers.last];
+			uint64_t us = rest->us + path_stage_us(d);
+
+			if (d->assignment.layers.last < n_layers && rest->n_stages == 0)
 				continue;
-			a = &d->assignment;
-			if (a->model != model || a->layers.first != l ||
-			    a->layers.last > n_layers ||
-			    (!full_too && (d->sessions >= a->max_sessions || !roster_responds(d))))
-				continue;
-			if (a->layers.last < n_layers && hops[a->layers.last].n_stages == 0)
-				continue;
-			n = a->layers.last < n_layers ? hops[a->layers.last].n_stages + 1 : 1;
-			if (hops[l].n_stages == 0 || n < hops[l].n_stages ||
-			    (n == hops[l].n_stages && d->sessions < hops[l].sessions))
-				hops[l] = (struct hop){n, i, d->sessions};
+			if (hops[l].n_stages == 0 || us < hops[l].us)
+				hops[l] = (struct hop){us, i, rest->n_stages + 1};
 		}
 	}
 }

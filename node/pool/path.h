@@ -8,7 +8,10 @@
 
 #include "node/pool/roster.h"
 
-enum { PATH_MAX_STAGES = 256 };
+enum {
+	PATH_MAX_STAGES = 256,
+	PATH_TURN_US = 100 /* what a session waits for another at a donor beside its computing */
+};
 
 struct path_stage {
 	int donor;           /* slot */
@@ -30,8 +33,18 @@ enum path_search {
 	PATH_MISSING /* some layers are held by no ready donor */
 };
 
-/* The fewest stages; among those, donors with fewer sessions. */
+/*
+ * The least time of a token, with the sessions that are there already: each stage is
+ *   round trip + computing + sessions * (computing + PATH_TURN_US),
+ * as if the donor computed for its sessions one after the other. So streams go over the fastest
+ * donors first, and over slower replicas as soon as their turn comes earlier there; the trip, which
+ * nobody waits for, is paid once. Computing is what the donor's offer says, the trip what was
+ * measured, or assumed (placement.h).
+ */
 enum path_search path_find(struct roster *r, uint32_t model, uint32_t n_layers, struct path *out);
+/* The stage of that equation; the donor must hold layers. */
+uint64_t path_stage_us(const struct roster_donor *d);
+uint64_t path_wait_us(const struct roster_donor *d); /* its last term */
 /* Do all its donors still hold what they held, ready for work? */
 bool path_alive(const struct path *p, struct roster *r);
 /* And do all of them respond? */

@@ -1,40 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which donor should hold which layers. A pure function of what the donors offer, what they hold
- * now and what the models weigh: it names at most one change at a time, and naming none means that
- * nothing would be better. The caller carries the change out and asks again.
+ * What a donor can hold of a model, and how long a token takes through it: the measures that the
+ * plan (plan.h) and the choice of a path share. Pure functions, no state, any thread.
  *
- * Rules, in order:
- *  1. Layers that nobody holds (or is fetching) are given to the idle donor that can hold most of
- *     them, from the first missing layer on; of several, to the one with the least memory. With
- *     `stages` = n a model is cut into n ranges that a token reads equally much of (the head at the
- *     end counts, too) and a donor gets one of these whole; with 0 a donor gets as much of the gap
- * as it can.
- *  2. If no idle donor can help, a donor whose range another donor holds as well gives it up.
- *  3. Idle donors become replicas of the range with the fewest holders that they can hold.
- * Ranges that a path of donors uses must join end to end, so a gap is filled up to its end or up to
- * what the donor can hold, never across what others hold.
+ * A token passes the stages of a path one after the other, so its time is a sum:
+ *
+ *   stage = (sum over layers of max(bytes / read rate, flop / flop rate)   weights are read once
+ *            + round trip + 2 * activation bytes / link)                   in and out
+ *           * (1 + PLACEMENT_LOSS_S / stay)
+ *
+ * The last factor is the share of a stream's time that is lost when the donor goes: its tokens are
+ * fed again elsewhere. What was not measured yet is assumed: a donor that nothing is known of is
+ * neither better nor worse than an ordinary one.
  */
 #ifndef AYNI_NODE_POOL_PLACEMENT_H
 #define AYNI_NODE_POOL_PLACEMENT_H
 
 #include "protocol/message_types.h"
 
+enum {
+	PLACEMENT_LOSS_S = 30, /* of a stream, when a donor on its path goes */
+	PLACEMENT_ASSUMED_ROUND_TRIP_US = 20000,
+	PLACEMENT_ASSUMED_READ_BYTES_PER_S = 2000000000
+};
+
 struct placement_model {
 	uint32_t n_layers;
 	const uint64_t *layer_bytes;      /* [n_layers] */
 	uint64_t first_bytes, last_bytes; /* with the first layer; with the last */
 	uint64_t kv_layer_bytes;          /* one session's KV cache in one layer */
+	const uint64_t *active_bytes;     /* [n_layers] that one token reads; NULL: layer_bytes */
+	const uint64_t *layer_flop;       /* [n_layers] of one token; NULL: only bytes count */
+	uint64_t last_flop;               /* of the output head */
+	uint64_t activation_bytes;        /* of one token, between stages */
 };
 
 enum { PLACEMENT_NO_MODEL = UINT32_MAX };
 
 struct placement_donor {
 	bool usable; /* may be given layers or keep them (not leaving, not failing) */
+	bool ready;  /* serves what it holds; else it fetches or loads it */
 	uint64_t memory_bytes;
 	uint32_t max_layers; /* 0: no limit */
 	uint32_t model;      /* held or being fetched; PLACEMENT_NO_MODEL: idle */
 	struct layer_range layers;
+	uint32_t sessions;                     /* bound to it now */
+	uint64_t read_bytes_per_s, flop_per_s; /* 0: not measured */
+	uint64_t link_bytes_per_s;             /* 0: not measured, taken as no limit */
+	uint64_t round_trip_us;                /* 0: not measured */
+	uint64_t stay_s;                       /* usual; 0: not known, taken as long */
 };
 
 struct placement_change {
@@ -45,10 +59,29 @@ struct placement_change {
 	uint32_t max_sessions; /* that its memory allows, up to the limit given */
 };
 
-/* True if there is a change to make. */
-bool placement_next(const struct placement_donor *donors, size_t n_donors,
-    const struct placement_model *models, size_t n_models, uint32_t stages, uint32_t max_sessions,
-    struct placement_change *out);
+/* Sessions that fit beside the weights of a range, `most` at most; 0: the range does not fit. */
+uint32_t placement_sessions(const struct placement_model *m, const struct placement_donor *d,
+    struct layer_range range, uint32_t most);
+/* Computing one token, microseconds; the last layer includes the output head. */
+double placement_layer_us(
+    const struct placement_model *m, const struct placement_donor *d, uint32_t layer);
+double placement_compute_us(
+    const struct placement_model *m, const struct placement_donor *d, struct layer_range range);
+/* Reaching the donor and coming back with one token, microseconds. */
+double placement_trip_us(const struct placement_model *m, const struct placement_donor *d);
+/* By which its stages are longer because donors like it go soon; 1: not at all. */
+double placement_loss_factor(const struct placement_donor *d);
+/* All of the equation above. */
+double placement_stage_us(
+    const struct placement_model *m, const struct placement_donor *d, struct layer_range range);
+
+/*
+ * Cut a model into `stages` ranges, at most one a layer: cuts[i] to cuts[i + 1]. Of equal length,
+ * unless cutting by what a token reads (the output head, but not the embedding, which is looked up)
+ * makes the heaviest range lighter by a tenth. Returns the number of ranges; `cuts` has room for
+ * n_layers + 1.
+ */
+uint32_t placement_cut(const struct placement_model *m, uint32_t stages, uint32_t *cuts);
 
 /* Layers of a model that no donor in the list holds: up to `max` ranges into out; their number. */
 size_t placement_missing(const struct placement_donor *donors, size_t n_donors, uint32_t model,

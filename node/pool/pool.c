@@ -356,6 +356,7 @@ static void close_all(struct pool *p)
 	transport_free(p->transport, 500);
 	peers_free(p);
 	actions_free(&p->actions);
+	plan_free(p->plan);
 	scheduler_free(p->scheduler);
 	roster_free(p->roster);
 	books_free(p->books);

@@ -12,6 +12,7 @@
 #include "node/loop.h"
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
+#include "node/pool/plan.h"
 #include "node/pool/pool.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
@@ -63,7 +64,10 @@ struct pool {
 	uint64_t started_us, requests_done;
 	uint64_t stop_at_us; /* 0: running */
 	uint64_t saved_us;   /* when the books were written down last */
-	bool watching;       /* donors that have work, whether they are still there */
+	struct plan *plan;   /* the last; its donors are slots. NULL: none yet */
+	uint64_t place_again_us;
+	bool place_waits; /* for that time */
+	bool watching;    /* donors that have work, whether they are still there */
 	struct refusal_counts refused;
 };
 
@@ -88,13 +92,32 @@ void donor_send_unit(struct pool *p, const struct action_unit *a);
 void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt);
 /* Ask donors that have work and say nothing. False: none has any. */
 bool donors_watch(struct pool *p);
-/* Bring what donors hold closer to what they should. */
+void donor_assign(struct pool *p, const struct placement_change *change);
+void donor_unassign(struct pool *p, int donor);
+
+/* ---- place.c ---- */
+/* Plan, and bring what donors hold closer to what they should; soon, if it was done just now. */
 void donors_place(struct pool *p);
+/* The models of the catalog as placement sees them, borrowed from it; their number. */
+size_t place_models(const struct pool *p, struct placement_model *models);
+/* What a token takes in these layers at the donor, microseconds, by its offer. */
+uint32_t place_token_us(
+    const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers);
+
+/* The slot is another donor's from now on. */
+void place_forget(struct pool *p, int slot);
 
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);
 void member_send_piece(struct pool *p, const struct action_piece *a);
 void member_send_finish(struct pool *p, const struct action_finish *a);
+
+/* ---- outlook.c ---- */
+/* The path that a new session would take now, into out->path (owned by the caller; may stay NULL),
+ * and what limits it. */
+void outlook_model(struct pool *p, uint32_t index, struct status_model *out);
+/* What the donor is for. */
+void outlook_donor(const struct pool *p, int slot, struct status_donor *out);
 
 /* ---- status.c ---- */
 void status_send(struct pool *p, struct peer *peer);

@@ -39,6 +39,7 @@ struct donor_assignment {
 	uint32_t model;  /* catalog index */
 	struct layer_range layers;
 	uint32_t max_sessions;
+	uint32_t token_us; /* computing a token in these layers, by the donor's offer */
 };
 
 struct roster_donor {

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/pool/pool_internal.h"
 
-#include <stdlib.h>
-
-#include "compute/kv.h"
-#include "node/pool/placement.h"
 #include "node/report.h"
 
 static struct roster_donor *donor_of(struct pool *p, const struct peer *peer)
@@ -74,27 +70,30 @@ void donor_gone(struct pool *p, struct peer *peer)
 	close_window(p, slot);
 	end_assignment(p, d);
 	report(REPORT_INFO, "donor %s is gone", d->name);
+	place_forget(p, slot);
 	roster_remove(p->roster, slot);
 }
 
 /* ---- placement ---------------------------------------------------------------------------- */
 
-static bool assign(struct pool *p, const struct placement_change *change)
+void donor_assign(struct pool *p, const struct placement_change *change)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, change->model);
 	struct roster_donor *d = roster_get(p->roster, (int)change->donor);
-	struct donor_assignment a = {
-	    .model = change->model, .layers = change->layers, .max_sessions = change->max_sessions};
+	struct donor_assignment a = {.model = change->model,
+	    .layers = change->layers,
+	    .max_sessions = change->max_sessions,
+	    .token_us = place_token_us(p, d, change->model, change->layers)};
 	struct message out = {.type = MSG_ASSIGNMENT};
 	struct error err = {0};
 
 	if (registry_assignment_add(p->registry, &d->key, &m->id, a.layers.first, a.layers.last,
 	        loop_wall_ms(), &a.number, &err) != AYNI_OK) {
 		report(REPORT_ERROR, "%s", err.text);
-		return false;
+		return;
 	}
 	if (roster_assign(p->roster, (int)change->donor, &a) != AYNI_OK)
-		return false;
+		return;
 	out.assignment = (struct msg_assignment){.assignment = a.number,
 	    .model = m->id,
 	    .layer_first = a.layers.first,
@@ -104,10 +103,10 @@ static bool assign(struct pool *p, const struct placement_change *change)
 	    .kv_type = m->kv_type};
 	report(REPORT_INFO, "layers %u to %u of %s go to donor %s", a.layers.first,
 	    a.layers.last - 1, m->name, d->name);
-	return peer_send(p, peer_of(p, (int)change->donor), &out, (struct span){0}, 0) == AYNI_OK;
+	(void)peer_send(p, peer_of(p, (int)change->donor), &out, (struct span){0}, 0);
 }
 
-static void unassign(struct pool *p, int donor)
+void donor_unassign(struct pool *p, int donor)
 {
 	struct roster_donor *d = roster_get(p->roster, donor);
 	struct message out = {.type = MSG_UNASSIGN};
@@ -117,24 +116,6 @@ static void unassign(struct pool *p, int donor)
 	end_assignment(p, d);
 	if (roster_unassign(p->roster, donor) == AYNI_OK)
 		(void)peer_send(p, peer_of(p, donor), &out, (struct span){0}, 0);
-}
-
-static bool holds_layers(const struct roster_donor *d)
-{
-	return d->state == DONOR_FETCHING || d->state == DONOR_LOADING || d->state == DONOR_READY;
-}
-
-static void unassign_failing(struct pool *p)
-{
-	for (int i = 0; i < roster_slots(p->roster); i++) {
-		struct roster_donor *d = roster_get(p->roster, i);
-
-		if (d == NULL || d->failures < ROSTER_MAX_FAILURES || !holds_layers(d))
-			continue;
-		report(REPORT_WARNING, "donor %s failed %u times: it gets no more work", d->name,
-		    d->failures);
-		unassign(p, i);
-	}
 }
 
 bool donors_watch(struct pool *p)
@@ -165,64 +146,6 @@ bool donors_watch(struct pool *p)
 	return any;
 }
 
-static size_t describe_donors(struct pool *p, struct placement_donor *donors)
-{
-	size_t n = (size_t)roster_slots(p->roster);
-
-	for (size_t i = 0; i < n; i++) {
-		const struct roster_donor *d = roster_get(p->roster, (int)i);
-		struct placement_donor *out = &donors[i];
-
-		*out = (struct placement_donor){.model = PLACEMENT_NO_MODEL};
-		if (d == NULL || (d->state != DONOR_IDLE && !holds_layers(d)))
-			continue;
-		out->usable = d->failures < ROSTER_MAX_FAILURES;
-		out->memory_bytes = d->offer.memory_bytes;
-		out->max_layers = d->offer.max_layers;
-		if (holds_layers(d)) {
-			out->model = d->assignment.model;
-			out->layers = d->assignment.layers;
-		}
-	}
-	return n;
-}
-
-static size_t describe_models(const struct pool *p, struct placement_model *models)
-{
-	size_t n = catalog_size(p->catalog);
-
-	for (size_t i = 0; i < n; i++) {
-		const struct catalog_model *m = catalog_at(p->catalog, i);
-
-		models[i] = (struct placement_model){.n_layers = m->sizes.n_layers,
-		    .layer_bytes = m->layer_bytes,
-		    .first_bytes = m->first_bytes,
-		    .last_bytes = m->last_bytes,
-		    .kv_layer_bytes = kv_bytes_per_token(&m->sizes, m->kv_type, 1) * m->kv_tokens};
-	}
-	return n;
-}
-
-void donors_place(struct pool *p)
-{
-	struct placement_donor *donors = calloc(ROSTER_MAX_DONORS, sizeof *donors);
-	struct placement_model models[CONFIG_MAX_MODELS];
-	struct placement_change change;
-	size_t n_models = describe_models(p, models);
-	bool more = donors != NULL && p->stop_at_us == 0;
-
-	unassign_failing(p);
-	while (
-	    more && placement_next(donors, describe_donors(p, donors), models, n_models,
-	                (uint32_t)p->config->stages, (uint32_t)p->config->max_sessions, &change)) {
-		if (change.unassign)
-			unassign(p, (int)change.donor);
-		else
-			more = assign(p, &change);
-	}
-	free(donors);
-}
-
 /* ---- messages of a donor ------------------------------------------------------------------ */
 
 /* Layers that a donor holds from an earlier connection, as they would be assigned here: it gets
@@ -249,7 +172,7 @@ static void assign_held(struct pool *p, int donor, const struct msg_assignment *
 	    .max_sessions = held->max_sessions};
 
 	if (held_fits(p, held, &same.model))
-		(void)assign(p, &same);
+		donor_assign(p, &same);
 }
 
 static void on_offer(struct pool *p, struct peer *peer, const struct msg_offer *offer)

@@ -47,15 +47,24 @@ static void describe_model(
 	out->n_missing = missing_layers(p, index, missing);
 	out->sessions = counts.sessions;
 	out->waiting = counts.waiting;
+	outlook_model(p, index, out);
 }
 
-static void describe_donor(struct pool *p, const struct roster_donor *d, struct status_donor *out)
+static const char *describe_state(const struct roster_donor *d)
 {
+	if (!roster_serves(d) || roster_responds(d))
+		return donor_state_name(d->state);
+	return d->alive.suspect ? "silent" : "stalled";
+}
+
+static void describe_donor(struct pool *p, int slot, struct status_donor *out)
+{
+	const struct roster_donor *d = roster_get(p->roster, slot);
 	const struct peer *peer = peer_by_number(p, d->peer);
 
 	out->donor = d->key;
 	(void)snprintf(out->name, sizeof out->name, "%s", d->name);
-	(void)snprintf(out->state, sizeof out->state, "%s", donor_state_name(d->state));
+	(void)snprintf(out->state, sizeof out->state, "%s", describe_state(d));
 	out->layer_first = d->assignment.layers.first;
 	out->layer_last = d->assignment.layers.last;
 	out->units = d->units;
@@ -65,6 +74,7 @@ static void describe_donor(struct pool *p, const struct roster_donor *d, struct 
 	out->refused_by_donor = d->refused_by_donor;
 	if (peer != NULL)
 		out->refused_by_pool = peer->refused;
+	outlook_donor(p, slot, out);
 }
 
 void status_send(struct pool *p, struct peer *peer)
@@ -87,15 +97,15 @@ void status_send(struct pool *p, struct peer *peer)
 	for (size_t i = 0; i < s->n_models; i++)
 		describe_model(p, (uint32_t)i, missing[i], &models[i]);
 	for (size_t i = 0; i < slots; i++) {
-		const struct roster_donor *d = roster_get(p->roster, (int)i);
-
-		if (d != NULL)
-			describe_donor(p, d, &s->donors[s->n_donors++]);
+		if (roster_get(p->roster, (int)i) != NULL)
+			describe_donor(p, (int)i, &s->donors[s->n_donors++]);
 	}
 	s->refusals = p->refused;
 	s->receipts = books_last_number(p->books);
 	s->requests_done = p->requests_done;
 	(void)peer_send(p, peer, &m, (struct span){0}, 0);
+	for (size_t i = 0; i < s->n_models; i++)
+		free(models[i].path);
 	free(s->donors);
 }
 

@@ -146,6 +146,22 @@ static void make_finished(struct sample *s, bool full)
 	}
 }
 
+static void make_status_path(struct sample *s, struct status_model *m, bool full)
+{
+	m->n_stages = full ? 256 : 1;
+	m->path = own(s, m->n_stages, sizeof *m->path);
+	for (size_t i = 0; i < m->n_stages; i++) {
+		struct status_stage *stage = &m->path[i];
+
+		stage->layers = (struct layer_range){(uint32_t)i, (uint32_t)i + 1};
+		fill(stage->donor.bytes, PUBLIC_KEY_BYTES, (uint8_t)i);
+		fill_text(stage->donor_name, sizeof stage->donor_name, full);
+		stage->token_us = full ? UINT64_MAX : 1;
+		stage->round_trip_us = full ? UINT64_MAX : 0;
+		stage->replicas = full ? UINT32_MAX : 0;
+	}
+}
+
 static void make_status(struct sample *s, bool full)
 {
 	struct msg_status *m = &s->message.status;
@@ -162,6 +178,9 @@ static void make_status(struct sample *s, bool full)
 		m->models[i].missing =
 		    i == 0 ? own(s, 1, sizeof *m->models[i].missing) : m->models[0].missing;
 		m->models[0].missing[0] = (struct layer_range){0, 1};
+		fill_text(m->models[i].limit, sizeof m->models[i].limit, full);
+		if (i == 0)
+			make_status_path(s, &m->models[0], full);
 	}
 	/* 4096 with all that they can say is more than a header holds: as many as commonly fit. */
 	m->n_donors = full ? 4096 : 1;
@@ -174,6 +193,8 @@ static void make_status(struct sample *s, bool full)
 		m->donors[i].cost.count = full ? FLOP_MAX : 0;
 		m->donors[i].units = 12;
 		fill_refusals(&m->donors[i].refused_by_donor, false);
+		fill_text(m->donors[i].role, sizeof m->donors[i].role, false);
+		fill_text(m->donors[i].note, sizeof m->donors[i].note, full && i < 100);
 	}
 }
 

@@ -33,13 +33,26 @@ static int ready(uint32_t model, uint32_t first, uint32_t last, uint32_t max_ses
 {
 	struct public_key key = {{(uint8_t)++n_joined}};
 	struct msg_offer offer = {0};
-	struct donor_assignment a = {n_joined, model, {first, last}, max_sessions};
+	struct donor_assignment a = {.number = n_joined,
+	    .model = model,
+	    .layers = {first, last},
+	    .max_sessions = max_sessions};
 	int slot;
 
 	assert_int_equal(roster_join(roster, &key, "", n_joined, 1, &slot), AYNI_OK);
 	assert_int_equal(roster_offer(roster, slot, &offer), AYNI_OK);
 	assert_int_equal(roster_assign(roster, slot, &a), AYNI_OK);
 	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_READY), AYNI_OK);
+	return slot;
+}
+
+/* A donor of model 0 that takes so long for a token, and is so far. */
+static int timed(uint32_t first, uint32_t last, uint32_t token_us, uint64_t round_trip_us)
+{
+	int slot = ready(0, first, last, 9);
+
+	roster_get(roster, slot)->assignment.token_us = token_us;
+	roster_get(roster, slot)->round_trip_us = round_trip_us;
 	return slot;
 }
 
@@ -99,6 +112,39 @@ static void of_equal_paths_the_less_busy_donors_win(void **state)
 	assert_int_equal(find(), PATH_FOUND);
 	assert_int_equal(path.stages[0].donor, free_one);
 	assert_int_equal(path.stages[1].donor, last);
+}
+
+static void two_fast_stages_are_better_than_a_slow_one(void **state)
+{
+	int whole = timed(0, 8, 90000, 10000), first = timed(0, 4, 20000, 10000);
+
+	(void)state;
+	(void)timed(4, 8, 20000, 10000);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 2);
+	assert_int_equal(path.stages[0].donor, first);
+	roster_get(roster, first)->round_trip_us = 60000; /* now it is too far */
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 1);
+	assert_int_equal(path.stages[0].donor, whole);
+}
+
+/* 20 ms each, or 70 ms alone: the fourth waits 60 ms for the three before it. */
+static void sessions_spread_over_slower_replicas_once_the_fast_one_is_busy(void **state)
+{
+	int slow = timed(0, 8, 70000, 1000), fast = timed(0, 8, 20000, 1000);
+	int got[5];
+
+	(void)state;
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(find(), PATH_FOUND);
+		got[i] = path.stages[0].donor;
+		roster_get(roster, got[i])->sessions++;
+	}
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(got[i], fast);
+	assert_int_equal(got[3], slow);
+	assert_int_equal(got[4], fast);
 }
 
 static void full_donors_are_gone_around(void **state)
@@ -195,6 +241,8 @@ int main(void)
 	    TEST(ranges_must_join_end_to_end),
 	    TEST(the_fewest_stages_win),
 	    TEST(of_equal_paths_the_less_busy_donors_win),
+	    TEST(two_fast_stages_are_better_than_a_slow_one),
+	    TEST(sessions_spread_over_slower_replicas_once_the_fast_one_is_busy),
 	    TEST(full_donors_are_gone_around),
 	    TEST(only_ready_donors_of_the_model_count),
 	    TEST(a_slot_taken_by_another_donor_is_noticed),

@@ -261,6 +261,14 @@ static void break_missing(struct message *m)
 {
 	m->status.models[0].missing[0].last = 0;
 }
+static void break_path(struct message *m)
+{
+	m->status.models[0].n_stages = 257;
+}
+static void break_path_layers(struct message *m)
+{
+	m->status.models[0].path[0].layers.last = 0;
+}
 static void break_limit(struct message *m)
 {
 	m->receipts_query.limit = 0;
@@ -344,6 +352,8 @@ static const struct {
     {MSG_STATUS, break_models},
     {MSG_STATUS, break_donors},
     {MSG_STATUS, break_missing},
+    {MSG_STATUS, break_path},
+    {MSG_STATUS, break_path_layers},
     {MSG_RECEIPTS_QUERY, break_limit},
     {MSG_RECEIPTS_QUERY, break_limit_above},
     {MSG_RECEIPTS, break_receipts},

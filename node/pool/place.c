@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "compute/kv.h"
+#include "node/pool/pool_internal.h"
+#include "node/report.h"
+
+/* Planning may take one part in so many of the loop's time, whatever joins and leaves. */
+enum { PLANNING_SHARE = 10 };
+
+static bool holds_layers(const struct roster_donor *d)
+{
+	return d->state == DONOR_FETCHING || d->state == DONOR_LOADING || d->state == DONOR_READY;
+}
+
+static void unassign_failing(struct pool *p)
+{
+	for (int i = 0; i < roster_slots(p->roster); i++) {
+		struct roster_donor *d = roster_get(p->roster, i);
+
+		if (d == NULL || d->failures < ROSTER_MAX_FAILURES || !holds_layers(d))
+			continue;
+		report(REPORT_WARNING, "donor %s failed %u times: it gets no more work", d->name,
+		    d->failures);
+		donor_unassign(p, i);
+	}
+}
+
+static void describe_donor(const struct roster_donor *d, struct placement_donor *out)
+{
+	*out = (struct placement_donor){.model = PLACEMENT_NO_MODEL};
+	if (d == NULL || (d->state != DONOR_IDLE && !holds_layers(d)))
+		return;
+	out->usable = d->failures < ROSTER_MAX_FAILURES;
+	out->ready = d->state == DONOR_READY;
+	out->memory_bytes = d->offer.memory_bytes;
+	out->max_layers = d->offer.max_layers;
+	out->sessions = d->sessions;
+	out->read_bytes_per_s = d->offer.read_bytes_per_s;
+	out->flop_per_s = d->offer.flop_per_s;
+	out->round_trip_us = d->round_trip_us;
+	if (holds_layers(d)) {
+		out->model = d->assignment.model;
+		out->layers = d->assignment.layers;
+	}
+}
+
+size_t place_models(const struct pool *p, struct placement_model *models)
+{
+	size_t n = catalog_size(p->catalog);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct catalog_model *m = catalog_at(p->catalog, i);
+
+		models[i] = (struct placement_model){.n_layers = m->sizes.n_layers,
+		    .layer_bytes = m->layer_bytes,
+		    .first_bytes = m->first_bytes,
+		    .last_bytes = m->last_bytes,
+		    .kv_layer_bytes = kv_bytes_per_token(&m->sizes, m->kv_type, 1) * m->kv_tokens,
+		    .active_bytes = m->active_bytes,
+		    .layer_flop = m->layer_flop,
+		    .last_flop = m->last_flop,
+		    .activation_bytes = (uint64_t)m->sizes.d_model * sizeof(float)};
+	}
+	return n;
+}
+
+uint32_t place_token_us(
+    const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers)
+{
+	struct placement_model models[CONFIG_MAX_MODELS];
+	struct placement_donor donor;
+	double us;
+
+	(void)place_models(p, models);
+	describe_donor(d, &donor);
+	us = placement_compute_us(&models[model], &donor, layers);
+	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+void place_forget(struct pool *p, int slot)
+{
+	if (p->plan != NULL && (size_t)slot < p->plan->n_donors)
+		p->plan->donors[slot] =
+		    (struct plan_donor){.role = PLAN_NOTHING, .model = PLACEMENT_NO_MODEL};
+}
+
+static void carry_out(struct pool *p)
+{
+	for (size_t i = 0; i < p->plan->n_changes; i++) {
+		const struct placement_change *c = &p->plan->changes[i];
+
+		/* sending may have ended the connection of a donor that stands further down */
+		if (roster_get(p->roster, (int)c->donor) == NULL)
+			continue;
+		if (c->unassign)
+			donor_unassign(p, (int)c->donor);
+		else
+			donor_assign(p, c);
+	}
+}
+
+static void on_time(void *context)
+{
+	struct pool *p = context;
+
+	p->place_waits = false;
+	donors_place(p);
+	pool_advance(p);
+}
+
+void donors_place(struct pool *p)
+{
+	struct plan_settings settings = {
+	    (uint32_t)p->config->stages, (uint32_t)p->config->max_sessions};
+	struct placement_model models[CONFIG_MAX_MODELS];
+	struct placement_donor *donors;
+	size_t n_models, n;
+	uint64_t begun_us = loop_now_us();
+
+	unassign_failing(p);
+	if (p->stop_at_us != 0 || p->place_waits)
+		return;
+	if (begun_us < p->place_again_us) {
+		p->place_waits =
+		    loop_timer(p->loop, p->place_again_us, on_time, p, NULL) == AYNI_OK;
+		return;
+	}
+	n = (size_t)roster_slots(p->roster);
+	n_models = place_models(p, models);
+	donors = calloc(n + 1, sizeof *donors);
+	plan_free(p->plan);
+	p->plan = NULL;
+	for (size_t i = 0; donors != NULL && i < n; i++)
+		describe_donor(roster_get(p->roster, (int)i), &donors[i]);
+	if (donors != NULL)
+		p->plan = plan_new(donors, n, models, n_models, &settings);
+	if (p->plan == NULL)
+		report(REPORT_ERROR, "out of memory: no layers are placed");
+	else
+		carry_out(p);
+	free(donors);
+	p->place_again_us = loop_now_us() + (loop_now_us() - begun_us) * (PLANNING_SHARE - 1);
+}
