@@ -64,8 +64,9 @@ struct pool {
 	uint64_t stop_at_us; /* 0: running */
 	struct plan *plan;   /* the last; its donors are slots. NULL: none yet */
 	uint64_t place_again_us;
-	bool place_waits; /* for that time */
-	bool watching;    /* donors that have work, whether they are still there */
+	uint64_t gain_since_us; /* plans wish to move donors for a faster path; 0: they do not */
+	bool place_waits;       /* for that time */
+	bool watching;          /* donors that have work, whether they are still there */
 	struct refusal_counts refused;
 };
 
