@@ -77,7 +77,7 @@ static void describe_path(
 		s->donor = d->key;
 		(void)snprintf(s->donor_name, sizeof s->donor_name, "%s", d->name);
 		s->token_us = path_stage_us(d);
-		s->round_trip_us = d->round_trip_us;
+		s->round_trip_us = roster_trip_us(d);
 		s->replicas = replicas(p, &path->stages[k], path->model);
 		add_part(parts, d);
 	}

@@ -17,8 +17,9 @@ uint64_t path_wait_us(const struct roster_donor *d)
 
 uint64_t path_stage_us(const struct roster_donor *d)
 {
-	uint64_t trip = d->round_trip_us > 0 ? d->round_trip_us : PLACEMENT_ASSUMED_ROUND_TRIP_US;
+	uint64_t trip = roster_trip_us(d);
 
+	trip = trip > 0 ? trip : PLACEMENT_ASSUMED_ROUND_TRIP_US;
 	return trip + d->assignment.token_us + path_wait_us(d);
 }
 

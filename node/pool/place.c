@@ -8,6 +8,10 @@
 /* Planning may take one part in so many of the loop's time, whatever joins and leaves. */
 enum { PLANNING_SHARE = 10 };
 
+/* So long plans must have wished to move donors for a faster path before they may: a round trip
+ * that was long for a moment is no reason to fetch gigabytes. */
+enum { STEADY_US = 60000000 };
+
 static bool holds_layers(const struct roster_donor *d)
 {
 	return d->state == DONOR_FETCHING || d->state == DONOR_LOADING || d->state == DONOR_READY;
@@ -38,7 +42,7 @@ static void describe_donor(const struct roster_donor *d, struct placement_donor 
 	out->sessions = d->sessions;
 	out->read_bytes_per_s = d->offer.read_bytes_per_s;
 	out->flop_per_s = d->offer.flop_per_s;
-	out->round_trip_us = d->round_trip_us;
+	out->round_trip_us = roster_trip_us(d);
 	if (holds_layers(d)) {
 		out->model = d->assignment.model;
 		out->layers = d->assignment.layers;
@@ -111,8 +115,8 @@ static void on_time(void *context)
 
 void donors_place(struct pool *p)
 {
-	struct plan_settings settings = {
-	    (uint32_t)p->config->stages, (uint32_t)p->config->max_sessions};
+	struct plan_settings settings = {.stages = (uint32_t)p->config->stages,
+	    .max_sessions = (uint32_t)p->config->max_sessions};
 	struct placement_model models[CONFIG_MAX_MODELS];
 	struct placement_donor *donors;
 	size_t n_models, n;
@@ -126,6 +130,7 @@ void donors_place(struct pool *p)
 		    loop_timer(p->loop, p->place_again_us, on_time, p, NULL) == AYNI_OK;
 		return;
 	}
+	settings.hold = p->gain_since_us == 0 || begun_us < p->gain_since_us + STEADY_US;
 	n = (size_t)roster_slots(p->roster);
 	n_models = place_models(p, models);
 	donors = calloc(n + 1, sizeof *donors);
@@ -139,6 +144,10 @@ void donors_place(struct pool *p)
 		report(REPORT_ERROR, "out of memory: no layers are placed");
 	else
 		carry_out(p);
+	if (p->plan == NULL || !p->plan->gains)
+		p->gain_since_us = 0;
+	else if (p->gain_since_us == 0)
+		p->gain_since_us = begun_us;
 	free(donors);
 	p->place_again_us = loop_now_us() + (loop_now_us() - begun_us) * (PLANNING_SHARE - 1);
 }

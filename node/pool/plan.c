@@ -84,6 +84,7 @@ static void close_work(struct plan_work *w)
 		free(w->ready[m]);
 	free(w->ready);
 	free(w->covered);
+	free(w->useless);
 	free(w->order);
 	free(w->key);
 }
@@ -95,10 +96,11 @@ static int open_work(struct plan_work *w)
 	w->plan = p;
 	w->ready = calloc(w->n_models + 1, sizeof *w->ready);
 	w->covered = calloc(w->n_models + 1, sizeof *w->covered);
+	w->useless = calloc(w->n_donors + 1, sizeof *w->useless);
 	w->order = calloc(w->n_donors + 1, sizeof *w->order);
 	w->key = calloc(w->n_donors + 1, sizeof *w->key);
-	if (p == NULL || w->ready == NULL || w->covered == NULL || w->order == NULL ||
-	    w->key == NULL)
+	if (p == NULL || w->ready == NULL || w->covered == NULL || w->useless == NULL ||
+	    w->order == NULL || w->key == NULL)
 		return AYNI_ERR_MEMORY;
 	p->n_donors = w->n_donors;
 	p->n_models = w->n_models;

@@ -27,7 +27,8 @@
  *  - it gets others instead: in a path that is aimed at; because its range joins no path (while
  *    the model is not in use: a path that is aimed at may have to wait for sessions); or, one
  *    in each plan, because its range has PLAN_CROWD_TIMES the holders of the scarcest one.
- * So a pool that nothing happens to settles, and no session is interrupted by a plan.
+ * A caller whose measures vary lets a gain stand for a while (`gains`) before it allows the moves
+ * (`hold`). So a pool that nothing happens to settles, and no session is interrupted by a plan.
  */
 #ifndef AYNI_NODE_POOL_PLAN_H
 #define AYNI_NODE_POOL_PLAN_H
@@ -74,11 +75,13 @@ struct plan {
 	struct plan_donor *donors;
 	struct plan_path *paths; /* [n_models] */
 	struct placement_change *changes;
+	bool gains; /* a path with donors moved would be faster by PLAN_GAIN_PERCENT */
 };
 
 struct plan_settings {
 	uint32_t stages;       /* 0: as many as are best */
 	uint32_t max_sessions; /* of a donor */
+	bool hold;             /* move no donor only because a token would be faster */
 };
 
 /* NULL without memory. */

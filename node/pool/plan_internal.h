@@ -14,6 +14,7 @@ struct plan_work {
 	struct plan *plan;
 	uint32_t **ready; /* [n_models][n_layers] ready donors that hold a layer */
 	bool *covered;    /* [n_models] by what is held and being fetched */
+	bool *useless;    /* [n_donors] holds what joins no path, as planned */
 	size_t *order;    /* [n_donors] for sorting */
 	double *key;      /* [n_donors] */
 };
@@ -40,6 +41,8 @@ void plan_give(struct plan_work *w, size_t donor, enum plan_role role, uint32_t 
 bool plan_redundant(const struct plan_work *w, size_t donor);
 /* AYNI_ERR_MEMORY or AYNI_OK. */
 int plan_path_of(struct plan_work *w, uint32_t model);
+/* A path of idle donors, and of those that are useless as they are, besides the fastest. */
+int plan_further_path(struct plan_work *w, uint32_t model, bool *any);
 int plan_replicas(struct plan_work *w);
 /* Ascending by key, then by number: w->order[0] to [n - 1]. */
 void plan_sort(struct plan_work *w, size_t n);

@@ -187,7 +187,7 @@ static int compare_holders(const void *a, const void *b)
 }
 
 /* Of each range that is held, the two fastest: one of them may be wanted elsewhere. */
-static int add_holders(struct field *f)
+static int add_holders(struct field *f, bool useless)
 {
 	struct plan_work *w = f->w;
 	struct holder *held = calloc(w->n_donors + 1, sizeof *held);
@@ -198,7 +198,7 @@ static int add_holders(struct field *f)
 	for (size_t i = 0; i < w->n_donors; i++) {
 		const struct placement_donor *d = &w->donors[i];
 
-		if (plan_holds(d, f->model) && !plan_has_target(w, i))
+		if (plan_holds(d, f->model) && (useless ? w->useless[i] : !plan_has_target(w, i)))
 			held[n++] = (struct holder){
 			    d->layers, placement_stage_us(&w->models[f->model], d, d->layers), i};
 	}
@@ -216,8 +216,8 @@ static int add_holders(struct field *f)
 	return AYNI_OK;
 }
 
-/* With or without moving donors that hold something. */
-static int find(struct field *f, bool moving, struct search_path *out)
+/* With or without moving donors that hold something; with all that stay, or only the useless. */
+static int find(struct field *f, bool moving, bool useless, struct search_path *out)
 {
 	struct plan_work *w = f->w;
 	int rc = AYNI_OK;
@@ -235,7 +235,7 @@ static int find(struct field *f, bool moving, struct search_path *out)
 		for (size_t i = 0; i < w->n_donors; i++)
 			f->marks[i] = -1;
 		add_best_open(f, moving, effort);
-		rc = add_holders(f);
+		rc = add_holders(f, useless);
 		s.n_candidates = f->n;
 		if (rc == AYNI_OK)
 			rc = search_path(&s, out);
@@ -363,22 +363,49 @@ int plan_path_of(struct plan_work *w, uint32_t model)
 	struct search_path *found = calloc(2, sizeof *found);
 	struct search_path *staying = found, *moving = found + 1;
 	struct field f = {0};
+	bool gains;
 	int rc = found != NULL ? open_field(&f, w, model) : AYNI_ERR_MEMORY;
 
 	if (rc == AYNI_OK)
-		rc = find(&f, false, staying);
+		rc = find(&f, false, false, staying);
 	if (rc == AYNI_OK && any_holder(w) && (w->settings.stages == 0 || staying->n_stages == 0))
-		rc = find(&f, true, moving);
+		rc = find(&f, true, false, moving);
 	if (rc != AYNI_OK)
 		goto out;
-	if (moving->n_stages > 0 &&
-	    (staying->n_stages == 0 || moving->us * (100 + PLAN_GAIN_PERCENT) / 100 <= staying->us))
+	gains = moving->n_stages > 0 && staying->n_stages > 0 &&
+	        moving->us * (100 + PLAN_GAIN_PERCENT) / 100 <= staying->us;
+	w->plan->gains |= gains;
+	if (moving->n_stages > 0 && (staying->n_stages == 0 || (gains && !w->settings.hold)))
 		rc = take(w, model, moving);
 	else if (staying->n_stages > 0)
 		rc = take(w, model, staying);
 	else
 		fill_gaps(&f);
 out:
+	close_field(&f);
+	free(found);
+	return rc;
+}
+
+int plan_further_path(struct plan_work *w, uint32_t model, bool *any)
+{
+	struct search_path *found = calloc(1, sizeof *found);
+	struct field f = {0};
+	int rc = found != NULL ? open_field(&f, w, model) : AYNI_ERR_MEMORY;
+
+	*any = false;
+	if (rc == AYNI_OK)
+		rc = find(&f, false, true, found);
+	if (rc == AYNI_OK && found->n_stages > 0 &&
+	    found->us <= PLAN_SLOW_TIMES * w->plan->paths[model].us) {
+		*any = true;
+		for (uint32_t k = 0; k < found->n_stages; k++) {
+			size_t donor = found->stages[k].candidate;
+
+			w->useless[donor] = false;
+			plan_give(w, donor, PLAN_REPLICA, model, found->stages[k].layers);
+		}
+	}
 	close_field(&f);
 	free(found);
 	return rc;

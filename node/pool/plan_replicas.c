@@ -3,13 +3,19 @@
 
 #include "node/pool/plan_internal.h"
 
+enum {
+	PLACES = 512,
+	FURTHER_PATHS = 4 /* in one plan: the next has more */
+};
+
 /* A range that donors may become replicas of. */
 struct place {
 	uint32_t model;
 	struct layer_range layers;
-	double us, path_us; /* of its donor on the path, of the path; 0: the model is not covered */
-	uint32_t holders;   /* fewest of any of its layers */
-	double rate;        /* likewise, tokens a second */
+	double us,
+	    path_us;      /* of its layers in the path, of the path; 0: the model is not covered */
+	uint32_t holders; /* fewest of any of its layers */
+	double rate;      /* likewise, tokens a second */
 };
 
 struct replicas {
@@ -18,6 +24,7 @@ struct replicas {
 	size_t n_places;
 	uint32_t **holders; /* [n_models][n_layers], as planned */
 	double **rate;
+	bool *counted; /* [n_donors] in these */
 };
 
 static void close_replicas(struct replicas *r)
@@ -31,6 +38,7 @@ static void close_replicas(struct replicas *r)
 	free(r->holders);
 	free(r->rate);
 	free(r->places);
+	free(r->counted);
 }
 
 static int open_replicas(struct replicas *r, struct plan_work *w)
@@ -38,8 +46,9 @@ static int open_replicas(struct replicas *r, struct plan_work *w)
 	*r = (struct replicas){.w = w};
 	r->holders = calloc(w->n_models + 1, sizeof *r->holders);
 	r->rate = calloc(w->n_models + 1, sizeof *r->rate);
-	r->places = calloc(w->n_donors + 1, sizeof *r->places);
-	if (r->holders == NULL || r->rate == NULL || r->places == NULL)
+	r->places = calloc(PLACES, sizeof *r->places);
+	r->counted = calloc(w->n_donors + 1, sizeof *r->counted);
+	if (r->holders == NULL || r->rate == NULL || r->places == NULL || r->counted == NULL)
 		return AYNI_ERR_MEMORY;
 	for (size_t m = 0; m < w->n_models; m++) {
 		r->holders[m] = calloc(w->models[m].n_layers + 1, sizeof *r->holders[m]);
@@ -71,6 +80,7 @@ static void count(struct replicas *r, size_t donor, int sign)
 	const struct plan_donor *to = &r->w->plan->donors[donor];
 	double us = placement_stage_us(&r->w->models[to->model], &r->w->donors[donor], to->layers);
 
+	r->counted[donor] = sign > 0;
 	for (uint32_t l = to->layers.first; l < to->layers.last; l++) {
 		r->holders[to->model][l] += (uint32_t)sign;
 		r->rate[to->model][l] += sign * 1e6 / us;
@@ -84,34 +94,51 @@ static void count(struct replicas *r, size_t donor, int sign)
 	}
 }
 
-static void add_place(
-    struct replicas *r, uint32_t model, struct layer_range layers, double us, double path_us)
+/* What the fastest path takes for these layers. */
+static double path_share_us(const struct plan_path *path, struct layer_range layers)
 {
+	double us = 0;
+
+	for (uint32_t k = 0; k < path->n_stages; k++) {
+		struct layer_range s = path->stages[k].layers;
+		uint32_t first = s.first > layers.first ? s.first : layers.first;
+		uint32_t last = s.last < layers.last ? s.last : layers.last;
+
+		if (first < last)
+			us += path->stages[k].us * (last - first) / (s.last - s.first);
+	}
+	return us;
+}
+
+static void add_place(struct replicas *r, uint32_t model, struct layer_range layers)
+{
+	const struct plan_path *path = &r->w->plan->paths[model];
+
 	for (size_t k = 0; k < r->n_places; k++) {
 		if (r->places[k].model == model && plan_same_range(r->places[k].layers, layers))
 			return;
 	}
-	r->places[r->n_places++] =
-	    (struct place){.model = model, .layers = layers, .us = us, .path_us = path_us};
+	if (r->n_places == PLACES)
+		return;
+	r->places[r->n_places++] = (struct place){.model = model,
+	    .layers = layers,
+	    .us = path_share_us(path, layers),
+	    .path_us = path->us};
 	look(r, &r->places[r->n_places - 1]);
 }
 
-/* The stages of each path; of a model that has none, what donors hold of it. */
+/* The stages of the paths, and then what else is held and joins one. */
 static void list_places(struct replicas *r)
 {
 	const struct plan *p = r->w->plan;
 
 	for (uint32_t m = 0; m < p->n_models; m++) {
-		const struct plan_path *path = &p->paths[m];
-
-		for (uint32_t k = 0; k < path->n_stages; k++)
-			add_place(r, m, path->stages[k].layers, path->stages[k].us, path->us);
+		for (uint32_t k = 0; k < p->paths[m].n_stages; k++)
+			add_place(r, m, p->paths[m].stages[k].layers);
 	}
 	for (size_t i = 0; i < p->n_donors; i++) {
-		const struct plan_donor *d = &p->donors[i];
-
-		if (plan_has_target(r->w, i) && p->paths[d->model].n_stages == 0)
-			add_place(r, d->model, d->layers, 0, 0);
+		if (plan_has_target(r->w, i) && !r->w->useless[i])
+			add_place(r, p->donors[i].model, p->donors[i].layers);
 	}
 }
 
@@ -161,13 +188,13 @@ static bool in_use(const struct plan_work *w, uint32_t model)
 	return false;
 }
 
-/* Takes the target of replicas that no path can use and that may go. */
+/* Finds replicas that no path can use, and takes the target of those that may go. */
 static int release_useless(struct replicas *r, uint32_t model)
 {
 	struct plan *p = r->w->plan;
 	uint32_t n = r->w->models[model].n_layers;
 	bool *joins = calloc(2 * ((size_t)n + 1), sizeof *joins);
-	bool *from_end = joins + n + 1;
+	bool *from_end = joins + n + 1, stays = in_use(r->w, model);
 	int rc;
 
 	if (joins == NULL)
@@ -177,10 +204,11 @@ static int release_useless(struct replicas *r, uint32_t model)
 		struct plan_donor *d = &p->donors[i];
 
 		if (d->role != PLAN_REPLICA || d->model != model ||
-		    (joins[d->layers.first] && from_end[d->layers.last]) ||
-		    r->w->donors[i].sessions > 0 || !plan_redundant(r->w, i))
+		    (joins[d->layers.first] && from_end[d->layers.last]))
 			continue;
-		*d = (struct plan_donor){.model = PLACEMENT_NO_MODEL};
+		r->w->useless[i] = true;
+		if (!stays && r->w->donors[i].sessions == 0 && plan_redundant(r->w, i))
+			*d = (struct plan_donor){.model = PLACEMENT_NO_MODEL};
 	}
 	free(joins);
 	return rc;
@@ -230,6 +258,66 @@ static struct place *choose(struct replicas *r, size_t donor, struct plan_donor 
 	return best;
 }
 
+static void give_ranges(struct replicas *r)
+{
+	struct plan_work *w = r->w;
+
+	for (size_t i = 0; i < w->n_donors; i++) {
+		struct plan_donor spare;
+		struct place *p;
+
+		if (!w->donors[i].usable || plan_has_target(w, i))
+			continue;
+		p = choose(r, i, &spare);
+		w->useless[i] = w->useless[i] && p == NULL;
+		if (p != NULL)
+			plan_give(w, i, PLAN_REPLICA, p->model, p->layers);
+		else if (w->donors[i].model != PLACEMENT_NO_MODEL)
+			plan_give(w, i, PLAN_REPLICA, w->donors[i].model, w->donors[i].layers);
+		else
+			w->plan->donors[i] = spare;
+		if (plan_has_target(w, i))
+			count(r, i, 1);
+	}
+}
+
+/* Counts the donors of a path just found, and lets others become replicas of its ranges. */
+static void add_further(struct replicas *r)
+{
+	struct plan_work *w = r->w;
+
+	for (size_t i = 0; i < w->n_donors; i++) {
+		if (!plan_has_target(w, i) || r->counted[i])
+			continue;
+		count(r, i, 1);
+		add_place(r, w->plan->donors[i].model, w->plan->donors[i].layers);
+	}
+	give_ranges(r);
+}
+
+/* Of donors too small for any range of the paths: paths of their own. */
+static int further_paths(struct replicas *r)
+{
+	struct plan_work *w = r->w;
+	uint32_t left = FURTHER_PATHS;
+	bool small = false, any;
+	int rc = AYNI_OK;
+
+	for (size_t i = 0; i < w->n_donors; i++)
+		small = small || w->plan->donors[i].reason == PLAN_TOO_SMALL;
+	for (uint32_t m = 0; small && m < w->n_models && rc == AYNI_OK; m++) {
+		any = w->plan->paths[m].n_stages > 0;
+		while (rc == AYNI_OK && any && left > 0) {
+			rc = plan_further_path(w, m, &any);
+			if (!any)
+				break;
+			left--;
+			add_further(r);
+		}
+	}
+	return rc;
+}
+
 /* One donor of the most crowded range goes to the scarcest, if that is much scarcer. */
 static void balance(struct replicas *r)
 {
@@ -263,28 +351,6 @@ static void balance(struct replicas *r)
 	count(r, mover, 1);
 }
 
-static void give_ranges(struct replicas *r)
-{
-	struct plan_work *w = r->w;
-
-	for (size_t i = 0; i < w->n_donors; i++) {
-		struct plan_donor spare;
-		struct place *p;
-
-		if (!w->donors[i].usable || plan_has_target(w, i))
-			continue;
-		p = choose(r, i, &spare);
-		if (p != NULL)
-			plan_give(w, i, PLAN_REPLICA, p->model, p->layers);
-		else if (w->donors[i].model != PLACEMENT_NO_MODEL)
-			plan_give(w, i, PLAN_REPLICA, w->donors[i].model, w->donors[i].layers);
-		else
-			w->plan->donors[i] = spare;
-		if (plan_has_target(w, i))
-			count(r, i, 1);
-	}
-}
-
 int plan_replicas(struct plan_work *w)
 {
 	struct replicas r;
@@ -297,7 +363,7 @@ int plan_replicas(struct plan_work *w)
 			plan_give(w, i, PLAN_REPLICA, d->model, d->layers);
 	}
 	for (uint32_t m = 0; rc == AYNI_OK && m < w->n_models; m++) {
-		if (w->plan->paths[m].n_stages > 0 && !in_use(w, m))
+		if (w->plan->paths[m].n_stages > 0)
 			rc = release_useless(&r, m);
 	}
 	if (rc == AYNI_OK) {
@@ -308,6 +374,7 @@ int plan_replicas(struct plan_work *w)
 		list_places(&r);
 		give_ranges(&r);
 		balance(&r);
+		rc = further_paths(&r);
 	}
 	close_replicas(&r);
 	return rc;

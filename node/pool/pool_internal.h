@@ -66,8 +66,9 @@ struct pool {
 	uint64_t saved_us;   /* when the books were written down last */
 	struct plan *plan;   /* the last; its donors are slots. NULL: none yet */
 	uint64_t place_again_us;
-	bool place_waits; /* for that time */
-	bool watching;    /* donors that have work, whether they are still there */
+	uint64_t gain_since_us; /* plans wish to move donors for a faster path; 0: they do not */
+	bool place_waits;       /* for that time */
+	bool watching;          /* donors that have work, whether they are still there */
 	struct refusal_counts refused;
 };
 

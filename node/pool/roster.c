@@ -212,6 +212,11 @@ bool roster_responds(const struct roster_donor *d)
 	return roster_serves(d) && !d->alive.suspect && d->stalled_us == 0;
 }
 
+uint64_t roster_trip_us(const struct roster_donor *d)
+{
+	return d->alive.trip_us > 0 ? d->alive.trip_us : d->round_trip_us;
+}
+
 const char *donor_state_name(enum donor_state s)
 {
 	return state_names[s];

@@ -139,7 +139,7 @@ static size_t place_once(struct sim_world *w)
 	    .first_bytes = w->model->first_bytes,
 	    .last_bytes = w->model->last_bytes,
 	    .kv_layer_bytes = kv_bytes_per_token(&w->model->sizes, KV_F16, 1) * SIM_KV_TOKENS};
-	struct plan_settings settings = {w->stages, 8};
+	struct plan_settings settings = {.stages = w->stages, .max_sessions = 8};
 	struct plan *p = plan_new(donors, describe(w, donors), &m, 1, &settings);
 	size_t n;
 

@@ -64,7 +64,7 @@ static struct placement_donor *holder(uint64_t memory_bytes, uint32_t first, uin
 
 static struct plan *make_plan(void)
 {
-	struct plan_settings settings = {w.stages, w.max_sessions};
+	struct plan_settings settings = {.stages = w.stages, .max_sessions = w.max_sessions};
 	struct plan *p = plan_new(w.donors, w.n_donors, w.models, w.n_models, &settings);
 
 	assert_non_null(p);

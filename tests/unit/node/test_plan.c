@@ -48,7 +48,7 @@ static int set_up(void **state)
 	random_state = 1;
 	n_donors = 0;
 	memset(donors, 0, sizeof donors);
-	settings = (struct plan_settings){0, 4};
+	settings = (struct plan_settings){.max_sessions = 4};
 	return 0;
 }
 
@@ -394,6 +394,40 @@ static void the_scarcest_range_gets_replicas_first(void **state)
 	assert_int_not_equal(donors[7].layers.first, donors[8].layers.first);
 }
 
+static void donors_too_small_for_a_range_make_a_path_of_their_own(void **state)
+{
+	uint32_t first;
+
+	(void)state;
+	even_model(8, 1000);
+	holding(donor(8, 1000, 1000), 0, 8);
+	(void)donor(3, 1000, 1000);
+	(void)donor(6, 1000, 1000);
+	assert_int_equal(settle(), 2);
+	first = donors[1].layers.last - donors[1].layers.first;
+	assert_int_equal(first + donors[2].layers.last - donors[2].layers.first, 8);
+	donors[1].usable = false; /* without it the other joins no path, until one like it comes */
+	assert_int_equal(settle(), 0);
+	(void)donor(3, 1000, 1000);
+	assert_int_equal(settle(), 1);
+	assert_int_equal(donors[3].layers.last - donors[3].layers.first, first);
+}
+
+static void gains_are_told_and_not_taken_while_the_caller_holds(void **state)
+{
+	struct plan *p;
+
+	(void)state;
+	even_model(8, 1000);
+	holding(donor(8, 10000, 2000), 0, 8);
+	(void)donor(4, 1000, 2000);
+	settings.hold = true;
+	p = make_plan();
+	assert_true(p->gains);
+	assert_int_equal(p->n_changes, 0);
+	plan_free(p);
+}
+
 /* ---- whatever comes and goes ---------------------------------------------------------------- */
 
 static void random_donor(struct placement_donor *d)
@@ -492,6 +526,8 @@ int main(void)
 	    TEST(the_last_that_is_ready_with_some_layers_keeps_them),
 	    TEST(who_holds_all_gives_up_what_a_faster_donor_has),
 	    TEST(the_scarcest_range_gets_replicas_first),
+	    TEST(donors_too_small_for_a_range_make_a_path_of_their_own),
+	    TEST(gains_are_told_and_not_taken_while_the_caller_holds),
 	    TEST(joins_and_leaves_are_followed_by_few_changes),
 	    TEST(ten_thousand_donors_are_planned),
 	};
