@@ -35,7 +35,9 @@ enum {
 
 static const struct sampler_settings drawing = {
     .temperature = 0.8f, .top_p = 1.0f, .repeat_penalty = 1.0f, .seed = 1};
-static const struct sampler_settings greedy = {.top_p = 1.0f, .repeat_penalty = 1.0f};
+/* Below 1 the penalty favours what was said already. */
+static const struct sampler_settings repeating = {
+    .top_p = 1.0f, .repeat_penalty = 0.8f, .repeat_last_n = 64};
 
 static struct scratch folder;
 static char model_path[1100];
@@ -297,7 +299,7 @@ static void run_far(const char *draft, struct streams *out, double *ms)
 	struct network n;
 
 	start_far(&n, path, draft, lines);
-	run(&n, 1, LONG_ANSWER, &greedy, out);
+	run(&n, 1, LONG_ANSWER, &repeating, out);
 	*ms = beside_ms(&n, out);
 	network_stop(&n);
 	wan_stop(lines[0]);
