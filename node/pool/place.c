@@ -30,7 +30,8 @@ static void unassign_failing(struct pool *p)
 	}
 }
 
-static void describe_donor(const struct roster_donor *d, struct placement_donor *out)
+static void describe_donor(const struct pool *p, const struct roster_donor *d, uint64_t now_us,
+    struct placement_donor *out)
 {
 	*out = (struct placement_donor){.model = PLACEMENT_NO_MODEL};
 	if (d == NULL || (d->state != DONOR_IDLE && !holds_layers(d)))
@@ -43,6 +44,7 @@ static void describe_donor(const struct roster_donor *d, struct placement_donor 
 	out->read_bytes_per_s = d->offer.read_bytes_per_s;
 	out->flop_per_s = d->offer.flop_per_s;
 	out->round_trip_us = roster_trip_us(d);
+	out->stay_s = stays_usual(p->stays, &d->key, (now_us - d->joined_us) / 1000000);
 	if (holds_layers(d)) {
 		out->model = d->assignment.model;
 		out->layers = d->assignment.layers;
@@ -77,7 +79,7 @@ uint32_t place_token_us(
 	double us;
 
 	(void)place_models(p, models);
-	describe_donor(d, &donor);
+	describe_donor(p, d, loop_now_us(), &donor);
 	us = placement_compute_us(&models[model], &donor, layers);
 	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
@@ -137,7 +139,7 @@ void donors_place(struct pool *p)
 	plan_free(p->plan);
 	p->plan = NULL;
 	for (size_t i = 0; donors != NULL && i < n; i++)
-		describe_donor(roster_get(p->roster, (int)i), &donors[i]);
+		describe_donor(p, roster_get(p->roster, (int)i), begun_us, &donors[i]);
 	if (donors != NULL)
 		p->plan = plan_new(donors, n, models, n_models, &settings);
 	if (p->plan == NULL)

@@ -16,6 +16,7 @@
 #include "node/pool/pool.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
+#include "node/pool/stays.h"
 #include "protocol/envelope.h"
 #include "protocol/transport.h"
 #include "storage/registry.h"
@@ -62,7 +63,8 @@ struct pool {
 	uint32_t next_peer;
 	uint64_t started_us, requests_done;
 	uint64_t stop_at_us; /* 0: running */
-	struct plan *plan;   /* the last; its donors are slots. NULL: none yet */
+	struct stays *stays;
+	struct plan *plan; /* the last; its donors are slots. NULL: none yet */
 	uint64_t place_again_us;
 	uint64_t gain_since_us; /* plans wish to move donors for a faster path; 0: they do not */
 	bool place_waits;       /* for that time */
