@@ -8,8 +8,9 @@
 /* Planning may take one part in so many of the loop's time, whatever joins and leaves. */
 enum { PLANNING_SHARE = 10 };
 
-/* So long plans must have wished to move donors for a faster path before they may: a round trip
- * that was long for a moment is no reason to fetch gigabytes. */
+/* So long plans must have wished without a break to move donors for a faster path, or because what
+ * they hold is of no use, before they may: a round trip that was long for a moment is no reason to
+ * fetch gigabytes. */
 enum { STEADY_US = 60000000 };
 
 static bool holds_layers(const struct roster_donor *d)
@@ -115,6 +116,19 @@ static void on_time(void *context)
 	pool_advance(p);
 }
 
+static bool steady(uint64_t since_us, uint64_t now_us)
+{
+	return since_us != 0 && now_us - since_us >= STEADY_US;
+}
+
+static void note(uint64_t *since_us, bool wish, uint64_t now_us)
+{
+	if (!wish)
+		*since_us = 0;
+	else if (*since_us == 0)
+		*since_us = now_us;
+}
+
 void donors_place(struct pool *p)
 {
 	struct plan_settings settings = {.stages = (uint32_t)p->config->stages,
@@ -132,7 +146,8 @@ void donors_place(struct pool *p)
 		    loop_timer(p->loop, p->place_again_us, on_time, p, NULL) == AYNI_OK;
 		return;
 	}
-	settings.hold = p->gain_since_us == 0 || begun_us < p->gain_since_us + STEADY_US;
+	settings.hold = !steady(p->gains_since_us, begun_us);
+	settings.hold_strays = !steady(p->strays_since_us, begun_us);
 	n = (size_t)roster_slots(p->roster);
 	n_models = place_models(p, models);
 	donors = calloc(n + 1, sizeof *donors);
@@ -146,10 +161,8 @@ void donors_place(struct pool *p)
 		report(REPORT_ERROR, "out of memory: no layers are placed");
 	else
 		carry_out(p);
-	if (p->plan == NULL || !p->plan->gains)
-		p->gain_since_us = 0;
-	else if (p->gain_since_us == 0)
-		p->gain_since_us = begun_us;
+	note(&p->gains_since_us, p->plan != NULL && p->plan->gains, begun_us);
+	note(&p->strays_since_us, p->plan != NULL && p->plan->strays, begun_us);
 	free(donors);
 	p->place_again_us = loop_now_us() + (loop_now_us() - begun_us) * (PLANNING_SHARE - 1);
 }

@@ -27,8 +27,10 @@
  *  - it gets others instead: in a path that is aimed at; because its range joins no path (while
  *    the model is not in use: a path that is aimed at may have to wait for sessions); or, one
  *    in each plan, because its range has PLAN_CROWD_TIMES the holders of the scarcest one.
- * A caller whose measures vary lets a gain stand for a while (`gains`) before it allows the moves
- * (`hold`). So a pool that nothing happens to settles, and no session is interrupted by a plan.
+ * A caller whose measures vary lets a gain stand for a while (`gains`, `strays`) before it allows
+ * the moves
+ * (`hold`, `hold_strays`). So a pool that nothing happens to settles, and no session is interrupted
+ * by a plan.
  */
 #ifndef AYNI_NODE_POOL_PLAN_H
 #define AYNI_NODE_POOL_PLAN_H
@@ -75,13 +77,15 @@ struct plan {
 	struct plan_donor *donors;
 	struct plan_path *paths; /* [n_models] */
 	struct placement_change *changes;
-	bool gains; /* a path with donors moved would be faster by PLAN_GAIN_PERCENT */
+	bool strays; /* donors hold what joins no path, and could be replicas of something else */
+	bool gains;  /* a path with donors moved would be faster by PLAN_GAIN_PERCENT */
 };
 
 struct plan_settings {
 	uint32_t stages;       /* 0: as many as are best */
 	uint32_t max_sessions; /* of a donor */
-	bool hold;             /* move no donor only because a token would be faster */
+	bool hold;             /* move no donor only because a token would be faster, */
+	bool hold_strays;      /* nor because what it holds joins no path */
 };
 
 /* NULL without memory. */

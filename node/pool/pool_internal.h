@@ -66,9 +66,9 @@ struct pool {
 	struct stays *stays;
 	struct plan *plan; /* the last; its donors are slots. NULL: none yet */
 	uint64_t place_again_us;
-	uint64_t gain_since_us; /* plans wish to move donors for a faster path; 0: they do not */
-	bool place_waits;       /* for that time */
-	bool watching;          /* donors that have work, whether they are still there */
+	uint64_t gains_since_us, strays_since_us; /* without a break in plans; 0: not in the last */
+	bool place_waits;                         /* for that time */
+	bool watching; /* donors that have work, whether they are still there */
 	struct refusal_counts refused;
 };
 
