@@ -7,11 +7,12 @@
  *
  * Of each model, in the order given:
  *  1. The path: the fastest for one token (placement.h says how long a stage takes, plan_search.h
- *     how the path is found) in which every donor that holds layers keeps them, and idle donors
- *     may get any. With `stages` = n the model is cut into n ranges, a donor gets one of these, and
- *     only a path that cannot be completed otherwise moves a donor. With 0 also a path is looked
- *     for in which donors move; it is aimed at if a token is PLAN_GAIN_PERCENT faster, or if only
- *     it covers the model.
+ *     how the path is found) in which every donor that holds layers keeps them. Idle donors get any
+ *     ranges in it if no path is there yet, or if a token is PLAN_GAIN_PERCENT faster: new cuts
+ *     make replicas of the old ranges useless. A path in which donors move is aimed at if a token
+ *     is that much faster again, or if only it covers the model. With `stages` = n the model is cut
+ *     into n ranges and a donor gets one of these; only a path that cannot be completed otherwise
+ *     moves a donor.
  *  2. If no path covers the model, gaps are filled as far as idle donors can, those that can hold
  *     most of a gap first; of several the one with the least memory.
  *  3. Of all models together: who is not on a path becomes a replica of the scarcest range that it
