@@ -28,10 +28,9 @@
  *  - it gets others instead: in a path that is aimed at; because its range joins no path (while
  *    the model is not in use: a path that is aimed at may have to wait for sessions); or, one
  *    in each plan, because its range has PLAN_CROWD_TIMES the holders of the scarcest one.
- * A caller whose measures vary lets a gain stand for a while (`gains`, `strays`) before it allows
- * the moves
- * (`hold`, `hold_strays`). So a pool that nothing happens to settles, and no session is interrupted
- * by a plan.
+ * A caller whose measures vary lets a wish stand for a while (`gains`, `strays`) before it allows
+ * such moves (`hold`, `hold_strays`). So a pool that nothing happens to settles, and no session is
+ * interrupted by a plan.
  */
 #ifndef AYNI_NODE_POOL_PLAN_H
 #define AYNI_NODE_POOL_PLAN_H
