@@ -23,6 +23,7 @@ struct option {
 struct beam {
 	const struct search *s;
 	uint32_t n_layers, width;
+	int words;        /* of marks in use */
 	uint64_t *weight; /* [n_layers + 1] bytes of the layers below, without the extras */
 	struct option *options;
 	double *sums;        /* of all options */
@@ -70,6 +71,8 @@ static void measure(struct beam *b)
 		const struct search_candidate *c = &b->s->candidates[i];
 		double *sums = b->sums + i * (b->n_layers + 1);
 
+		if (c->mark >= 0 && c->mark / 64 >= b->words)
+			b->words = c->mark / 64 + 1;
 		for (uint32_t l = c->within.first; l < c->within.last; l++)
 			sums[l + 1] = sums[l] + placement_layer_us(m, c->donor, l);
 		b->options[i] = (struct option){
@@ -135,9 +138,9 @@ static int set_up(struct beam *b, const struct search *s)
 
 /* ---- the search --------------------------------------------------------------------------- */
 
-static bool subset(const uint64_t *a, const uint64_t *of)
+static bool subset(const struct beam *b, const uint64_t *a, const uint64_t *of)
 {
-	for (int i = 0; i < WORDS; i++) {
+	for (int i = 0; i < b->words; i++) {
 		if ((a[i] & ~of[i]) != 0)
 			return false;
 	}
@@ -154,12 +157,12 @@ static void insert(struct beam *b, uint32_t layer, const struct state *new)
 	if (n == b->width && new->us >= list[n - 1].us)
 		return;
 	for (; at < n && list[at].us <= new->us; at++) {
-		if (subset(list[at].used, new->used))
+		if (subset(b, list[at].used, new->used))
 			return;
 	}
 	kept = at;
 	for (uint32_t i = at; i < n; i++) {
-		if (subset(new->used, list[i].used))
+		if (subset(b, new->used, list[i].used))
 			continue;
 		if (kept < i)
 			list[kept] = list[i];
