@@ -34,7 +34,7 @@ struct pool_config {
 	char folder[CONFIG_PATH_BYTES]; /* key, database */
 	char models[CONFIG_MAX_MODELS][CONFIG_PATH_BYTES];
 	uint64_t n_models;
-	uint64_t stages;       /* donors that a model is split over; 0: the fewest that fit */
+	uint64_t stages;       /* donors that a model is split over; 0: as many as are fastest */
 	uint64_t kv_tokens;    /* positions of a session; at most the model's context */
 	char kv[8];            /* how a session's keys and values are kept: "f16", "int8" */
 	uint64_t max_sessions; /* at once, all models */

@@ -8,8 +8,9 @@
 /* Planning may take one part in so many of the loop's time, whatever joins and leaves. */
 enum { PLANNING_SHARE = 10 };
 
-/* So long plans must have wished to move donors for a faster path before they may: a round trip
- * that was long for a moment is no reason to fetch gigabytes. */
+/* So long plans must have wished without a break to move donors for a faster path, or because what
+ * they hold is of no use, before they may: a round trip that was long for a moment is no reason to
+ * fetch gigabytes. */
 enum { STEADY_US = 60000000 };
 
 static bool holds_layers(const struct roster_donor *d)
@@ -30,7 +31,8 @@ static void unassign_failing(struct pool *p)
 	}
 }
 
-static void describe_donor(const struct roster_donor *d, struct placement_donor *out)
+static void describe_donor(const struct pool *p, const struct roster_donor *d, uint64_t now_us,
+    struct placement_donor *out)
 {
 	*out = (struct placement_donor){.model = PLACEMENT_NO_MODEL};
 	if (d == NULL || (d->state != DONOR_IDLE && !holds_layers(d)))
@@ -43,6 +45,7 @@ static void describe_donor(const struct roster_donor *d, struct placement_donor 
 	out->read_bytes_per_s = d->offer.read_bytes_per_s;
 	out->flop_per_s = d->offer.flop_per_s;
 	out->round_trip_us = roster_trip_us(d);
+	out->stay_s = stays_usual(p->stays, &d->key, (now_us - d->joined_us) / 1000000);
 	if (holds_layers(d)) {
 		out->model = d->assignment.model;
 		out->layers = d->assignment.layers;
@@ -77,7 +80,7 @@ uint32_t place_token_us(
 	double us;
 
 	(void)place_models(p, models);
-	describe_donor(d, &donor);
+	describe_donor(p, d, loop_now_us(), &donor);
 	us = placement_compute_us(&models[model], &donor, layers);
 	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
@@ -113,6 +116,19 @@ static void on_time(void *context)
 	pool_advance(p);
 }
 
+static bool steady(uint64_t since_us, uint64_t now_us)
+{
+	return since_us != 0 && now_us - since_us >= STEADY_US;
+}
+
+static void note(uint64_t *since_us, bool wish, uint64_t now_us)
+{
+	if (!wish)
+		*since_us = 0;
+	else if (*since_us == 0)
+		*since_us = now_us;
+}
+
 void donors_place(struct pool *p)
 {
 	struct plan_settings settings = {.stages = (uint32_t)p->config->stages,
@@ -130,24 +146,23 @@ void donors_place(struct pool *p)
 		    loop_timer(p->loop, p->place_again_us, on_time, p, NULL) == AYNI_OK;
 		return;
 	}
-	settings.hold = p->gain_since_us == 0 || begun_us < p->gain_since_us + STEADY_US;
+	settings.hold = !steady(p->gains_since_us, begun_us);
+	settings.hold_strays = !steady(p->strays_since_us, begun_us);
 	n = (size_t)roster_slots(p->roster);
 	n_models = place_models(p, models);
 	donors = calloc(n + 1, sizeof *donors);
 	plan_free(p->plan);
 	p->plan = NULL;
 	for (size_t i = 0; donors != NULL && i < n; i++)
-		describe_donor(roster_get(p->roster, (int)i), &donors[i]);
+		describe_donor(p, roster_get(p->roster, (int)i), begun_us, &donors[i]);
 	if (donors != NULL)
 		p->plan = plan_new(donors, n, models, n_models, &settings);
 	if (p->plan == NULL)
 		report(REPORT_ERROR, "out of memory: no layers are placed");
 	else
 		carry_out(p);
-	if (p->plan == NULL || !p->plan->gains)
-		p->gain_since_us = 0;
-	else if (p->gain_since_us == 0)
-		p->gain_since_us = begun_us;
+	note(&p->gains_since_us, p->plan != NULL && p->plan->gains, begun_us);
+	note(&p->strays_since_us, p->plan != NULL && p->plan->strays, begun_us);
 	free(donors);
 	p->place_again_us = loop_now_us() + (loop_now_us() - begun_us) * (PLANNING_SHARE - 1);
 }

@@ -125,6 +125,7 @@ uint32_t placement_cut(const struct placement_model *m, uint32_t stages, uint32_
 	uint32_t n = stages < m->n_layers ? stages : m->n_layers;
 	uint64_t by_weight;
 
+	assert(n > 0);
 	cut_by_weight(m, n, cuts);
 	by_weight = heaviest(m, cuts, n);
 	for (uint32_t i = 0; i <= n; i++)

@@ -7,11 +7,12 @@
  *
  * Of each model, in the order given:
  *  1. The path: the fastest for one token (placement.h says how long a stage takes, plan_search.h
- *     how the path is found) in which every donor that holds layers keeps them, and idle donors
- *     may get any. With `stages` = n the model is cut into n ranges, a donor gets one of these, and
- *     only a path that cannot be completed otherwise moves a donor. With 0 also a path is looked
- *     for in which donors move; it is aimed at if a token is PLAN_GAIN_PERCENT faster, or if only
- *     it covers the model.
+ *     how the path is found) in which every donor that holds layers keeps them. Idle donors get any
+ *     ranges in it if no path is there yet, or if a token is PLAN_GAIN_PERCENT faster: new cuts
+ *     make replicas of the old ranges useless. A path in which donors move is aimed at if a token
+ *     is that much faster again, or if only it covers the model. With `stages` = n the model is cut
+ *     into n ranges and a donor gets one of these; only a path that cannot be completed otherwise
+ *     moves a donor.
  *  2. If no path covers the model, gaps are filled as far as idle donors can, those that can hold
  *     most of a gap first; of several the one with the least memory.
  *  3. Of all models together: who is not on a path becomes a replica of the scarcest range that it
@@ -27,8 +28,9 @@
  *  - it gets others instead: in a path that is aimed at; because its range joins no path (while
  *    the model is not in use: a path that is aimed at may have to wait for sessions); or, one
  *    in each plan, because its range has PLAN_CROWD_TIMES the holders of the scarcest one.
- * A caller whose measures vary lets a gain stand for a while (`gains`) before it allows the moves
- * (`hold`). So a pool that nothing happens to settles, and no session is interrupted by a plan.
+ * A caller whose measures vary lets a wish stand for a while (`gains`, `strays`) before it allows
+ * such moves (`hold`, `hold_strays`). So a pool that nothing happens to settles, and no session is
+ * interrupted by a plan.
  */
 #ifndef AYNI_NODE_POOL_PLAN_H
 #define AYNI_NODE_POOL_PLAN_H
@@ -75,13 +77,15 @@ struct plan {
 	struct plan_donor *donors;
 	struct plan_path *paths; /* [n_models] */
 	struct placement_change *changes;
-	bool gains; /* a path with donors moved would be faster by PLAN_GAIN_PERCENT */
+	bool strays; /* donors hold what joins no path, and could be replicas of something else */
+	bool gains;  /* a path with donors moved would be faster by PLAN_GAIN_PERCENT */
 };
 
 struct plan_settings {
 	uint32_t stages;       /* 0: as many as are best */
 	uint32_t max_sessions; /* of a donor */
-	bool hold;             /* move no donor only because a token would be faster */
+	bool hold;             /* move no donor only because a token would be faster, */
+	bool hold_strays;      /* nor because what it holds joins no path */
 };
 
 /* NULL without memory. */

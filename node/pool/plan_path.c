@@ -216,14 +216,22 @@ static int add_holders(struct field *f, bool useless)
 	return AYNI_OK;
 }
 
-/* With or without moving donors that hold something; with all that stay, or only the useless. */
-static int find(struct field *f, bool moving, bool useless, struct search_path *out)
+/* Over whom a path is looked for. */
+enum scope {
+	OVER_HOLDERS, /* as they are */
+	OVER_STAYING, /* those, and idle donors */
+	OVER_ALL,     /* donors may move as well */
+	OVER_REST     /* idle donors, and those that are useless as they are */
+};
+
+static int find(struct field *f, enum scope scope, struct search_path *out)
 {
 	struct plan_work *w = f->w;
+	uint32_t most = scope == OVER_HOLDERS ? 1 : 16;
 	int rc = AYNI_OK;
 
 	out->n_stages = 0;
-	for (uint32_t effort = 1; rc == AYNI_OK && out->n_stages == 0 && effort <= 16;
+	for (uint32_t effort = 1; rc == AYNI_OK && out->n_stages == 0 && effort <= most;
 	     effort *= 16) {
 		struct search s = {.model = &w->models[f->model],
 		    .cuts = f->n_cuts > 0 ? f->cuts : NULL,
@@ -234,8 +242,9 @@ static int find(struct field *f, bool moving, bool useless, struct search_path *
 		f->n_marks = 0;
 		for (size_t i = 0; i < w->n_donors; i++)
 			f->marks[i] = -1;
-		add_best_open(f, moving, effort);
-		rc = add_holders(f, useless);
+		if (scope != OVER_HOLDERS)
+			add_best_open(f, scope == OVER_ALL, effort);
+		rc = add_holders(f, scope == OVER_REST);
 		s.n_candidates = f->n;
 		if (rc == AYNI_OK)
 			rc = search_path(&s, out);
@@ -358,22 +367,31 @@ static bool any_holder(const struct plan_work *w)
 	return false;
 }
 
+static bool faster(const struct search_path *a, const struct search_path *than)
+{
+	return a->n_stages > 0 && than->n_stages > 0 &&
+	       a->us * (100 + PLAN_GAIN_PERCENT) / 100 <= than->us;
+}
+
 int plan_path_of(struct plan_work *w, uint32_t model)
 {
-	struct search_path *found = calloc(2, sizeof *found);
-	struct search_path *staying = found, *moving = found + 1;
+	struct search_path *found = calloc(3, sizeof *found);
+	struct search_path *held = found, *staying = found + 1, *moving = found + 2;
+	bool any = any_holder(w), open = w->settings.stages == 0, gains;
 	struct field f = {0};
-	bool gains;
 	int rc = found != NULL ? open_field(&f, w, model) : AYNI_ERR_MEMORY;
 
+	if (rc == AYNI_OK && any && open)
+		rc = find(&f, OVER_HOLDERS, held);
 	if (rc == AYNI_OK)
-		rc = find(&f, false, false, staying);
-	if (rc == AYNI_OK && any_holder(w) && (w->settings.stages == 0 || staying->n_stages == 0))
-		rc = find(&f, true, false, moving);
+		rc = find(&f, OVER_STAYING, staying);
+	if (rc == AYNI_OK && any && (open || staying->n_stages == 0))
+		rc = find(&f, OVER_ALL, moving);
 	if (rc != AYNI_OK)
 		goto out;
-	gains = moving->n_stages > 0 && staying->n_stages > 0 &&
-	        moving->us * (100 + PLAN_GAIN_PERCENT) / 100 <= staying->us;
+	if (held->n_stages > 0 && !faster(staying, held))
+		staying = held; /* other cuts would make replicas useless */
+	gains = faster(moving, staying);
 	w->plan->gains |= gains;
 	if (moving->n_stages > 0 && (staying->n_stages == 0 || (gains && !w->settings.hold)))
 		rc = take(w, model, moving);
@@ -395,7 +413,7 @@ int plan_further_path(struct plan_work *w, uint32_t model, bool *any)
 
 	*any = false;
 	if (rc == AYNI_OK)
-		rc = find(&f, false, true, found);
+		rc = find(&f, OVER_REST, found);
 	if (rc == AYNI_OK && found->n_stages > 0 &&
 	    found->us <= PLAN_SLOW_TIMES * w->plan->paths[model].us) {
 		*any = true;

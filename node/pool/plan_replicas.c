@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "node/pool/plan_internal.h"
@@ -63,10 +64,14 @@ static int open_replicas(struct replicas *r, struct plan_work *w)
 
 static void look(struct replicas *r, struct place *p)
 {
+	const uint32_t *holders_of = r->holders[p->model];
+	const double *rate_of = r->rate[p->model];
+
+	assert(holders_of != NULL && rate_of != NULL);
 	p->holders = UINT32_MAX;
 	for (uint32_t l = p->layers.first; l < p->layers.last; l++) {
-		uint32_t holders = r->holders[p->model][l];
-		double rate = r->rate[p->model][l];
+		uint32_t holders = holders_of[l];
+		double rate = rate_of[l];
 
 		if (l == p->layers.first || rate < p->rate)
 			p->rate = rate;
@@ -194,11 +199,12 @@ static int release_useless(struct replicas *r, uint32_t model)
 	struct plan *p = r->w->plan;
 	uint32_t n = r->w->models[model].n_layers;
 	bool *joins = calloc(2 * ((size_t)n + 1), sizeof *joins);
-	bool *from_end = joins + n + 1, stays = in_use(r->w, model);
+	bool *from_end, stays = in_use(r->w, model);
 	int rc;
 
 	if (joins == NULL)
 		return AYNI_ERR_MEMORY;
+	from_end = joins + n + 1;
 	rc = joined(r, model, joins, from_end);
 	for (size_t i = 0; rc == AYNI_OK && i < p->n_donors; i++) {
 		struct plan_donor *d = &p->donors[i];
@@ -207,7 +213,10 @@ static int release_useless(struct replicas *r, uint32_t model)
 		    (joins[d->layers.first] && from_end[d->layers.last]))
 			continue;
 		r->w->useless[i] = true;
-		if (!stays && r->w->donors[i].sessions == 0 && plan_redundant(r->w, i))
+		if (stays || r->w->donors[i].sessions > 0 || !plan_redundant(r->w, i))
+			continue;
+		p->strays = true;
+		if (!r->w->settings.hold_strays)
 			*d = (struct plan_donor){.model = PLACEMENT_NO_MODEL};
 	}
 	free(joins);

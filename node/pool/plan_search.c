@@ -23,12 +23,16 @@ struct option {
 struct beam {
 	const struct search *s;
 	uint32_t n_layers, width;
+	int words;        /* of marks in use */
 	uint64_t *weight; /* [n_layers + 1] bytes of the layers below, without the extras */
 	struct option *options;
 	double *sums;        /* of all options */
 	uint32_t *n;         /* [n_layers + 1] states */
 	struct state *lists; /* [n_layers + 1][width] */
 	uint32_t *next_cut;  /* [n_layers] the only end from a layer; NULL: any end */
+	/* Lists through next[candidate], n_candidates at their end: of the exact ones those that
+	 * begin at a layer, head[layer]; and all others, head[n_layers]. */
+	uint32_t *head, *next;
 };
 
 static bool fits(
@@ -51,6 +55,8 @@ static void free_beam(struct beam *b)
 	free(b->n);
 	free(b->lists);
 	free(b->next_cut);
+	free(b->head);
+	free(b->next);
 }
 
 /* ---- setting up --------------------------------------------------------------------------- */
@@ -65,10 +71,21 @@ static void measure(struct beam *b)
 		const struct search_candidate *c = &b->s->candidates[i];
 		double *sums = b->sums + i * (b->n_layers + 1);
 
+		if (c->mark >= 0 && c->mark / 64 >= b->words)
+			b->words = c->mark / 64 + 1;
 		for (uint32_t l = c->within.first; l < c->within.last; l++)
 			sums[l + 1] = sums[l] + placement_layer_us(m, c->donor, l);
 		b->options[i] = (struct option){
 		    sums, placement_trip_us(m, c->donor), placement_loss_factor(c->donor)};
+	}
+	for (uint32_t l = 0; l <= b->n_layers; l++)
+		b->head[l] = (uint32_t)b->s->n_candidates;
+	for (uint32_t i = (uint32_t)b->s->n_candidates; i-- > 0;) {
+		const struct search_candidate *c = &b->s->candidates[i];
+		uint32_t list = c->exact ? c->within.first : b->n_layers;
+
+		b->next[i] = b->head[list];
+		b->head[list] = i;
 	}
 	for (uint32_t i = 0; b->next_cut != NULL && i < b->s->n_cuts; i++)
 		b->next_cut[b->s->cuts[i]] = b->s->cuts[i + 1];
@@ -106,10 +123,12 @@ static int set_up(struct beam *b, const struct search *s)
 	b->options = calloc(s->n_candidates + 1, sizeof *b->options);
 	b->sums = calloc((s->n_candidates + 1) * (n + 1), sizeof *b->sums);
 	b->n = calloc(n + 1, sizeof *b->n);
+	b->head = calloc(n + 1, sizeof *b->head);
+	b->next = calloc(s->n_candidates + 1, sizeof *b->next);
 	if (s->cuts != NULL)
 		b->next_cut = calloc(n, sizeof *b->next_cut);
 	if (b->weight == NULL || b->options == NULL || b->sums == NULL || b->n == NULL ||
-	    (s->cuts != NULL && b->next_cut == NULL))
+	    b->head == NULL || b->next == NULL || (s->cuts != NULL && b->next_cut == NULL))
 		return AYNI_ERR_MEMORY;
 	measure(b);
 	b->width = choose_width(b);
@@ -119,9 +138,9 @@ static int set_up(struct beam *b, const struct search *s)
 
 /* ---- the search --------------------------------------------------------------------------- */
 
-static bool subset(const uint64_t *a, const uint64_t *of)
+static bool subset(const struct beam *b, const uint64_t *a, const uint64_t *of)
 {
-	for (int i = 0; i < WORDS; i++) {
+	for (int i = 0; i < b->words; i++) {
 		if ((a[i] & ~of[i]) != 0)
 			return false;
 	}
@@ -138,12 +157,12 @@ static void insert(struct beam *b, uint32_t layer, const struct state *new)
 	if (n == b->width && new->us >= list[n - 1].us)
 		return;
 	for (; at < n && list[at].us <= new->us; at++) {
-		if (subset(list[at].used, new->used))
+		if (subset(b, list[at].used, new->used))
 			return;
 	}
 	kept = at;
 	for (uint32_t i = at; i < n; i++) {
-		if (subset(new->used, list[i].used))
+		if (subset(b, new->used, list[i].used))
 			continue;
 		if (kept < i)
 			list[kept] = list[i];
@@ -193,8 +212,6 @@ static void extend(struct beam *b, uint32_t layer, uint32_t place, uint32_t cand
 
 static bool begins_at(const struct beam *b, const struct search_candidate *c, uint32_t layer)
 {
-	if (c->exact)
-		return c->within.first == layer;
 	if (b->next_cut != NULL && b->next_cut[layer] == 0)
 		return false;
 	return c->within.first <= layer && layer < c->within.last;
@@ -204,9 +221,11 @@ static void extend_all(struct beam *b, uint32_t layer, uint32_t place)
 {
 	if (b->lists[(size_t)layer * b->width + place].n_stages == PATH_MAX_STAGES)
 		return;
-	for (size_t i = 0; i < b->s->n_candidates; i++) {
+	for (uint32_t i = b->head[layer]; i != b->s->n_candidates; i = b->next[i])
+		extend(b, layer, place, i);
+	for (uint32_t i = b->head[b->n_layers]; i != b->s->n_candidates; i = b->next[i]) {
 		if (begins_at(b, &b->s->candidates[i], layer))
-			extend(b, layer, place, (uint32_t)i);
+			extend(b, layer, place, i);
 	}
 }
 

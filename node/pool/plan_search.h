@@ -24,7 +24,7 @@
 enum {
 	SEARCH_MAX_MOVABLE = 256, /* donors of one search whose range is open */
 	SEARCH_WIDTH = 128,       /* states a layer; fewer when layers x ends are many: */
-	SEARCH_STEPS = 1 << 20,   /* width * layers * (ends of all donors), about */
+	SEARCH_STEPS = 1 << 19,   /* width * layers * (ends of all donors), about */
 	SEARCH_WIDTH_LEAST = 4
 };
 

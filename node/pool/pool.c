@@ -309,6 +309,9 @@ static int open_machines(struct pool *p, struct error *err)
 	    .first_unit = loop_wall_ms() * 1000};
 	int rc;
 
+	p->stays = stays_new();
+	if (p->stays == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "pool: out of memory");
 	if ((rc = roster_new(&p->roster, err)) != AYNI_OK ||
 	    (rc = scheduler_new(p->catalog, p->roster, &limits, &p->scheduler, err)) != AYNI_OK)
 		return rc;
@@ -357,6 +360,7 @@ static void close_all(struct pool *p)
 	peers_free(p);
 	actions_free(&p->actions);
 	plan_free(p->plan);
+	stays_free(p->stays);
 	scheduler_free(p->scheduler);
 	roster_free(p->roster);
 	books_free(p->books);

@@ -16,6 +16,7 @@
 #include "node/pool/pool.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
+#include "node/pool/stays.h"
 #include "protocol/envelope.h"
 #include "protocol/transport.h"
 #include "storage/registry.h"
@@ -64,11 +65,12 @@ struct pool {
 	uint64_t started_us, requests_done;
 	uint64_t stop_at_us; /* 0: running */
 	uint64_t saved_us;   /* when the books were written down last */
-	struct plan *plan;   /* the last; its donors are slots. NULL: none yet */
+	struct stays *stays;
+	struct plan *plan; /* the last; its donors are slots. NULL: none yet */
 	uint64_t place_again_us;
-	uint64_t gain_since_us; /* plans wish to move donors for a faster path; 0: they do not */
-	bool place_waits;       /* for that time */
-	bool watching;          /* donors that have work, whether they are still there */
+	uint64_t gains_since_us, strays_since_us; /* without a break in plans; 0: not in the last */
+	bool place_waits;                         /* for that time */
+	bool watching; /* donors that have work, whether they are still there */
 	struct refusal_counts refused;
 };
 

@@ -65,7 +65,7 @@ int roster_join(struct roster *r, const struct public_key *key, const char *name
 	d->key = *key;
 	(void)snprintf(d->name, sizeof d->name, "%s", name);
 	d->peer = peer;
-	d->heard_us = now_us;
+	d->joined_us = d->heard_us = now_us;
 	if (free_slot >= r->n_slots)
 		r->n_slots = free_slot + 1;
 	*slot = free_slot;

@@ -55,7 +55,7 @@ struct roster_donor {
 	uint64_t last_unit; /* number of the last unit sent */
 	uint64_t units;     /* right results */
 	struct flop cost;
-	uint64_t heard_us;
+	uint64_t joined_us, heard_us;
 	struct liveness alive;
 	uint64_t stalled_us;   /* since when its worker seems to stand still; 0: it does not */
 	uint64_t us_per_layer; /* a small unit's time away for each layer, smoothed; 0: not known */

@@ -70,6 +70,7 @@ void donor_gone(struct pool *p, struct peer *peer)
 	close_window(p, slot);
 	end_assignment(p, d);
 	report(REPORT_INFO, "donor %s is gone", d->name);
+	stays_ended(p->stays, &d->key, (loop_now_us() - d->joined_us) / 1000000);
 	place_forget(p, slot);
 	roster_remove(p->roster, slot);
 }

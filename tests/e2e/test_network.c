@@ -51,6 +51,23 @@ static void two_donors_answer_sums(void **state)
 	network_stop(&n);
 }
 
+static void the_status_says_which_path_a_session_would_take(void **state)
+{
+	static const char *const settings[] = {"stages=2", NULL};
+	struct network n;
+	const char *args[] = {"status", "--pool", n.invite, NULL};
+
+	(void)state;
+	start_two_donors(&n, settings);
+	network_wait_status(&n, "\"path\":[{\"layers\":[0,4],");
+	network_wait_status(&n, "\"role\":\"path\"");
+	assert_int_equal(network_run(&n, args, NULL, out, err), 0);
+	assert_non_null(strstr(out, "a new session would write "));
+	assert_non_null(strstr(out, "layers 4-7 at donor"));
+	assert_non_null(strstr(out, "what limits it: "));
+	network_stop(&n);
+}
+
 static void a_hundred_chats_at_once_are_all_answered_rightly(void **state)
 {
 	static const char *const settings[] = {"stages=2", NULL};
@@ -265,6 +282,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(two_donors_answer_sums),
+	    cmocka_unit_test(the_status_says_which_path_a_session_would_take),
 	    cmocka_unit_test(a_hundred_chats_at_once_are_all_answered_rightly),
 	    cmocka_unit_test(a_conversation_remembers_its_turns),
 	    cmocka_unit_test(a_request_ends_with_a_clear_error_when_nobody_holds_the_layers),

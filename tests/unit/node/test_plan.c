@@ -475,7 +475,7 @@ static double seconds_since(const struct timespec *begun)
 {
 	struct timespec now;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) / 1e9;
 }
 
@@ -490,7 +490,7 @@ static void ten_thousand_donors_are_planned(void **state)
 	n_donors = MANY;
 	for (size_t i = 0; i < n_donors; i++)
 		random_donor(&donors[i]);
-	(void)clock_gettime(CLOCK_MONOTONIC, &begun);
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begun);
 	p = make_plan();
 	first = seconds_since(&begun);
 	assert_true(p->paths[0].n_stages > 0);
@@ -502,12 +502,12 @@ static void ten_thousand_donors_are_planned(void **state)
 	p = make_plan();
 	donors[p->paths[0].stages[0].donor].usable = false;
 	plan_free(p);
-	(void)clock_gettime(CLOCK_MONOTONIC, &begun);
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begun);
 	p = make_plan();
 	again = seconds_since(&begun);
-	print_message(
-	    "%d donors, %d layers: planned in %.0f ms; after one of its path left in %.0f ms, %zu "
-	    "changes\n",
+	print_message("%d donors, %d layers: planned in %.0f ms of a core; after one of its path "
+	              "left in %.0f ms, %zu "
+	              "changes\n",
 	    MANY, MAX_LAYERS, first * 1e3, again * 1e3, p->n_changes);
 	plan_free(p);
 }
