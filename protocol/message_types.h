@@ -108,8 +108,8 @@ struct msg_blob {
 struct unit_span {
 	uint64_t session;
 	uint32_t position, n_tokens, n_logits;
-	uint64_t from; /* not 0: begin anew with the first positions of this session */
 	uint32_t wire; /* enum wire_type */
+	uint64_t from; /* not 0: begin anew with the first positions of this session */
 };
 struct msg_work_unit {
 	uint64_t unit, assignment;

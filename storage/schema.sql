@@ -3,7 +3,7 @@
 -- Times are milliseconds since 1970 UTC. Keys are Ed25519 public keys, hashes are BLAKE2b-256.
 
 PRAGMA application_id = 0x61796e69; -- "ayni"
-PRAGMA user_version = 1;            -- the number of the last migration
+PRAGMA user_version = 2;            -- the number of the last migration
 
 -- Facts about this file.
 CREATE TABLE meta (
@@ -89,6 +89,20 @@ CREATE TABLE sessions (
 	answer_tokens INTEGER CHECK (answer_tokens >= 0), -- tokens written
 	finish_reason INTEGER                             -- as in the wire schema
 ) STRICT;
+
+-- What a pool has booked and put into no receipt yet, one window a donor.
+CREATE TABLE windows (
+	donor BLOB NOT NULL PRIMARY KEY CHECK (length(donor) = 32),   -- who did the work
+	model BLOB NOT NULL CHECK (length(model) = 32),               -- on which model
+	layer_first INTEGER NOT NULL CHECK (layer_first >= 0),        -- of which layers
+	layer_last INTEGER NOT NULL CHECK (layer_last >= layer_first),
+	units INTEGER NOT NULL CHECK (units > 0),                     -- work units so far
+	tokens INTEGER NOT NULL CHECK (tokens >= 0),                  -- tokens through the layers
+	cost INTEGER NOT NULL CHECK (cost >= 0),                      -- FLOP by published cost
+	units_hash BLOB NOT NULL CHECK (length(units_hash) = 32),     -- the chain over units and results
+	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),              -- the window begins
+	last_ms INTEGER NOT NULL CHECK (last_ms >= 0)                 -- its last unit
+) STRICT, WITHOUT ROWID;
 
 -- The ledger. A pool has its own receipts; a donor those that it got from any pool.
 CREATE TABLE receipts (

@@ -5,6 +5,7 @@
 
 #include "node/pool/roster.h"
 #include "node/receipts.h"
+#include "storage/windows.h"
 
 enum { REMIND_MAX = 256 };
 
@@ -12,6 +13,7 @@ struct books {
 	const struct identity *pool;
 	struct db *db;
 	struct ledger *ledger;
+	struct windows *saved;
 	uint64_t window_units;
 	books_issued_fn *issued;
 	void *context;
@@ -19,13 +21,59 @@ struct books {
 	uint64_t earlier_number; /* the last of an earlier run */
 	uint64_t open_acks;
 	struct receipt windows[ROSTER_MAX_DONORS]; /* being filled; units 0: empty */
+	bool unsaved[ROSTER_MAX_DONORS];
+	bool any_unsaved;
 };
+
+/* What an earlier run left, as receipts that wait for their donors. */
+static int recover(void *context, const struct window *w)
+{
+	struct books *b = context;
+	struct receipt r = {.number = b->last_number + 1,
+	    .pool = *identity_public(b->pool),
+	    .donor = w->donor,
+	    .model = w->model,
+	    .layer_first = w->layer_first,
+	    .layer_last = w->layer_last,
+	    .units = w->units,
+	    .tokens = w->tokens,
+	    .cost = w->cost,
+	    .units_hash = w->units_hash,
+	    .first_ms = w->first_ms,
+	    .last_ms = w->last_ms};
+	struct signed_receipt s;
+	struct ledger_entry e;
+	int rc = receipt_issue(&r, b->pool, &s, NULL);
+
+	if (rc != AYNI_OK)
+		return rc;
+	e = receipts_entry(&r, &s);
+	rc = ledger_append(b->ledger, &e, NULL);
+	if (rc == AYNI_OK)
+		rc = windows_drop(b->saved, &w->donor, NULL);
+	if (rc == AYNI_OK)
+		b->last_number++;
+	return rc;
+}
+
+static int recover_all(struct books *b, struct error *err)
+{
+	int rc = db_begin(b->db, err);
+
+	if (rc == AYNI_OK)
+		rc = windows_each(b->saved, recover, b, err);
+	if (rc == AYNI_OK)
+		return db_commit(b->db, err);
+	db_rollback(b->db);
+	return error_set(err, (enum ayni_error)rc, "the books of an earlier run cannot be closed");
+}
 
 int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
     uint64_t window_units, books_issued_fn *issued, void *context, struct books **out,
     struct error *err)
 {
 	struct books *b = calloc(1, sizeof *b);
+	int rc;
 
 	if (b == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "books: out of memory");
@@ -35,17 +83,60 @@ int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
 	b->window_units = window_units;
 	b->issued = issued;
 	b->context = context;
-	b->last_number = b->earlier_number = ledger_last_number(ledger);
+	b->last_number = ledger_last_number(ledger);
+	if ((rc = windows_new(db, &b->saved, err)) != AYNI_OK ||
+	    (rc = recover_all(b, err)) != AYNI_OK) {
+		books_free(b);
+		return rc;
+	}
+	b->earlier_number = b->last_number;
 	*out = b;
 	return AYNI_OK;
 }
 
 void books_free(struct books *b)
 {
+	if (b == NULL)
+		return;
+	windows_free(b->saved);
 	free(b);
 }
 
-/* The window as the receipt that follows the last one, into the ledger. */
+int books_save(struct books *b, struct error *err)
+{
+	int rc = AYNI_OK;
+
+	if (!b->any_unsaved || (rc = db_begin(b->db, err)) != AYNI_OK)
+		return rc;
+	for (int i = 0; i < ROSTER_MAX_DONORS && rc == AYNI_OK; i++) {
+		const struct receipt *r = &b->windows[i];
+		struct window w = {.donor = r->donor,
+		    .model = r->model,
+		    .layer_first = r->layer_first,
+		    .layer_last = r->layer_last,
+		    .units = r->units,
+		    .tokens = r->tokens,
+		    .cost = r->cost,
+		    .units_hash = r->units_hash,
+		    .first_ms = r->first_ms,
+		    .last_ms = r->last_ms};
+
+		if (b->unsaved[i] && r->units > 0)
+			rc = windows_put(b->saved, &w, err);
+	}
+	if (rc == AYNI_OK)
+		rc = db_commit(b->db, err);
+	if (rc != AYNI_OK) {
+		db_rollback(b->db);
+		return rc;
+	}
+	memset(b->unsaved, 0, sizeof b->unsaved);
+	b->any_unsaved = false;
+	return AYNI_OK;
+}
+
+/* The window as the receipt that follows the last one, into the ledger, and out of the windows. In
+ * a transaction. */
 static int write_receipt(struct books *b, int donor, struct signed_receipt *s, struct error *err)
 {
 	struct receipt *r = &b->windows[donor];
@@ -60,13 +151,36 @@ static int write_receipt(struct books *b, int donor, struct signed_receipt *s, s
 	e = receipts_entry(r, s);
 	rc = ledger_append(b->ledger, &e, err);
 	if (rc == AYNI_OK)
+		rc = windows_drop(b->saved, &r->donor, err);
+	if (rc == AYNI_OK)
 		b->last_number++;
+	return rc;
+}
+
+/* Receipts of the windows of these n donors, all or none. */
+static int write_all(struct books *b, const int *donors, size_t n, struct signed_receipt *receipts,
+    struct error *err)
+{
+	uint64_t last_number = b->last_number;
+	int rc = db_begin(b->db, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
+		rc = write_receipt(b, donors[i], &receipts[i], err);
+	if (rc == AYNI_OK)
+		rc = db_commit(b->db, err);
+	if (rc != AYNI_OK) {
+		db_rollback(b->db);
+		b->last_number = last_number;
+	}
 	return rc;
 }
 
 static void empty_window(struct books *b, int donor)
 {
 	memset(&b->windows[donor], 0, sizeof b->windows[donor]);
+	b->unsaved[donor] = false;
 }
 
 /* It is durable: out of our hands. What `issued` does may come back here. */
@@ -83,7 +197,7 @@ int books_close(struct books *b, int donor, struct error *err)
 
 	if (b->windows[donor].units == 0)
 		return AYNI_OK;
-	rc = write_receipt(b, donor, &s, err);
+	rc = write_all(b, &donor, 1, &s, err);
 	if (rc != AYNI_OK)
 		return rc;
 	empty_window(b, donor);
@@ -110,6 +224,7 @@ int books_add(struct books *b, const struct action_book *a, const struct public_
 		r->layer_last = a->layers.last;
 		r->first_ms = now_ms;
 	}
+	b->unsaved[a->donor] = b->any_unsaved = true;
 	r->units++;
 	r->tokens += a->tokens;
 	r->last_ms = now_ms;
@@ -123,26 +238,6 @@ int books_add(struct books *b, const struct action_book *a, const struct public_
 static bool is_idle(const struct books *b, int donor, uint64_t before_ms)
 {
 	return b->windows[donor].units > 0 && b->windows[donor].last_ms < before_ms;
-}
-
-/* Receipts of the windows of these n donors, all or none. */
-static int write_all(struct books *b, const int *donors, size_t n, struct signed_receipt *receipts,
-    struct error *err)
-{
-	uint64_t last_number = b->last_number;
-	int rc = db_begin(b->db, err);
-
-	if (rc != AYNI_OK)
-		return rc;
-	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
-		rc = write_receipt(b, donors[i], &receipts[i], err);
-	if (rc == AYNI_OK)
-		rc = db_commit(b->db, err);
-	if (rc != AYNI_OK) {
-		db_rollback(b->db);
-		b->last_number = last_number;
-	}
-	return rc;
 }
 
 int books_close_idle(struct books *b, uint64_t before_ms, struct error *err)

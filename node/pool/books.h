@@ -4,8 +4,9 @@
  * and then handed to the donor to countersign.
  *
  * A window closes when it has as many units as the configuration says, when the donor's layers
- * change, or when books_close is called (a pause, a leaving donor, the end). Work in an open window
- * is lost if the pool dies. One thread.
+ * change, or when books_close is called (a pause, a leaving donor, the end). Open windows are
+ * written down by books_save, and become receipts when a pool that died is started again: what was
+ * booked after the last books_save is lost then, and nothing is counted twice. One thread.
  */
 #ifndef AYNI_NODE_POOL_BOOKS_H
 #define AYNI_NODE_POOL_BOOKS_H
@@ -19,16 +20,18 @@ struct books;
 /* A receipt is in the ledger: give it to its donor. */
 typedef void books_issued_fn(void *context, int donor, const struct signed_receipt *receipt);
 
-/* All are borrowed. */
+/* All are borrowed. What an earlier run left in open windows becomes receipts. */
 int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
     uint64_t window_units, books_issued_fn *issued, void *context, struct books **out,
     struct error *err);
-void books_free(struct books *b); /* open windows are lost: close them before */
+void books_free(struct books *b); /* close windows before, or the next run does */
 
 int books_add(struct books *b, const struct action_book *a, const struct public_key *donor,
     const struct hash *model, uint64_t now_ms, struct error *err);
 /* Close a donor's window, if it has one with units. */
 int books_close(struct books *b, int donor, struct error *err);
+/* Write down what was added since the last time, in one transaction. */
+int books_save(struct books *b, struct error *err);
 /* Close windows in which nothing happened since before_ms, in one transaction. */
 int books_close_idle(struct books *b, uint64_t before_ms, struct error *err);
 

@@ -237,7 +237,8 @@ uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f)
 	const struct path_stage *at = &s->paths[f->path].stages[f->stage];
 	const struct roster_donor *d = path_donor(s->roster, at);
 	uint64_t layers = at->layers.last - at->layers.first;
-	uint64_t usual = d != NULL ? d->us_per_layer * layers * f->work.n_tokens : 0;
+	uint64_t usual =
+	    d != NULL ? d->us_per_layer * layers * (1 + f->work.n_tokens / PACE_TOKENS) : 0;
 
 	if (usual == 0)
 		return f->deadline_us; /* its first unit */
@@ -246,11 +247,14 @@ uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f)
 	return f->sent_us + usual < f->deadline_us ? f->sent_us + usual : f->deadline_us;
 }
 
+/* From units of few tokens: of more, each costs less. */
 static void learn_pace(struct roster_donor *d, const struct flight *f, uint64_t now_us)
 {
 	uint64_t layers = d->assignment.layers.last - d->assignment.layers.first;
-	uint64_t us = (now_us - f->sent_us) / (layers * f->work.n_tokens);
+	uint64_t us = (now_us - f->sent_us) / layers;
 
+	if (f->work.n_tokens > PACE_TOKENS)
+		return;
 	d->us_per_layer = d->us_per_layer > 0 ? (7 * d->us_per_layer + us) / 8 : us;
 	d->us_per_layer += d->us_per_layer == 0; /* 0 is unknown */
 }

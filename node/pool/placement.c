@@ -83,12 +83,18 @@ double placement_stage_us(
 
 /* ---- cutting into stages ------------------------------------------------------------------ */
 
+/* What a token reads of it: the embedding is looked up. */
+static uint64_t read_bytes(const struct placement_model *m, struct layer_range range)
+{
+	return weight(m, range) - (range.first == 0 ? m->first_bytes : 0);
+}
+
 static uint64_t heaviest(const struct placement_model *m, const uint32_t *cuts, uint32_t n)
 {
 	uint64_t most = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t w = weight(m, (struct layer_range){cuts[i], cuts[i + 1]});
+		uint64_t w = read_bytes(m, (struct layer_range){cuts[i], cuts[i + 1]});
 
 		most = w > most ? w : most;
 	}
@@ -98,8 +104,8 @@ static uint64_t heaviest(const struct placement_model *m, const uint32_t *cuts, 
 /* Each cut where the sum of weights is nearest to its share, with a layer left for each range. */
 static void cut_by_weight(const struct placement_model *m, uint32_t n, uint32_t *cuts)
 {
-	double total = (double)weight(m, (struct layer_range){0, m->n_layers});
-	double sum = (double)m->first_bytes;
+	double total = (double)read_bytes(m, (struct layer_range){0, m->n_layers});
+	double sum = 0;
 	uint32_t at = 0;
 
 	cuts[0] = 0;

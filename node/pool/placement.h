@@ -77,8 +77,9 @@ double placement_stage_us(
 
 /*
  * Cut a model into `stages` ranges, at most one a layer: cuts[i] to cuts[i + 1]. Of equal length,
- * unless cutting by weight (embedding and output head included) makes the heaviest range lighter
- * by a tenth. Both are at least 1. Returns the number of ranges; `cuts` has room for n_layers + 1.
+ * unless cutting by what a token reads (the output head, but not the embedding, which is looked up)
+ * makes the heaviest range lighter by a tenth. Returns the number of ranges; `cuts` has room for
+ * n_layers + 1. Neither may be 0.
  */
 uint32_t placement_cut(const struct placement_model *m, uint32_t stages, uint32_t *cuts);
 

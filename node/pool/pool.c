@@ -57,10 +57,23 @@ static void carry_out(struct pool *p)
 	actions_clear(&p->actions);
 }
 
+/* What is booked outlives this process, but for the last moment. */
+static void save_books(struct pool *p, uint64_t now_us)
+{
+	struct error err = {0};
+
+	if (now_us < p->saved_us + BOOKS_SAVE_US)
+		return;
+	p->saved_us = now_us;
+	if (books_save(p->books, &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
+}
+
 static void on_watch(void *context)
 {
 	struct pool *p = context;
 
+	save_books(p, loop_now_us());
 	p->watching = donors_watch(p) && loop_timer(p->loop, loop_now_us() + LIVENESS_ASK_US / 2,
 	                                     on_watch, p, NULL) == AYNI_OK;
 	pool_advance(p);

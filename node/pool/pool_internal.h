@@ -23,10 +23,11 @@
 
 enum {
 	MAX_PEERS = 16384,
-	SILENT_HEARTBEATS = 5, /* a peer not heard for so many is gone, */
-	SILENT_MEMBER_S = 10,  /* but a member at the earliest after this: only it waits for us */
-	WINDOW_IDLE_MS = 2000, /* a window is closed after such a pause */
-	STOP_WAIT_US = 2000000 /* for countersignatures at the end */
+	SILENT_HEARTBEATS = 5,  /* a peer not heard for so many is gone, */
+	SILENT_MEMBER_S = 10,   /* but a member at the earliest after this: only it waits for us */
+	WINDOW_IDLE_MS = 2000,  /* a window is closed after such a pause */
+	BOOKS_SAVE_US = 100000, /* open windows are written down as often, while units are out */
+	STOP_WAIT_US = 2000000  /* for countersignatures at the end */
 };
 
 /* A connection. */
@@ -63,6 +64,7 @@ struct pool {
 	uint32_t next_peer;
 	uint64_t started_us, requests_done;
 	uint64_t stop_at_us; /* 0: running */
+	uint64_t saved_us;   /* when the books were written down last */
 	struct stays *stays;
 	struct plan *plan; /* the last; its donors are slots. NULL: none yet */
 	uint64_t place_again_us;

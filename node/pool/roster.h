@@ -58,7 +58,7 @@ struct roster_donor {
 	uint64_t joined_us, heard_us;
 	struct liveness alive;
 	uint64_t stalled_us;   /* since when its worker seems to stand still; 0: it does not */
-	uint64_t us_per_layer; /* a token in a layer, on the way and back, smoothed; 0: not known */
+	uint64_t us_per_layer; /* a small unit's time away for each layer, smoothed; 0: not known */
 	uint64_t round_trip_us; /* 0: not measured yet */
 	struct refusal_counts refused_by_donor;
 };

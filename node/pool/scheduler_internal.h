@@ -20,6 +20,7 @@ enum {
 	    1000000, /* a kept session that is too old, but that another begins with now */
 	CROWD =
 	    2, /* sessions that a path may have more than another, if it knows a session's tokens */
+	PACE_TOKENS = 8, /* about as many take no longer than one: memory is read once for all */
 	STALL_TIMES = 8, /* as long as usual: the donor's worker stands still */
 	STALL_LEAST_US = 500000,
 	MAX_REPLAYS = 32 /* of one session, without a token in between */

@@ -50,6 +50,13 @@ static void describe_model(
 	outlook_model(p, index, out);
 }
 
+static const char *describe_state(const struct roster_donor *d)
+{
+	if (!roster_serves(d) || roster_responds(d))
+		return donor_state_name(d->state);
+	return d->alive.suspect ? "silent" : "stalled";
+}
+
 static void describe_donor(struct pool *p, int slot, struct status_donor *out)
 {
 	const struct roster_donor *d = roster_get(p->roster, slot);
@@ -57,7 +64,7 @@ static void describe_donor(struct pool *p, int slot, struct status_donor *out)
 
 	out->donor = d->key;
 	(void)snprintf(out->name, sizeof out->name, "%s", d->name);
-	(void)snprintf(out->state, sizeof out->state, "%s", donor_state_name(d->state));
+	(void)snprintf(out->state, sizeof out->state, "%s", describe_state(d));
 	out->layer_first = d->assignment.layers.first;
 	out->layer_last = d->assignment.layers.last;
 	out->units = d->units;

@@ -22,6 +22,7 @@
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/unit_log.h"
+#include "tests/support/wan.h"
 
 enum {
 	PROMPT = 16, /* tokens */
@@ -36,7 +37,7 @@ static const struct sampler_settings drawing = {
     .temperature = 0.8f, .top_p = 1.0f, .repeat_penalty = 1.0f, .seed = 1};
 /* Below 1 the penalty favours what was said already. */
 static const struct sampler_settings repeating = {
-    .temperature = 0.8f, .top_p = 1.0f, .repeat_penalty = 0.5f, .repeat_last_n = 32, .seed = 1};
+    .top_p = 1.0f, .repeat_penalty = 0.8f, .repeat_last_n = 64};
 
 static struct scratch folder;
 static char model_path[1100];
@@ -44,16 +45,26 @@ static char model_path[1100];
 /* ---- the pool ---------------------------------------------------------------------------------
  */
 
-static void start(struct network *n, const char *model, const char *draft)
+static void start_pool(struct network *n, const char *model, const char *draft)
 {
 	network_start(n, model,
 	    (const char *const[]){"stages=2", "kv_tokens=512", "max_sessions=16", draft, "keep_s=0",
 	        "heartbeat_ms=1000", "log=debug", NULL});
-	for (int i = 0; i < 2; i++)
-		network_donor(n, i, NULL,
-		    (const char *const[]){"memory_mib=2048", "cores=1", "log=warning", NULL});
-	network_wait_ready(n);
 	(void)setenv("AYNI_HOME", n->folder, 1);
+}
+
+static void start_donor(struct network *n, int i, const char *invite)
+{
+	network_donor(
+	    n, i, invite, (const char *const[]){"memory_mib=2048", "cores=1", "log=warning", NULL});
+}
+
+static void start(struct network *n, const char *model, const char *draft)
+{
+	start_pool(n, model, draft);
+	start_donor(n, 0, NULL);
+	start_donor(n, 1, NULL);
+	network_wait_ready(n);
 }
 
 /* Tokens of all streams, and when each was there. */
@@ -244,29 +255,73 @@ static void what_a_stage_costs_beside_its_computing(void **unused)
 	tiny_model_remove(path);
 }
 
-/* ---- guesses ----------------------------------------------------------------------------------
+/* ---- the Internet -----------------------------------------------------------------------------
  */
 
-/* A text that repeats itself; of others see how many guesses were right. */
-static void what_guessing_gains(void **unused)
+/* Both donors 10 ms from the pool: 20 ms there and back. */
+static void start_far(struct network *n, const char *model, const char *draft, struct wan *lines[2])
 {
-	static struct streams with, without;
+	char pool[NETWORK_PATH];
+
+	start_pool(n, model, draft);
+	(void)snprintf(pool, sizeof pool, "tcp://%.*s",
+	    (int)strcspn(n->invite + strlen("ayni://"), "?"), n->invite + strlen("ayni://"));
+	for (int i = 0; i < 2; i++) {
+		char invite[NETWORK_PATH];
+
+		lines[i] = wan_start(&(struct wan_options){.to = pool, .delay_us = 10000});
+		network_invite_through(n, wan_endpoint(lines[i]), invite);
+		start_donor(n, i, invite);
+	}
+	network_wait_ready(n);
+}
+
+/* Milliseconds a token takes beside its computing. */
+static double beside_ms(const struct network *n, const struct streams *s)
+{
+	struct unit_log log;
+	double computed_us = 0;
+
+	unit_log_read(n, &log);
+	for (size_t i = 0; i < log.n; i++)
+		computed_us += log.records[i].compute_us;
+	unit_log_free(&log);
+	return (s->at_us[s->n - 1] - s->began_us - computed_us) / (double)s->n / 1e3;
+}
+
+/* A small model, so that the way is nearly all there is; its likeliest tokens soon repeat
+ * themselves. */
+static void run_far(const char *draft, struct streams *out, double *ms)
+{
+	const struct tiny_model_options options = {.n_layers = 4, .seed = 7};
+	char *path = tiny_model_temporary(&options);
+	struct wan *lines[2];
 	struct network n;
 
+	start_far(&n, path, draft, lines);
+	run(&n, 1, LONG_ANSWER, &repeating, out);
+	*ms = beside_ms(&n, out);
+	network_stop(&n);
+	wan_stop(lines[0]);
+	wan_stop(lines[1]);
+	tiny_model_remove(path);
+}
+
+static void two_stages_of_20_ms_there_and_back(void **unused)
+{
+	static struct streams plain, guessed;
+	double plain_ms, guessed_ms;
+
 	(void)unused;
-	start(&n, model_path, "draft_tokens=0");
-	run(&n, 1, LONG_ANSWER, &repeating, &without);
-	network_stop(&n);
-	start(&n, model_path, "draft_tokens=16");
-	run(&n, 1, LONG_ANSWER, &repeating, &with);
-	network_stop(&n);
-	assert_memory_equal(with.tokens, without.tokens, sizeof with.tokens);
-	printf(
-	    "guessing on text that repeats itself: %.2f times the speed (%.1f of %.1f tokens/s), "
-	    "%llu of %llu guesses right\n",
-	    tokens_a_second(&with) / tokens_a_second(&without), tokens_a_second(&with),
-	    tokens_a_second(&without), (unsigned long long)with.right,
-	    (unsigned long long)with.guessed);
+	run_far("draft_tokens=0", &plain, &plain_ms);
+	run_far("draft_tokens=16", &guessed, &guessed_ms);
+	assert_memory_equal(plain.tokens, guessed.tokens, sizeof plain.tokens);
+	printf("2 stages, each 20 ms there and back: %.1f ms a token beside its computing\n",
+	    plain_ms);
+	printf("guessing on text that repeats itself: %.2f times the speed, %llu of %llu guesses "
+	       "right\n",
+	    tokens_a_second(&guessed) / tokens_a_second(&plain), (unsigned long long)guessed.right,
+	    (unsigned long long)guessed.guessed);
 }
 
 static int write_model(void **unused)
@@ -301,7 +356,7 @@ int main(void)
 	    cmocka_unit_test(one_stream_beside_one_process_with_one_core),
 	    cmocka_unit_test(both_stages_are_busy_with_many_streams),
 	    cmocka_unit_test(what_a_stage_costs_beside_its_computing),
-	    cmocka_unit_test(what_guessing_gains),
+	    cmocka_unit_test(two_stages_of_20_ms_there_and_back),
 	};
 
 	return cmocka_run_group_tests(tests, write_model, remove_model);

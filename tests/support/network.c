@@ -313,6 +313,16 @@ void network_start(struct network *n, const char *model, const char *const *sett
 	memcpy(n->invite, out, strlen(out) + 1);
 }
 
+void network_invite_through(const struct network *n, const char *endpoint, char out[NETWORK_PATH])
+{
+	const char *rest = strchr(n->invite, '?');
+
+	assert_non_null(rest);
+	assert_in_range(
+	    snprintf(out, NETWORK_PATH, "ayni://%s%s", endpoint + strlen("tcp://"), rest), 1,
+	    NETWORK_PATH - 1);
+}
+
 void network_donor(struct network *n, int i, const char *invite, const char *const *settings)
 {
 	char folder[NETWORK_PATH * 2], name[32];
@@ -326,30 +336,48 @@ void network_donor(struct network *n, int i, const char *invite, const char *con
 	n->donors[i] = network_spawn(n, name, args);
 }
 
-/* Asking takes a while itself: it is done again and again, as often as a hung test may. */
-static void wait_status(struct network *n, const char *substring, bool wanted)
+static unsigned count(const char *text, const char *substring)
+{
+	unsigned n = 0;
+
+	for (const char *at = text; (at = strstr(at, substring)) != NULL; at++)
+		n++;
+	return n;
+}
+
+/* At least, or at most, so many times. Asking takes a while itself: it is done again and again, as
+ * often as a hung test may. */
+static void wait_status(struct network *n, const char *substring, unsigned times, bool at_least)
 {
 	static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
+	unsigned found;
 	const char *args[] = {"status", "--pool", n->invite, "--json", NULL};
 	time_t began = time(NULL);
 
 	do {
 		if (network_run(n, args, NULL, out, err) != 0)
 			fail_msg("status: %s", err);
-		if ((strstr(out, substring) != NULL) == wanted)
+		found = count(out, substring);
+		if (at_least ? found >= times : found <= times)
 			return;
 	} while (time(NULL) - began < PATIENCE_MS / 1000);
-	fail_msg("waited in vain for %s%s in %s", wanted ? "" : "no ", substring, out);
+	fail_msg("waited in vain for %s %u times %s in %s", at_least ? "at least" : "at most",
+	    times, substring, out);
 }
 
 void network_wait_status(struct network *n, const char *substring)
 {
-	wait_status(n, substring, true);
+	wait_status(n, substring, 1, true);
 }
 
 void network_wait_ready(struct network *n)
 {
-	wait_status(n, "\"missing\":[[", false);
+	wait_status(n, "\"missing\":[[", 0, false);
+}
+
+void network_wait_donors(struct network *n, unsigned ready)
+{
+	wait_status(n, "\"state\":\"ready\"", ready, true);
 }
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)

@@ -34,10 +34,14 @@ void network_start_pool(
 void network_restart_pool(struct network *n, const char *model, const char *const *settings);
 /* Donor number i, folder <folder>/donor<i>; invite NULL: the network's own. */
 void network_donor(struct network *n, int i, const char *invite, const char *const *settings);
+/* The network's invite by another way to its pool: "tcp://host:port" of a relay, say. */
+void network_invite_through(const struct network *n, const char *endpoint, char out[NETWORK_PATH]);
 /* Wait until `ayni status` of the pool says that no layer is missing. */
 void network_wait_ready(struct network *n);
 /* Wait until a jq-like plain substring is in `ayni status --json`. */
 void network_wait_status(struct network *n, const char *substring);
+/* Wait until so many donors are ready. */
+void network_wait_donors(struct network *n, unsigned ready);
 /* Wait until a process has ended by itself; its exit status, or 128 + signal. */
 int network_wait_end(pid_t pid);
 /* SIGTERM all, wait for them, remove the folder. Fails the test if one did not end with status 0.

@@ -361,6 +361,74 @@ static void receipts_of_an_earlier_run_do_not_count_as_waited_for(void **state)
 	assert_int_equal(books_open_acks(books), 0);
 }
 
+/* A pool that dies has no time to close anything. */
+static void die(void)
+{
+	close_books();
+	open_books();
+}
+
+static int add_units(void *units, const struct ledger_entry *e)
+{
+	*(unsigned *)units += (unsigned)e->units;
+	return 0;
+}
+
+static unsigned units_in_ledger(void)
+{
+	unsigned units = 0;
+
+	assert_int_equal(ledger_each(ledger, 0, MAX_ISSUED, add_units, &units, &err), AYNI_OK);
+	return units;
+}
+
+static void what_was_saved_becomes_a_receipt_when_a_pool_that_died_starts_again(void **state)
+{
+	(void)state;
+	add(ana, 0, 1, 100);
+	add(ana, 0, 2, 200);
+	add(ben, 1, 3, 300);
+	assert_int_equal(books_save(books, &err), AYNI_OK);
+	add(ben, 1, 4, 400); /* not saved any more */
+	die();
+	assert_int_equal(books_last_number(books), 2);
+	assert_int_equal(units_in_ledger(), 3);
+	assert_int_equal(issued.n, 0); /* they wait for their donors */
+	assert_int_equal(books_remind(books, 5, identity_public(ana), &err), AYNI_OK);
+	assert_int_equal(issued.n, 1);
+	assert_int_equal(last_receipt().units, 2);
+	assert_int_equal(last_receipt().first_ms, 100);
+	die(); /* once more: nothing is counted twice */
+	assert_int_equal(units_in_ledger(), 3);
+}
+
+static void a_window_that_is_in_a_receipt_is_not_saved_any_more(void **state)
+{
+	(void)state;
+	for (uint64_t unit = 1; unit < WINDOW; unit++)
+		add(ana, 0, unit, 100);
+	assert_int_equal(books_save(books, &err), AYNI_OK);
+	add(ana, 0, WINDOW, 100);
+	assert_int_equal(issued.n, 1);
+	assert_int_equal(books_save(books, &err), AYNI_OK);
+	die();
+	assert_int_equal(books_last_number(books), 1);
+	assert_int_equal(units_in_ledger(), WINDOW);
+}
+
+static void the_next_window_takes_the_place_of_what_was_saved(void **state)
+{
+	(void)state;
+	add(ana, 0, 1, 100);
+	assert_int_equal(books_save(books, &err), AYNI_OK);
+	assert_int_equal(books_close(books, 0, &err), AYNI_OK);
+	add(ana, 0, 2, 100);
+	add(ana, 0, 3, 100);
+	assert_int_equal(books_save(books, &err), AYNI_OK);
+	die();
+	assert_int_equal(units_in_ledger(), 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -376,6 +444,9 @@ int main(void)
 	    TEST(a_donor_is_reminded_of_what_it_has_not_countersigned),
 	    TEST(numbers_go_on_after_a_restart),
 	    TEST(receipts_of_an_earlier_run_do_not_count_as_waited_for),
+	    TEST(what_was_saved_becomes_a_receipt_when_a_pool_that_died_starts_again),
+	    TEST(a_window_that_is_in_a_receipt_is_not_saved_any_more),
+	    TEST(the_next_window_takes_the_place_of_what_was_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
