@@ -75,8 +75,9 @@ struct streams {
 	uint64_t guessed, right;
 };
 
-static void ask(
-    struct client *c, uint64_t request, uint32_t n_answer, const struct sampler_settings *s)
+/* `text`, or if that is NULL some tokens. */
+static void ask(struct client *c, uint64_t request, uint32_t n_answer, const char *text,
+    const struct sampler_settings *s)
 {
 	struct message m = {.type = MSG_GENERATE};
 	uint32_t prompt[PROMPT];
@@ -84,13 +85,15 @@ static void ask(
 	for (uint32_t i = 0; i < PROMPT; i++)
 		prompt[i] = (uint32_t)(request * 31 + i * 7) % 256;
 	m.generate = (struct msg_generate){.request = request,
-	    .n_tokens = PROMPT,
+	    .prompt = (char *)text,
+	    .n_tokens = text != NULL ? 0 : PROMPT,
 	    .tokens = prompt,
 	    .max_tokens = n_answer,
 	    .ignore_end = true,
 	    .sampling = {.temperature = s->temperature,
 	        .top_p = s->top_p,
 	        .repeat_penalty = s->repeat_penalty,
+	        .repeat_last_n = s->repeat_last_n,
 	        .seed = s->seed}};
 	assert_int_equal(client_send(c, &m, NULL), AYNI_OK);
 }
@@ -112,7 +115,7 @@ static void take(struct streams *out, const struct message *m)
 }
 
 /* So many answers at once. */
-static void run(const struct network *n, uint32_t n_streams, uint32_t n_answer,
+static void run(const struct network *n, uint32_t n_streams, uint32_t n_answer, const char *text,
     const struct sampler_settings *s, struct streams *out)
 {
 	struct client *c;
@@ -122,7 +125,7 @@ static void run(const struct network *n, uint32_t n_streams, uint32_t n_answer,
 	assert_int_equal(client_open(n->invite, 10000, &c, NULL), AYNI_OK);
 	out->began_us = (double)loop_now_us();
 	for (uint32_t i = 0; i < n_streams; i++)
-		ask(c, i + 1, n_answer, s);
+		ask(c, i + 1, n_answer, text, s);
 	for (uint32_t left = n_streams; left > 0;) {
 		const struct message *m;
 
@@ -179,7 +182,7 @@ static void one_stream_beside_one_process_with_one_core(void **unused)
 	for (int i = -1; i < ROUNDS; i++) { /* the first warms up */
 		double here = decode_here(l);
 
-		run(&n, 1, ANSWER, &drawing, &there);
+		run(&n, 1, ANSWER, NULL, &drawing, &there);
 		if (i >= 0)
 			ratios[i] = tokens_a_second(&there) / here;
 	}
@@ -203,7 +206,7 @@ static void both_stages_are_busy_with_many_streams(void **unused)
 
 	(void)unused;
 	start(&n, model_path, "draft_tokens=0");
-	run(&n, STREAMS, LONG_ANSWER, &drawing, &there);
+	run(&n, STREAMS, LONG_ANSWER, NULL, &drawing, &there);
 	unit_log_read(&n, &log);
 	all_us = there.at_us[there.n - 1] - there.began_us;
 	for (size_t i = 0; i < log.n; i++) {
@@ -239,7 +242,7 @@ static void what_a_stage_costs_beside_its_computing(void **unused)
 
 	(void)unused;
 	start(&n, path, "draft_tokens=0");
-	run(&n, 1, LONG_ANSWER, &drawing, &there);
+	run(&n, 1, LONG_ANSWER, NULL, &drawing, &there);
 	unit_log_read(&n, &log);
 	for (size_t i = 0; i < log.n; i++) {
 		const struct unit_record *r = &log.records[i];
@@ -299,7 +302,7 @@ static void run_far(const char *draft, struct streams *out, double *ms)
 	struct network n;
 
 	start_far(&n, path, draft, lines);
-	run(&n, 1, LONG_ANSWER, &repeating, out);
+	run(&n, 1, LONG_ANSWER, "hello", &repeating, out);
 	*ms = beside_ms(&n, out);
 	network_stop(&n);
 	wan_stop(lines[0]);
