@@ -69,6 +69,8 @@ struct pool {
 	uint64_t gain_since_us; /* plans wish to move donors for a faster path; 0: they do not */
 	bool place_waits;       /* for that time */
 	bool watching;          /* donors that have work, whether they are still there */
+	uint64_t watch_at_us;   /* when that is due */
+	uint64_t awake_us;      /* since when this process was not kept from running */
 	struct refusal_counts refused;
 };
 
