@@ -37,7 +37,8 @@ uint64_t liveness_limit_us(const struct liveness *l)
 {
 	uint64_t limit = l->trip_us + 4 * l->variation_us + LIVENESS_ASK_US;
 
-	limit = (limit < LIVENESS_LEAST_US ? LIVENESS_LEAST_US : limit) << l->alarms;
+	limit = limit < LIVENESS_LEAST_US ? LIVENESS_LEAST_US : limit;
+	limit += l->alarms * (uint64_t)LIVENESS_ALARM_US;
 	return limit < LIVENESS_MOST_US ? limit : LIVENESS_MOST_US;
 }
 

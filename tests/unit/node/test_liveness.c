@@ -102,7 +102,8 @@ static void false_alarms_lengthen_the_limit_until_there_was_none_for_a_while(voi
 	(void)state;
 	for (unsigned i = 0; i < 5; i++) {
 		assert_int_equal(liveness_limit_us(&l),
-		    LIVENESS_LEAST_US << (i < LIVENESS_ALARMS ? i : LIVENESS_ALARMS));
+		    LIVENESS_LEAST_US +
+		        LIVENESS_ALARM_US * (i < LIVENESS_ALARMS ? i : LIVENESS_ALARMS));
 		(void)ask_until_suspect(&l, now, &after);
 		now += after + 10 * MS;
 		liveness_heard(&l, 0, now);
@@ -110,7 +111,7 @@ static void false_alarms_lengthen_the_limit_until_there_was_none_for_a_while(voi
 	for (unsigned i = LIVENESS_ALARMS; i-- > 0;) {
 		now += LIVENESS_EASE_US;
 		liveness_heard(&l, 0, now);
-		assert_int_equal(liveness_limit_us(&l), LIVENESS_LEAST_US << i);
+		assert_int_equal(liveness_limit_us(&l), LIVENESS_LEAST_US + LIVENESS_ALARM_US * i);
 	}
 }
 
