@@ -134,7 +134,7 @@ static pid_t open_at(int start, int holds, const char *path, int answers)
 static void many_processes_that_open_at_once_have_the_same_key(void **state)
 {
 	struct place *p = *state;
-	struct public_key first, key;
+	struct public_key first = {{0}}, key;
 	char path[PATH_BYTES + 32];
 	int start[2], answers[2], status;
 	pid_t pids[AT_ONCE];
