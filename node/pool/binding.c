@@ -37,8 +37,10 @@ void binding_release(struct scheduler *s, struct session *session)
 	binding_close(s, &s->paths[session->path], session->r.id);
 }
 
+/* A suspicion is no failure: however often it was wrong, the request goes on. */
 void binding_rewind(struct scheduler *s, struct session *session)
 {
+	session->replays += !s->hedged[session->path];
 	binding_release(s, session);
 	session_rewind(session);
 }
@@ -136,8 +138,10 @@ static int slot_for_path(struct scheduler *s, const struct path *p)
 		else if (!other->broken && path_equal(other, p))
 			return i;
 	}
-	if (spare >= 0)
+	if (spare >= 0) {
 		s->paths[spare] = *p;
+		s->hedged[spare] = false;
+	}
 	if (spare == (int)s->n_paths)
 		s->n_paths++;
 	return spare;

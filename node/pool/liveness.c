@@ -21,6 +21,13 @@ static void measure(struct liveness *l, uint64_t trip_us)
 
 void liveness_heard(struct liveness *l, uint64_t echo_us, uint64_t now_us)
 {
+	if (l->suspect && now_us - l->suspect_us < liveness_limit_us(l)) {
+		l->alarms += l->alarms < LIVENESS_ALARMS;
+		l->alarm_us = now_us;
+	} else if (l->alarms > 0 && now_us - l->alarm_us >= LIVENESS_EASE_US) {
+		l->alarms--;
+		l->alarm_us = now_us;
+	}
 	l->suspect = false;
 	if (echo_us != 0 && echo_us <= now_us)
 		measure(l, now_us - echo_us);
@@ -30,8 +37,8 @@ uint64_t liveness_limit_us(const struct liveness *l)
 {
 	uint64_t limit = l->trip_us + 4 * l->variation_us + LIVENESS_ASK_US;
 
-	if (limit < LIVENESS_LEAST_US)
-		return LIVENESS_LEAST_US;
+	limit = limit < LIVENESS_LEAST_US ? LIVENESS_LEAST_US : limit;
+	limit += l->alarms * (uint64_t)LIVENESS_ALARM_US;
 	return limit < LIVENESS_MOST_US ? limit : LIVENESS_MOST_US;
 }
 
@@ -39,8 +46,10 @@ bool liveness_silent(struct liveness *l, uint64_t since_us, uint64_t now_us)
 {
 	uint64_t asked = l->asked_us > since_us ? l->asked_us : since_us;
 
-	if (now_us - since_us >= liveness_limit_us(l))
+	if (!l->suspect && now_us - since_us >= liveness_limit_us(l)) {
 		l->suspect = true;
+		l->suspect_us = now_us;
+	}
 	if (now_us - asked < LIVENESS_ASK_US)
 		return false;
 	l->asked_us = now_us;

@@ -7,8 +7,9 @@
  * it.
  *
  * The limit follows the measured round trip and its variation, as TCP's retransmission timer does
- * (RFC 6298): from LIVENESS_LEAST_US on a local network to LIVENESS_MOST_US. An answer that came
- * late makes it longer.
+ * (RFC 6298): from LIVENESS_LEAST_US on a local network to LIVENESS_MOST_US. A word that comes soon
+ * after the suspicion shows that the alarm was false: on a machine that is busy there would be
+ * many, so each makes the limit longer, until there was none for a while.
  *
  * Plain data and pure functions; all zeros is a donor not measured yet. One thread.
  */
@@ -20,12 +21,18 @@
 enum {
 	LIVENESS_ASK_US = 50000, /* of silence before it is asked, and again after as much */
 	LIVENESS_LEAST_US = 200000,
-	LIVENESS_MOST_US = 5000000
+	LIVENESS_MOST_US = 5000000,
+	LIVENESS_ALARM_US = 100000, /* more for each false alarm, */
+	LIVENESS_ALARMS = 3,        /* but not for more than so many; */
+	LIVENESS_EASE_US = 5000000  /* so long without one, and one less counts */
 };
 
 struct liveness {
 	uint64_t trip_us, variation_us; /* smoothed; 0: not measured */
 	uint64_t asked_us;              /* the last time */
+	uint64_t suspect_us;            /* since when, if it is */
+	uint64_t alarm_us;              /* of the last false alarm, or since one less counts */
+	uint32_t alarms;
 	bool suspect;
 };
 

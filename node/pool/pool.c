@@ -57,25 +57,40 @@ static void carry_out(struct pool *p)
 	actions_clear(&p->actions);
 }
 
-/* What is booked outlives this process, but for the last moment. */
-static void save_books(struct pool *p, uint64_t now_us)
+/* What is booked outlives this process, but for the last moment of work. */
+static void save_books(struct pool *p, uint64_t now_us, bool busy)
 {
 	struct error err = {0};
 
-	if (now_us < p->saved_us + BOOKS_SAVE_US)
+	if (busy && now_us < p->saved_us + BOOKS_SAVE_US)
 		return;
 	p->saved_us = now_us;
 	if (books_save(p->books, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 }
 
+static void on_watch(void *context);
+
+static void watch_soon(struct pool *p)
+{
+	p->watch_at_us = loop_now_us() + LIVENESS_ASK_US / 2;
+	p->watching = loop_timer(p->loop, p->watch_at_us, on_watch, p, NULL) == AYNI_OK;
+}
+
+/* A pool that could not run itself has not heard what was said meanwhile: silence counts anew. */
 static void on_watch(void *context)
 {
 	struct pool *p = context;
+	uint64_t now = loop_now_us();
+	bool busy;
 
-	save_books(p, loop_now_us());
-	p->watching = donors_watch(p) && loop_timer(p->loop, loop_now_us() + LIVENESS_ASK_US / 2,
-	                                     on_watch, p, NULL) == AYNI_OK;
+	if (now > p->watch_at_us + LIVENESS_ASK_US)
+		p->awake_us = now;
+	p->watching = false;
+	busy = donors_watch(p);
+	save_books(p, now, busy);
+	if (busy)
+		watch_soon(p);
 	pool_advance(p);
 }
 
@@ -90,11 +105,8 @@ void pool_advance(struct pool *p)
 
 	scheduler_run(p->scheduler, loop_now_us(), &p->actions);
 	carry_out(p);
-	if (!p->watching && scheduler_any_out(p->scheduler)) {
-		uint64_t at = loop_now_us() + LIVENESS_ASK_US / 2;
-
-		p->watching = loop_timer(p->loop, at, on_watch, p, NULL) == AYNI_OK;
-	}
+	if (!p->watching && scheduler_any_out(p->scheduler))
+		watch_soon(p);
 	next = scheduler_next_us(p->scheduler);
 	(void)loop_timer(p->loop, next, on_wake, p, NULL);
 }

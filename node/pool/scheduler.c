@@ -105,6 +105,15 @@ static void give_up(struct scheduler *s, struct flight *f, uint32_t strikes)
 	flight_drop(s, f);
 }
 
+/* Whatever it answers, late perhaps: its worker works. If all it did was to take long, it is given
+ * twice as long, or two slow donors would take a session from each other for ever. */
+static void stands_no_more(const struct scheduler *s, struct roster_donor *d, bool was_slow)
+{
+	if (d->stalled_us != 0 && was_slow && d->us_per_layer < s->limits.unit_timeout_us)
+		d->us_per_layer *= 2;
+	d->stalled_us = 0;
+}
+
 enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_result *r,
     struct span payload, uint64_t now_us, struct actions *q, struct error *why)
 {
@@ -113,7 +122,7 @@ enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_r
 	enum refusal wrong;
 
 	if (d != NULL)
-		d->stalled_us = 0; /* whatever it answers, late perhaps: it works */
+		stands_no_more(s, d, true);
 	if (f == NULL) {
 		(void)error_set(why, AYNI_ERR_STATE, "no such unit is out");
 		return REFUSAL_REPLAY;
@@ -143,7 +152,10 @@ void scheduler_unit_failed(
     struct scheduler *s, int donor, const struct msg_unit_failed *u, struct actions *q)
 {
 	struct flight *f = flight_find(s, donor, u->unit);
+	struct roster_donor *d = roster_get(s->roster, donor);
 
+	if (d != NULL)
+		stands_no_more(s, d, false);
 	if (f == NULL)
 		return;
 	switch (u->reason) {
@@ -231,7 +243,7 @@ static void hedge(struct scheduler *s)
 			continue;
 		n_layers = catalog_at(s->catalog, p->model)->sizes.n_layers;
 		if (path_find(s->roster, p->model, n_layers, &other) == PATH_FOUND)
-			p->broken = true;
+			p->broken = s->hedged[i] = true;
 	}
 	for (size_t i = 0; i < s->n_flights; i++) {
 		struct flight *f = &s->flights[i];

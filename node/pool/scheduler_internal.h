@@ -23,7 +23,7 @@ enum {
 	PACE_TOKENS = 8, /* about as many take no longer than one: memory is read once for all */
 	STALL_TIMES = 8, /* as long as usual: the donor's worker stands still */
 	STALL_LEAST_US = 500000,
-	MAX_REPLAYS = 32 /* of one session, without a token in between */
+	MAX_REPLAYS = 32 /* of one session, without a token in between, for more than suspicions */
 };
 
 struct flight {
@@ -60,6 +60,7 @@ struct scheduler {
 	struct session **sessions; /* [max_sessions + max_waiting], in order of arrival */
 	uint32_t n_paths, n_flights; /* slots below these were used */
 	struct path paths[MAX_PATHS];
+	bool hedged[MAX_PATHS]; /* broken, but by a suspicion alone */
 	struct flight flights[MAX_FLIGHTS];
 	size_t n_kept;
 	struct kept kept[MAX_KEPT]; /* in order of their ends */

@@ -119,6 +119,13 @@ void donor_unassign(struct pool *p, int donor)
 		(void)peer_send(p, peer_of(p, donor), &out, (struct span){0}, 0);
 }
 
+static uint64_t silent_since(const struct pool *p, const struct roster_donor *d, uint64_t busy_us)
+{
+	uint64_t since = d->heard_us > busy_us ? d->heard_us : busy_us;
+
+	return since > p->awake_us ? since : p->awake_us;
+}
+
 bool donors_watch(struct pool *p)
 {
 	uint64_t since[ROSTER_MAX_DONORS], now = loop_now_us();
@@ -130,16 +137,13 @@ bool donors_watch(struct pool *p)
 		struct message m = {.type = MSG_HEARTBEAT};
 		bool was_suspect;
 
-		if (d == NULL)
-			continue;
-		if (since[i] == 0)
+		if (d == NULL || since[i] == 0)
 			continue;
 		any = true;
 		was_suspect = d->alive.suspect;
 		m.heartbeat.echo_us = now;
 		m.heartbeat.refusals = p->refused;
-		if (liveness_silent(
-		        &d->alive, d->heard_us > since[i] ? d->heard_us : since[i], now))
+		if (liveness_silent(&d->alive, silent_since(p, d, since[i]), now))
 			(void)peer_send(p, peer_of(p, i), &m, (struct span){0}, 0);
 		if (!was_suspect && d->alive.suspect)
 			report(REPORT_DEBUG, "donor %s is silent", d->name);

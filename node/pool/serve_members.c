@@ -91,6 +91,23 @@ static int append_drawn(const struct catalog_model *m, const struct msg_generate
 	return AYNI_OK;
 }
 
+/* All that the context holds was drawn before the answer broke off: only its end was not heard. */
+static bool is_full(const struct catalog_model *m, const struct session_request *r)
+{
+	return r->n_drawn > 0 && r->n_tokens < m->kv_tokens &&
+	       r->n_drawn >= m->kv_tokens - r->n_tokens;
+}
+
+static void finish_full(struct pool *p, struct peer *peer, const struct session_request *r)
+{
+	struct msg_finished f = {.request = r->request,
+	    .reason = FINISH_CONTEXT,
+	    .prompt_tokens = r->n_tokens,
+	    .answer_tokens = r->n_drawn};
+
+	send_finished(p, peer, &f);
+}
+
 /* ---- requests ----------------------------------------------------------------------------- */
 
 static struct sampler_settings settings_of(const struct sampling *s)
@@ -132,6 +149,11 @@ static int submit(
 	r.n_tokens = (uint32_t)n;
 	if (rc == AYNI_OK)
 		rc = append_drawn(m, g, &r, err);
+	if (rc == AYNI_OK && is_full(m, &r)) {
+		free(r.tokens);
+		finish_full(p, peer, &r);
+		return AYNI_OK;
+	}
 	if (rc == AYNI_OK)
 		rc = registry_session_add(
 		    p->registry, &peer->channel.peer, &m->id, loop_wall_ms(), &r.id, err);

@@ -144,7 +144,6 @@ void session_rewind(struct session *s)
 	assert(s->state == SESSION_READY || s->state == SESSION_FLYING);
 	s->n_fed = s->n_guessed = 0;
 	s->from = 0;
-	s->replays++;
 	s->state = SESSION_WAITING;
 	session_check(s);
 }

@@ -61,7 +61,7 @@ struct session {
 	struct prefix prefix;
 	uint32_t n_reported; /* rows of logits the member has */
 	uint32_t path;
-	uint32_t replays; /* since the last token */
+	uint32_t replays; /* since the last token; the scheduler counts them */
 	struct reasoning *text;
 	struct session_text answer, thoughts;   /* of the last step */
 	uint64_t arrived_us, first_us, last_us; /* first and last token drawn */

@@ -2,7 +2,8 @@
 /*
  * The pool's decisions against a network that does its worst: scheduler, roster and placement are
  * driven by donors and members played from one seed, with no socket, clock or thread. Donors crash,
- * leave, forget, dawdle, lose units and lie; members come and cancel. After each step the machines'
+ * leave, forget, dawdle, lose units and lie; members come, cancel, and come back to go on; the pool
+ * itself is killed and started again. After each step the machines'
  * own invariants must hold, and each donor must be sent only what it can do.
  *
  * AYNI_SIM_SEED=n plays scenario n alone; AYNI_SIM_SCENARIOS=n that many.
@@ -22,6 +23,7 @@
 
 enum {
 	SCENARIOS = 1000,
+	SUSPICIOUS = 50, /* scenarios of suspicions alone */
 	STEPS = 250,
 	LAST_STEPS = 10000, /* until all is answered once the faults have ceased */
 	TIMEOUT_US = 1000000,
@@ -241,6 +243,7 @@ static void submit(struct sim_world *w)
 	q->n_tokens = q->n_prompt;
 	q->n_right =
 	    fake_answer(&model->sizes, &question, q->right, q->n_prompt, q->best, &q->right_reason);
+	q->asked = r;
 	w->n_requests++;
 	if (scheduler_submit(w->scheduler, &r, w->now_us, NULL) != AYNI_OK)
 		q->finished = true; /* full: the member was told at once */
@@ -253,6 +256,58 @@ static void cancel(struct sim_world *w)
 
 	scheduler_cancel(w->scheduler, peer, sim_chance(w, 90) ? &number : NULL, &w->actions);
 	sim_carry_out(w);
+}
+
+/* The member goes on where its answer broke off. Each session has a number of its own. */
+static void ask_again(struct sim_world *w, struct sim_request *q)
+{
+	struct session_request r = q->asked;
+
+	q->times++;
+	r.id += q->times * SIM_MAX_REQUESTS;
+	r.n_drawn = q->n_tokens - q->n_prompt;
+	r.tokens = calloc(q->n_tokens, sizeof *r.tokens);
+	assert_non_null(r.tokens);
+	memcpy(r.tokens, q->tokens, q->n_tokens * sizeof *r.tokens);
+	played.resumed++;
+	q->finished = scheduler_submit(w->scheduler, &r, w->now_us, NULL) != AYNI_OK;
+}
+
+/* Its connection was lost: the pool forgets the request before it comes again. */
+static void reconnect(struct sim_world *w)
+{
+	struct sim_request *q = &w->requests[sim_below(w, SIM_MAX_REQUESTS)];
+
+	if (q->number == 0 || q->finished || q->top > 0)
+		return;
+	scheduler_cancel(w->scheduler, q->asked.peer, &q->number, &w->actions);
+	sim_carry_out(w);
+	ask_again(w, q);
+}
+
+/* kill -9 of the pool: it knows nothing any more. Donors join the new one with empty caches,
+ * members go on; one that wants logits of each token cannot. */
+static void replace_pool(struct sim_world *w)
+{
+	uint32_t n = 0;
+
+	played.pools++;
+	for (size_t i = 0; i < SIM_MAX_DONORS; i++) {
+		n += w->donors[i].here;
+		sim_end_donor(&w->donors[i]);
+	}
+	sim_free_pool(w);
+	sim_start_pool(w, catalog);
+	while (n-- > 0)
+		sim_join(w, (uint64_t)(sim_below(w, 60) + 20) << 10, sim_below(w, 3));
+	sim_place(w);
+	for (size_t i = 0; i < w->n_requests; i++) {
+		struct sim_request *q = &w->requests[i];
+
+		if (!q->finished && q->top == 0)
+			ask_again(w, q);
+		q->finished = q->finished || q->top > 0;
+	}
 }
 
 /* ---- a scenario --------------------------------------------------------------------------- */
@@ -293,6 +348,10 @@ static void step(struct sim_world *w)
 		submit(w);
 	else if (!w->calm && dice < 14)
 		cancel(w);
+	else if (!w->calm && dice < 15)
+		reconnect(w);
+	else if (!w->calm && dice < 16 && sim_chance(w, 20))
+		replace_pool(w);
 	else if (d->here && !w->calm && dice < 26)
 		disturb(w, d);
 	else if (d->here && sim_holds(roster_get(w->roster, d->slot)) &&
@@ -337,33 +396,25 @@ static void calm_down(struct sim_world *w)
 	assert_true(all_finished(w));
 }
 
-static void play(uint64_t seed)
+static void begin(struct sim_world *w, uint64_t seed)
 {
-	struct sim_world *w = calloc(1, sizeof *w);
-	struct scheduler_limits limits = {.max_waiting = 20,
+	assert_non_null(w);
+	w->model = model;
+	w->played = &played;
+	w->limits = (struct scheduler_limits){.max_waiting = 20,
 	    .wait_us = WAIT_US,
 	    .unit_timeout_us = TIMEOUT_US,
 	    .keep_us = KEEP_US,
 	    .draft_tokens = DRAFT_MAX,
 	    .first_unit = 1};
-
-	assert_non_null(w);
-	w->model = model;
-	w->played = &played;
 	w->random = seed * 0x9e3779b97f4a7c15ULL + 1;
 	for (uint32_t i = 0; i < 8; i++)
 		(void)sim_random(w);
 	w->now_us = w->next_assignment = 1;
-	w->stages = sim_below(w, 4);
-	limits.max_sessions = 1 + sim_below(w, 12);
-	assert_int_equal(roster_new(&w->roster, NULL), AYNI_OK);
-	assert_int_equal(scheduler_new(catalog, w->roster, &limits, &w->scheduler, NULL), AYNI_OK);
-	for (uint32_t i = sim_below(w, 6); i-- > 0;)
-		sim_join(w, (uint64_t)(sim_below(w, 60) + 20) << 10, sim_below(w, 4));
-	sim_place(w);
-	for (uint32_t i = 0; i < STEPS; i++)
-		step(w);
-	calm_down(w);
+}
+
+static void end(struct sim_world *w)
+{
 	for (int i = 0; i < roster_slots(w->roster); i++) {
 		const struct roster_donor *d = roster_get(w->roster, i);
 
@@ -372,9 +423,72 @@ static void play(uint64_t seed)
 	for (size_t i = 0; i < SIM_MAX_DONORS; i++)
 		sim_end_donor(&w->donors[i]);
 	actions_free(&w->actions);
-	scheduler_free(w->scheduler);
-	roster_free(w->roster);
+	sim_free_pool(w);
 	free(w);
+}
+
+static void play(uint64_t seed)
+{
+	struct sim_world *w = calloc(1, sizeof *w);
+
+	begin(w, seed);
+	w->stages = sim_below(w, 4);
+	w->limits.max_sessions = 1 + sim_below(w, 12);
+	sim_start_pool(w, catalog);
+	for (uint32_t i = sim_below(w, 6); i-- > 0;)
+		sim_join(w, (uint64_t)(sim_below(w, 60) + 20) << 10, sim_below(w, 4));
+	sim_place(w);
+	for (uint32_t i = 0; i < STEPS; i++)
+		step(w);
+	calm_down(w);
+	end(w);
+}
+
+/* Whoever has work is suspected: it goes to another. What it computes after all is for nobody. */
+static void suspect_all(struct sim_world *w)
+{
+	for (size_t i = 0; i < 4; i++) {
+		struct sim_donor *d = &w->donors[i];
+		bool works = scheduler_units_at(w->scheduler, d->slot) > 0;
+
+		roster_get(w->roster, d->slot)->alive.suspect = works;
+		w->played->suspected += works;
+	}
+	sim_advance(w);
+	for (size_t i = 0; i < 4; i++) {
+		struct sim_donor *d = &w->donors[i];
+
+		roster_get(w->roster, d->slot)->alive.suspect = false;
+		while (d->n_queue > 0 && scheduler_units_at(w->scheduler, d->slot) == 0)
+			sim_drop_unit(d);
+	}
+}
+
+/* Nothing is wrong but that donors are suspected, wherever a session goes, before they answer. */
+static void play_suspicions(uint64_t seed)
+{
+	struct sim_world *w = calloc(1, sizeof *w);
+
+	begin(w, seed);
+	w->stages = 2;
+	w->limits.max_sessions = 4;
+	sim_start_pool(w, catalog);
+	for (uint32_t i = 0; i < 4; i++)
+		sim_join(w, 1 << 20, 0);
+	sim_place(w);
+	w->calm = true; /* no other faults */
+	for (uint32_t i = 0; i < 4; i++)
+		submit(w);
+	for (uint32_t i = 0; i < LAST_STEPS && !all_finished(w); i++) {
+		if (i >= 16 && i < STEPS)
+			suspect_all(w);
+		else
+			step(w);
+	}
+	assert_true(all_finished(w));
+	for (size_t i = 0; i < w->n_requests; i++)
+		assert_int_equal(w->requests[i].n_tokens, w->requests[i].n_right);
+	end(w);
 }
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
@@ -410,9 +524,11 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 		assert_true(played.answered > n && played.cancelled > 0 && played.wrong > 0);
 		assert_true(played.lost > 0 && played.crashes > 0 && played.restarts > 0);
 		assert_true(played.alike > 10 * played.alike_lost);
+		assert_true(played.resumed > n / 2 && played.pools > 0);
 	}
 	print_message("%llu answered, %llu cancelled, %llu failed; %llu units, %llu wrong, %llu "
-	              "lost; %llu crashes, %llu restarts, %llu leaves, %llu suspicions; %llu of "
+	              "lost; %llu crashes, %llu restarts, %llu leaves, %llu suspicions, %llu went "
+	              "on, %llu pools killed; %llu of "
 	              "%llu that began "
 	              "with another's keys and values lost\n",
 	    (unsigned long long)played.answered, (unsigned long long)played.cancelled,
@@ -420,7 +536,17 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 	    (unsigned long long)played.wrong, (unsigned long long)played.lost,
 	    (unsigned long long)played.crashes, (unsigned long long)played.restarts,
 	    (unsigned long long)played.leaves, (unsigned long long)played.suspected,
+	    (unsigned long long)played.resumed, (unsigned long long)played.pools,
 	    (unsigned long long)played.alike_lost, (unsigned long long)played.alike);
+}
+
+static void suspicions_alone_fail_no_request(void **state)
+{
+	(void)state;
+	(void)signal(SIGABRT, on_abort);
+	for (playing = 1; playing <= SUSPICIOUS; playing++)
+		play_suspicions(playing);
+	playing = 0;
 }
 
 static int set_up(void **state)
@@ -460,6 +586,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_request_ends_once_and_with_the_right_tokens),
+	    cmocka_unit_test(suspicions_alone_fail_no_request),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -207,6 +207,15 @@ char *network_read(const struct network *n, const char *name)
 	return text;
 }
 
+static unsigned count(const char *text, const char *substring)
+{
+	unsigned n = 0;
+
+	for (const char *at = text; (at = strstr(at, substring)) != NULL; at++)
+		n++;
+	return n;
+}
+
 /* ---- networks ----------------------------------------------------------------------------- */
 
 static size_t add_settings(const char **args, size_t n, const char *const *settings)
@@ -294,6 +303,34 @@ void network_wait_output(const struct network *n, const char *name, size_t bytes
 	(void)close(changes.fd);
 }
 
+unsigned network_count_log(const struct network *n, const char *name, const char *substring)
+{
+	char file[64], *text;
+	unsigned found;
+
+	(void)snprintf(file, sizeof file, "%s.err", name);
+	text = network_read(n, file);
+	found = count(text, substring);
+	free(text);
+	return found;
+}
+
+void network_wait_log(
+    const struct network *n, const char *name, const char *substring, unsigned times)
+{
+	char path[NETWORK_PATH * 2], events[4096];
+	struct pollfd changes = {.fd = inotify_init1(IN_CLOEXEC), .events = POLLIN};
+
+	(void)snprintf(path, sizeof path, "%s/%s.err", n->folder, name);
+	assert_true(inotify_add_watch(changes.fd, path, IN_MODIFY) >= 0);
+	while (network_count_log(n, name, substring) < times) {
+		if (poll(&changes, 1, PATIENCE_MS) != 1)
+			fail_msg("waited in vain for \"%s\" in %s", substring, path);
+		(void)read(changes.fd, events, sizeof events);
+	}
+	(void)close(changes.fd);
+}
+
 void network_start(struct network *n, const char *model, const char *const *settings)
 {
 	static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
@@ -334,15 +371,6 @@ void network_donor(struct network *n, int i, const char *invite, const char *con
 	(void)snprintf(folder, sizeof folder, "%s/%s", n->folder, name);
 	(void)add_settings(args, 7, settings);
 	n->donors[i] = network_spawn(n, name, args);
-}
-
-static unsigned count(const char *text, const char *substring)
-{
-	unsigned n = 0;
-
-	for (const char *at = text; (at = strstr(at, substring)) != NULL; at++)
-		n++;
-	return n;
 }
 
 /* At least, or at most, so many times. Asking takes a while itself: it is done again and again, as

@@ -59,6 +59,10 @@ int network_run(
 pid_t network_spawn(const struct network *n, const char *name, const char *const *args);
 /* Wait until what a spawned process wrote to its standard output is so long. */
 void network_wait_output(const struct network *n, const char *name, size_t bytes);
+/* How often a spawned process, a donor say, has written this to its standard error. */
+unsigned network_count_log(const struct network *n, const char *name, const char *substring);
+void network_wait_log(
+    const struct network *n, const char *name, const char *substring, unsigned times);
 /* A file of the folder as text (malloc'd). */
 char *network_read(const struct network *n, const char *name);
 

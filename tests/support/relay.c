@@ -232,6 +232,16 @@ void relay_wait(struct relay *r)
 	assert_int_equal(answer, ORDER_DONE);
 }
 
+bool relay_done(struct relay *r)
+{
+	struct pollfd fd = {.fd = r->link, .events = POLLIN};
+
+	if (poll(&fd, 1, 0) != 1)
+		return false;
+	relay_wait(r);
+	return true;
+}
+
 void relay_stop(struct relay *r)
 {
 	int status = 0;

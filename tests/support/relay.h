@@ -61,6 +61,8 @@ const char *relay_endpoint(const struct relay *r);
 void relay_order(struct relay *r, enum message_type type, uint32_t skip, enum relay_damage damage);
 /* Wait until the order was carried out. */
 void relay_wait(struct relay *r);
+/* Or look whether it was; once it was, it is not waited for. */
+bool relay_done(struct relay *r);
 /* Ends the process and frees; NULL is fine. */
 void relay_stop(struct relay *r);
 

@@ -31,6 +31,19 @@ bool sim_chance(struct sim_world *w, uint32_t percent)
 	return sim_below(w, 100) < percent;
 }
 
+void sim_start_pool(struct sim_world *w, const struct catalog *catalog)
+{
+	assert_int_equal(roster_new(&w->roster, NULL), AYNI_OK);
+	assert_int_equal(
+	    scheduler_new(catalog, w->roster, &w->limits, &w->scheduler, NULL), AYNI_OK);
+}
+
+void sim_free_pool(struct sim_world *w)
+{
+	scheduler_free(w->scheduler);
+	roster_free(w->roster);
+}
+
 /* ---- donors ------------------------------------------------------------------------------- */
 
 void sim_drop_unit(struct sim_donor *d)
@@ -179,8 +192,10 @@ void sim_place(struct sim_world *w)
 
 static struct sim_request *request_of(struct sim_world *w, const struct session *s)
 {
-	assert_in_range(s->r.id, 1, w->n_requests);
-	return &w->requests[s->r.id - 1];
+	uint64_t i = (s->r.id - 1) % SIM_MAX_REQUESTS;
+
+	assert_true(i < w->n_requests);
+	return &w->requests[i];
 }
 
 static void take_piece(struct sim_world *w, const struct action_piece *p)

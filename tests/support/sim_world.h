@@ -15,7 +15,7 @@ enum { SIM_MAX_DONORS = 10, SIM_MAX_QUEUE = 64, SIM_MAX_REQUESTS = 40, SIM_KV_TO
 /* What was played, over all scenarios: a test of faults that never happen is no test. */
 struct sim_played {
 	uint64_t answered, cancelled, failed, units, wrong, lost, crashes, restarts, leaves,
-	    suspected;
+	    suspected, resumed, pools;
 	uint64_t alike,
 	    alike_lost; /* units with a session that begins with another's; of which refused */
 };
@@ -39,6 +39,8 @@ struct sim_donor {
 
 struct sim_request {
 	uint64_t number;
+	struct session_request asked; /* without its tokens */
+	uint64_t times;               /* asked again, behind what had come */
 	uint32_t n_prompt, n_tokens, n_rows;
 	uint32_t tokens[SIM_KV_TOKENS]; /* as answered so far */
 	uint32_t n_right;
@@ -53,6 +55,7 @@ struct sim_world {
 	uint32_t stages;
 	bool calm; /* no more faults */
 	struct roster *roster;
+	struct scheduler_limits limits;
 	struct scheduler *scheduler;
 	struct actions actions;
 	struct sim_donor donors[SIM_MAX_DONORS];
@@ -67,6 +70,9 @@ uint64_t sim_random(struct sim_world *w);
 uint32_t sim_below(struct sim_world *w, uint32_t n);
 bool sim_chance(struct sim_world *w, uint32_t percent);
 
+/* Without donors and requests. */
+void sim_start_pool(struct sim_world *w, const struct catalog *catalog);
+void sim_free_pool(struct sim_world *w);
 /* A new donor joins and makes an offer, if there is room for one. */
 void sim_join(struct sim_world *w, uint64_t memory_bytes, uint32_t max_layers);
 /* The donor is no more; the roster is not told. */

@@ -25,7 +25,7 @@ static unsigned ask_until_suspect(struct liveness *l, uint64_t since_us, uint64_
 static void a_silent_donor_nearby_is_asked_and_then_suspect_within_300_ms(void **state)
 {
 	struct liveness l = {0};
-	uint64_t after;
+	uint64_t after = 0;
 
 	(void)state;
 	for (int i = 0; i < 20; i++)
@@ -94,6 +94,38 @@ static void no_limit_is_past_the_most(void **state)
 	assert_true(liveness_limit_us(&l) <= LIVENESS_MOST_US);
 }
 
+static void false_alarms_lengthen_the_limit_until_there_was_none_for_a_while(void **state)
+{
+	struct liveness l = {0};
+	uint64_t now = BEGAN, after = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(liveness_limit_us(&l),
+		    LIVENESS_LEAST_US +
+		        LIVENESS_ALARM_US * (i < LIVENESS_ALARMS ? i : LIVENESS_ALARMS));
+		(void)ask_until_suspect(&l, now, &after);
+		now += after + 10 * MS;
+		liveness_heard(&l, 0, now);
+	}
+	for (unsigned i = LIVENESS_ALARMS; i-- > 0;) {
+		now += LIVENESS_EASE_US;
+		liveness_heard(&l, 0, now);
+		assert_int_equal(liveness_limit_us(&l), LIVENESS_LEAST_US + LIVENESS_ALARM_US * i);
+	}
+}
+
+static void one_that_was_away_for_long_was_rightly_suspect(void **state)
+{
+	struct liveness l = {0};
+	uint64_t after = 0;
+
+	(void)state;
+	(void)ask_until_suspect(&l, BEGAN, &after);
+	liveness_heard(&l, 0, BEGAN + after + LIVENESS_LEAST_US);
+	assert_int_equal(liveness_limit_us(&l), LIVENESS_LEAST_US);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -103,6 +135,8 @@ int main(void)
 	    cmocka_unit_test(a_far_one_has_longer_and_an_unsteady_way_longer_still),
 	    cmocka_unit_test(a_word_clears_the_suspicion_and_a_late_one_lengthens_the_limit),
 	    cmocka_unit_test(no_limit_is_past_the_most),
+	    cmocka_unit_test(false_alarms_lengthen_the_limit_until_there_was_none_for_a_while),
+	    cmocka_unit_test(one_that_was_away_for_long_was_rightly_suspect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,11 +6,12 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "protocol/identity.h"
 
-enum { PATH_BYTES = 128 };
+enum { PATH_BYTES = 128, AT_ONCE = 32 };
 
 /* A folder of its own for each test, with the path of a key in it. */
 struct place {
@@ -112,6 +113,52 @@ static void opens_makes_folders_and_a_key_once(void **state)
 	assert_int_equal(identity_open(deep, &id, NULL, &err), AYNI_OK); /* nobody asks */
 	identity_free(id);
 	assert_int_equal(unlink(deep) | rmdir(middle) | rmdir(top), 0);
+}
+
+/* A process that opens the key as soon as nobody holds the other end of `start`, and says which. */
+static pid_t open_at(int start, int holds, const char *path, int answers)
+{
+	struct identity *id;
+	pid_t pid = fork();
+	char byte;
+
+	if (pid != 0)
+		return pid;
+	(void)close(holds);
+	if (read(start, &byte, 1) != 0 || identity_open(path, &id, NULL, NULL) != AYNI_OK ||
+	    write(answers, identity_public(id)->bytes, PUBLIC_KEY_BYTES) != PUBLIC_KEY_BYTES)
+		_exit(1);
+	_exit(0);
+}
+
+static void many_processes_that_open_at_once_have_the_same_key(void **state)
+{
+	struct place *p = *state;
+	struct public_key first = {{0}}, key;
+	char path[PATH_BYTES + 32];
+	int start[2], answers[2], status;
+	pid_t pids[AT_ONCE];
+
+	(void)snprintf(path, sizeof path, "%s/a/key", p->folder);
+	assert_true(pipe(start) == 0 && pipe(answers) == 0);
+	for (int i = 0; i < AT_ONCE; i++) {
+		pids[i] = open_at(start[0], start[1], path, answers[1]);
+		assert_true(pids[i] > 0);
+	}
+	(void)close(start[1]);
+	for (int i = 0; i < AT_ONCE; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+		assert_int_equal(read(answers[0], key.bytes, sizeof key.bytes), sizeof key.bytes);
+		first = i == 0 ? key : first;
+		assert_true(public_key_equal(&first, &key));
+	}
+	(void)close(start[0]);
+	(void)close(answers[0]);
+	(void)close(answers[1]);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof path, "%s/a", p->folder);
+	assert_int_equal(rmdir(path), 0); /* nothing else was left */
 }
 
 static void refuses_a_key_that_others_can_read(void **state)
@@ -268,6 +315,7 @@ int main(void)
 	    TEST(a_written_key_reads_back_as_the_same),
 	    TEST(never_replaces_a_key),
 	    TEST(opens_makes_folders_and_a_key_once),
+	    TEST(many_processes_that_open_at_once_have_the_same_key),
 	    TEST(refuses_a_key_that_others_can_read),
 	    TEST(refuses_a_key_file_that_is_none),
 	    TEST(refuses_a_link_a_fifo_and_a_folder),
