@@ -231,6 +231,15 @@ struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit)
 	return NULL;
 }
 
+uint64_t flight_layer_us(const struct roster_donor *d)
+{
+	uint64_t layers = d->assignment.layers.last - d->assignment.layers.first;
+
+	if (d->us_per_layer > 0 || layers == 0 || d->assignment.token_us == 0)
+		return d->us_per_layer;
+	return d->assignment.token_us / layers + 1;
+}
+
 /* The longest that this unit should be away: many times what its donor usually takes. */
 uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f)
 {
@@ -238,12 +247,13 @@ uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f)
 	const struct roster_donor *d = path_donor(s->roster, at);
 	uint64_t layers = at->layers.last - at->layers.first;
 	uint64_t usual =
-	    d != NULL ? d->us_per_layer * layers * (1 + f->work.n_tokens / PACE_TOKENS) : 0;
+	    d != NULL ? flight_layer_us(d) * layers * (1 + f->work.n_tokens / PACE_TOKENS) : 0;
+	uint64_t least = d != NULL && d->us_per_layer == 0 ? STALL_FIRST_US : STALL_LEAST_US;
 
 	if (usual == 0)
-		return f->deadline_us; /* its first unit */
+		return f->deadline_us;
 	usual *= STALL_TIMES;
-	usual = usual > STALL_LEAST_US ? usual : STALL_LEAST_US;
+	usual = usual > least ? usual : least;
 	return f->sent_us + usual < f->deadline_us ? f->sent_us + usual : f->deadline_us;
 }
 

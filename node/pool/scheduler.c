@@ -109,8 +109,10 @@ static void give_up(struct scheduler *s, struct flight *f, uint32_t strikes)
  * twice as long, or two slow donors would take a session from each other for ever. */
 static void stands_no_more(const struct scheduler *s, struct roster_donor *d, bool was_slow)
 {
-	if (d->stalled_us != 0 && was_slow && d->us_per_layer < s->limits.unit_timeout_us)
-		d->us_per_layer *= 2;
+	uint64_t us = flight_layer_us(d);
+
+	if (d->stalled_us != 0 && was_slow && us < s->limits.unit_timeout_us)
+		d->us_per_layer = 2 * us;
 	d->stalled_us = 0;
 }
 

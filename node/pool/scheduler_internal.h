@@ -23,6 +23,7 @@ enum {
 	PACE_TOKENS = 8, /* about as many take no longer than one: memory is read once for all */
 	STALL_TIMES = 8, /* as long as usual: the donor's worker stands still */
 	STALL_LEAST_US = 500000,
+	STALL_FIRST_US = 800000, /* at least, for the first units of a donor */
 	MAX_REPLAYS = 32 /* of one session, without a token in between, for more than suspicions */
 };
 
@@ -106,6 +107,9 @@ void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q);
 struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit);
 enum refusal flight_result(struct scheduler *s, struct flight *f, const struct msg_result *r,
     struct span payload, uint64_t now_us, struct actions *q, struct error *why);
+/* What a layer is expected to take a donor, a token or a few: as measured, or else as it was placed
+ * for. 0: not known. */
+uint64_t flight_layer_us(const struct roster_donor *d);
 /* When its donor seems to stand still. */
 uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f);
 /* Its sessions are replayed elsewhere. */

@@ -43,8 +43,10 @@ static void spoil(struct sim_world *w, struct msg_result *r, uint8_t *payload, s
 {
 	static const uint8_t nan[4] = {0, 0, 0xc0, 0x7f};
 
+	uint32_t how = sim_below(w, 3);
+
 	played.wrong++;
-	switch (sim_below(w, 3)) {
+	switch (*len > 0 ? how : 0) { /* a prompt's part gives no logits: nothing there to spoil */
 	case 0:
 		r->cost.count++; /* allowed: a lie about the cost */
 		break;
@@ -542,11 +544,13 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 
 static void suspicions_alone_fail_no_request(void **state)
 {
+	uint64_t failed = playing; /* of the test before: it is still to be said */
+
 	(void)state;
 	(void)signal(SIGABRT, on_abort);
 	for (playing = 1; playing <= SUSPICIOUS; playing++)
 		play_suspicions(playing);
-	playing = 0;
+	playing = failed;
 }
 
 static int set_up(void **state)
