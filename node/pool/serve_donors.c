@@ -243,7 +243,6 @@ static void on_heartbeat(struct roster_donor *d, const struct msg_heartbeat *h)
 {
 	uint64_t now = loop_now_us();
 
-	liveness_heard(&d->alive, h->echo_us, now);
 	d->refused_by_donor = h->refusals;
 	if (h->echo_us != 0 && h->echo_us <= now)
 		d->round_trip_us = now - h->echo_us;
@@ -287,7 +286,7 @@ void donor_message(struct pool *p, struct peer *peer, const struct message *m)
 		return;
 	}
 	d->heard_us = loop_now_us();
-	liveness_heard(&d->alive, 0, d->heard_us);
+	liveness_heard(&d->alive, m->type == MSG_HEARTBEAT ? m->heartbeat.echo_us : 0, d->heard_us);
 	switch (m->type) {
 	case MSG_OFFER:
 		on_offer(p, peer, &m->offer);
