@@ -39,6 +39,8 @@ static const struct option donor_options[] = {
     NUMBER(donor_config, disk_mib, 1, 1 << 26, "20480"),
     NUMBER(donor_config, max_layers, 0, LIMIT_LAYERS, "0"),
     TEXT(donor_config, kernels, "auto"),
+    TEXT(donor_config, listen, "auto"),
+    TEXT(donor_config, announce, ""),
     TEXT(donor_config, log, "info"),
 };
 

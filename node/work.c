@@ -2,12 +2,44 @@
 #include "node/work.h"
 
 #include "compute/cost.h"
+#include "protocol/messages.h"
 
 static_assert((int)WIRE_TYPE_END == (int)LIMIT_WIRE_TYPES, "spans name all types");
 
 size_t logit_row_bytes(uint32_t top)
 {
 	return 4 + (size_t)top * 8;
+}
+
+void logit_row_read(const uint8_t *row, uint32_t n, struct logit *out, float *lse)
+{
+	payload_get_f32(row, lse, 1);
+	for (uint32_t i = 0; i < n; i++) {
+		payload_get_u32(row + 4 + (size_t)i * 8, &out[i].id, 1);
+		payload_get_f32(row + 8 + (size_t)i * 8, &out[i].value, 1);
+	}
+}
+
+struct sampler_settings work_settings(const struct sampling *s)
+{
+	return (struct sampler_settings){.temperature = s->temperature,
+	    .top_k = s->top_k,
+	    .top_p = s->top_p,
+	    .min_p = s->min_p,
+	    .repeat_penalty = s->repeat_penalty,
+	    .repeat_last_n = s->repeat_last_n,
+	    .seed = s->seed};
+}
+
+struct sampling work_sampling(const struct sampler_settings *s)
+{
+	return (struct sampling){.temperature = s->temperature,
+	    .top_p = s->top_p,
+	    .min_p = s->min_p,
+	    .repeat_penalty = s->repeat_penalty,
+	    .top_k = s->top_k,
+	    .repeat_last_n = s->repeat_last_n,
+	    .seed = s->seed};
 }
 
 int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out)

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What pool and donor must agree on about a work unit: its published cost, and how many bytes its
- * result has. Pure functions.
+ * What pool and donor must agree on about a work unit: its published cost, how many bytes its
+ * result has, and how a token is drawn of it. Pure functions.
  */
 #ifndef AYNI_NODE_WORK_H
 #define AYNI_NODE_WORK_H
 
 #include "compute/model.h"
+#include "compute/sampler.h"
 #include "compute/wire.h"
 #include "protocol/message_types.h"
 
 /* A row of logits in a payload: lse, then `top` pairs of id and logit. */
 size_t logit_row_bytes(uint32_t top);
+/* The first n pairs of a row. */
+void logit_row_read(const uint8_t *row, uint32_t n, struct logit *out, float *lse);
+
+/* How a token is drawn, as the sampler has it and as messages do. */
+struct sampler_settings work_settings(const struct sampling *s);
+struct sampling work_sampling(const struct sampler_settings *s);
 
 /* The published cost of all spans (compute/cost.h). AYNI_ERR_LIMIT if it does not fit. */
 int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out);

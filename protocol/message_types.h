@@ -8,7 +8,8 @@
 
 #include "protocol/base.h"
 
-enum { TEXT_SHORT = 65, TEXT_LONG = 256, INVITE_TOKEN_MAX = 16 };
+enum { TEXT_SHORT = 65, TEXT_LONG = 256, INVITE_TOKEN_MAX = 16, ADDRESS_BYTES = 65 };
+enum { BLOB_REQUEST_MAX = 16, RECEIPT_BYTES_MAX = 512 };
 
 /* Why a message or unit was not accepted. On the wire and in counters: never renumber. */
 enum refusal {
@@ -79,7 +80,8 @@ struct msg_offer {
 	char kernels[33];
 	uint32_t max_layers;
 	bool holds;
-	struct msg_assignment held; /* if it holds layers of an earlier connection */
+	struct msg_assignment held;  /* if it holds layers of an earlier connection */
+	char address[ADDRESS_BYTES]; /* "": other donors cannot reach it */
 };
 struct msg_unassign {
 	uint64_t assignment;
@@ -96,7 +98,6 @@ struct msg_assignment_state {
 	uint64_t done_bytes, total_bytes;
 	char text[TEXT_LONG];
 };
-enum { BLOB_REQUEST_MAX = 16 };
 struct msg_blob_request {
 	size_t n_hashes;
 	struct hash hashes[BLOB_REQUEST_MAX];
@@ -111,6 +112,15 @@ struct unit_span {
 	uint32_t wire; /* enum wire_type */
 	uint64_t from; /* not 0: begin anew with the first positions of this session */
 };
+struct sampling { /* as compute/sampler.h, which this room does not know */
+	float temperature, top_p, min_p, repeat_penalty;
+	uint32_t top_k, repeat_last_n;
+	uint64_t seed;
+};
+struct transfer {
+	uint64_t ticket; /* 0: none */
+	struct public_key donor;
+};
 struct msg_work_unit {
 	uint64_t unit, assignment;
 	struct hash model;
@@ -123,12 +133,33 @@ struct msg_work_unit {
 	struct hash payload_hash;
 	size_t n_closed;
 	uint64_t *closed;
+	struct transfer input, next;
+	bool draws; /* the token drawn so goes to the next, instead of the result */
+	struct sampling draw;
+};
+struct msg_withdraw {
+	uint64_t unit;
+};
+struct msg_handover {
+	uint64_t ticket;
+	struct hash payload_hash;
+};
+struct msg_link {
+	struct public_key donor;
+	char address[ADDRESS_BYTES];
+};
+struct msg_link_state {
+	struct public_key donor;
+	bool up;
+	uint64_t round_trip_us;
 };
 struct msg_result {
 	uint64_t unit;
 	struct hash payload_hash;
 	struct flop cost;
 	uint64_t compute_us;
+	bool has_input, handed;
+	struct hash input_hash, handed_hash; /* if so */
 };
 struct msg_unit_failed {
 	uint64_t unit;
@@ -139,7 +170,6 @@ struct msg_leave {
 	uint32_t units_left;
 };
 
-enum { RECEIPT_BYTES_MAX = 512 };
 struct signed_receipt {
 	uint8_t receipt[RECEIPT_BYTES_MAX]; /* encoded; receipt.h reads it */
 	size_t receipt_len;
@@ -155,11 +185,6 @@ struct msg_receipt_ack {
 struct turn {
 	char *role; /* NUL-terminated UTF-8 */
 	char *content;
-};
-struct sampling { /* as compute/sampler.h, which this room does not know */
-	float temperature, top_p, min_p, repeat_penalty;
-	uint32_t top_k, repeat_last_n;
-	uint64_t seed;
 };
 struct msg_generate {
 	uint64_t request;
@@ -223,6 +248,7 @@ struct status_stage {
 	char donor_name[TEXT_SHORT];
 	uint64_t token_us, round_trip_us;
 	uint32_t replicas;
+	bool direct;
 };
 struct status_model {
 	char name[LIMIT_NAME_BYTES];

@@ -31,6 +31,10 @@ static const struct codec *const codecs[MSG_TYPE_END] = {
     [MSG_STATUS] = &codec_status,
     [MSG_RECEIPTS_QUERY] = &codec_receipts_query,
     [MSG_RECEIPTS] = &codec_receipts,
+    [MSG_HANDOVER] = &codec_handover,
+    [MSG_LINK] = &codec_link,
+    [MSG_LINK_STATE] = &codec_link_state,
+    [MSG_WITHDRAW] = &codec_withdraw,
 };
 
 static const char *const refusal_names[REFUSAL_END] = {
@@ -96,6 +100,8 @@ struct hash *message_payload_hash(struct message *m)
 		return &m->result.payload_hash;
 	case MSG_PIECE:
 		return &m->piece.payload_hash;
+	case MSG_HANDOVER:
+		return &m->handover.payload_hash;
 	case MSG_HELLO:
 	case MSG_WELCOME:
 	case MSG_REFUSAL:
@@ -117,6 +123,9 @@ struct hash *message_payload_hash(struct message *m)
 	case MSG_STATUS:
 	case MSG_RECEIPTS_QUERY:
 	case MSG_RECEIPTS:
+	case MSG_LINK:
+	case MSG_LINK_STATE:
+	case MSG_WITHDRAW:
 	case MSG_TYPE_END:
 		break;
 	}

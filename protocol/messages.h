@@ -37,6 +37,10 @@ enum message_type {
 	MSG_STATUS = 22,
 	MSG_RECEIPTS_QUERY = 23,
 	MSG_RECEIPTS = 24,
+	MSG_HANDOVER = 25,
+	MSG_LINK = 26,
+	MSG_LINK_STATE = 27,
+	MSG_WITHDRAW = 28,
 	MSG_TYPE_END
 };
 
@@ -67,6 +71,10 @@ struct message {
 		struct msg_status status; /* MSG_STATUS_QUERY has no fields */
 		struct msg_receipts_query receipts_query;
 		struct msg_receipts receipts;
+		struct msg_handover handover;
+		struct msg_link link;
+		struct msg_link_state link_state;
+		struct msg_withdraw withdraw;
 	};
 };
 

@@ -111,6 +111,7 @@ static void status_path_load(
 		to->token_us = from->token_us;
 		to->round_trip_us = from->round_trip_us;
 		to->replicas = from->replicas;
+		to->direct = from->direct != 0;
 	}
 }
 
@@ -141,6 +142,7 @@ static void status_path_store(
 		to->token_us = from->token_us;
 		to->round_trip_us = from->round_trip_us;
 		to->replicas = from->replicas;
+		to->direct = from->direct;
 		out->path[out->n_path++] = to;
 	}
 }

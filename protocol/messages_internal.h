@@ -104,6 +104,14 @@ void load_assignment(struct conversion *c, const Ayni__Assignment *in, struct ms
 void check_assignment(struct conversion *c, const struct msg_assignment *m);
 Ayni__Assignment *store_assignment(struct conversion *c, const struct msg_assignment *m);
 
+/* Sampling stands in a request, or in a unit whose token is handed on. */
+void load_sampling(const Ayni__Sampling *in, struct sampling *out);
+void check_sampling(struct conversion *c, const struct sampling *s);
+Ayni__Sampling *store_sampling(struct conversion *c, const struct sampling *in);
+/* What two donors exchange; a ticket of 0 is none, and stored as NULL. */
+void load_transfer(struct conversion *c, const Ayni__Transfer *in, struct transfer *out);
+Ayni__Transfer *store_transfer(struct conversion *c, const struct transfer *in);
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 struct codec {
@@ -121,6 +129,8 @@ extern const struct codec codec_hello, codec_welcome, codec_refusal, codec_heart
 /* messages_work.c */
 extern const struct codec codec_assignment, codec_unassign, codec_assignment_state,
     codec_blob_request, codec_blob, codec_work_unit, codec_result, codec_unit_failed;
+/* messages_link.c */
+extern const struct codec codec_handover, codec_link, codec_link_state, codec_withdraw;
 /* messages_member.c */
 extern const struct codec codec_generate, codec_piece, codec_finished, codec_cancel;
 /* messages_books.c */

@@ -179,6 +179,7 @@ static void offer_load(struct conversion *c, const void *wire, struct message *o
 	m->holds = in->held != NULL;
 	if (m->holds)
 		load_assignment(c, in->held, &m->held);
+	load_line(c, "address", in->address, m->address, sizeof m->address);
 }
 
 static void offer_check(struct conversion *c, const struct message *in)
@@ -194,6 +195,7 @@ static void offer_check(struct conversion *c, const struct message *in)
 	check_range(c, "max_layers", m->max_layers, 0, LIMIT_LAYERS);
 	if (m->holds)
 		check_assignment(c, &m->held);
+	check_line(c, "address", m->address, sizeof m->address);
 }
 
 static void *offer_store(struct conversion *c, const struct message *in)
@@ -211,6 +213,7 @@ static void *offer_store(struct conversion *c, const struct message *in)
 	out->kernels = store_line(m->kernels);
 	out->max_layers = m->max_layers;
 	out->held = m->holds ? store_assignment(c, &m->held) : NULL;
+	out->address = store_line(m->address);
 	return out;
 }
 

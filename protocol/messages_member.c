@@ -54,7 +54,7 @@ static void turns_load(
 		m->n_turns = n;
 }
 
-static void sampling_load(const Ayni__Sampling *in, struct sampling *out)
+void load_sampling(const Ayni__Sampling *in, struct sampling *out)
 {
 	*out = (struct sampling){.temperature = in->temperature,
 	    .top_p = in->top_p,
@@ -79,7 +79,7 @@ static void generate_load(struct conversion *c, const void *wire, struct message
 	if (in->sampling == NULL)
 		conversion_fail(c, AYNI_ERR_FORMAT, "sampling", "is missing");
 	else
-		sampling_load(in->sampling, &m->sampling);
+		load_sampling(in->sampling, &m->sampling);
 	m->max_tokens = in->max_tokens;
 	m->top = in->top;
 	m->ignore_end = in->ignore_end != 0;
@@ -87,7 +87,7 @@ static void generate_load(struct conversion *c, const void *wire, struct message
 	tokens_load(c, in->n_drawn, in->drawn, &m->n_drawn, &m->drawn);
 }
 
-static void check_sampling(struct conversion *c, const struct sampling *s)
+void check_sampling(struct conversion *c, const struct sampling *s)
 {
 	check_float(c, "sampling.temperature", s->temperature, 0, FLT_MAX);
 	check_float(c, "sampling.top_p", s->top_p, 0, 1);
@@ -129,7 +129,7 @@ static void generate_check(struct conversion *c, const struct message *in)
 	check_range(c, "wire", m->wire, 0, LIMIT_WIRE_TYPES - 1);
 }
 
-static Ayni__Sampling *sampling_store(struct conversion *c, const struct sampling *in)
+Ayni__Sampling *store_sampling(struct conversion *c, const struct sampling *in)
 {
 	Ayni__Sampling *out = wire_new(c, &ayni__sampling__descriptor);
 
@@ -170,7 +170,7 @@ static void *generate_store(struct conversion *c, const struct message *in)
 		out->prompt = store_line(m->prompt);
 	out->n_tokens = m->n_tokens;
 	out->tokens = m->tokens;
-	out->sampling = sampling_store(c, &m->sampling);
+	out->sampling = store_sampling(c, &m->sampling);
 	out->max_tokens = m->max_tokens;
 	out->top = m->top;
 	out->ignore_end = m->ignore_end;

@@ -258,6 +258,22 @@ static void work_unit_load(struct conversion *c, const void *wire, struct messag
 	m->n_closed = in->n_closed;
 	for (size_t i = 0; i < in->n_closed; i++)
 		m->closed[i] = in->closed[i];
+	load_transfer(c, in->input, &m->input);
+	load_transfer(c, in->next, &m->next);
+	m->draws = in->draw != NULL;
+	if (m->draws)
+		load_sampling(in->draw, &m->draw);
+}
+
+/* A token is drawn of one row, without the history that a penalty would need. */
+static void check_draw(struct conversion *c, const struct msg_work_unit *m, uint64_t n_logits)
+{
+	if (!m->draws)
+		return;
+	check_sampling(c, &m->draw);
+	check_float(c, "draw.repeat_penalty", m->draw.repeat_penalty, 1, 1);
+	check_range(c, "draw: rows of logits", n_logits, 1, 1);
+	check_range(c, "draw: next", m->next.ticket, 1, UINT64_MAX);
 }
 
 static void work_unit_check(struct conversion *c, const struct message *in)
@@ -284,6 +300,7 @@ static void work_unit_check(struct conversion *c, const struct message *in)
 	}
 	check_range(c, "n_tokens of all spans", n_tokens, 1, LIMIT_UNIT_TOKENS);
 	check_range(c, "top", m->top, n_logits > 0 ? 1 : 0, LIMIT_VOCABULARY);
+	check_draw(c, m, n_logits);
 }
 
 static void *work_unit_store(struct conversion *c, const struct message *in)
@@ -318,6 +335,9 @@ static void *work_unit_store(struct conversion *c, const struct message *in)
 		span->wire = m->spans[i].wire;
 		out->spans[out->n_spans++] = span;
 	}
+	out->input = store_transfer(c, &m->input);
+	out->next = store_transfer(c, &m->next);
+	out->draw = m->draws ? store_sampling(c, &m->draw) : NULL;
 	return out;
 }
 
@@ -339,6 +359,12 @@ static void result_load(struct conversion *c, const void *wire, struct message *
 	load_bytes(c, "payload_hash", in->payload_hash, m->payload_hash.bytes, HASH_BYTES);
 	load_flop(c, "cost_flop", in->cost_flop, &m->cost);
 	m->compute_us = in->compute_us;
+	m->has_input = in->input_hash.len > 0;
+	if (m->has_input)
+		load_bytes(c, "input_hash", in->input_hash, m->input_hash.bytes, HASH_BYTES);
+	m->handed = in->handed_hash.len > 0;
+	if (m->handed)
+		load_bytes(c, "handed_hash", in->handed_hash, m->handed_hash.bytes, HASH_BYTES);
 }
 
 static void result_check(struct conversion *c, const struct message *m)
@@ -358,6 +384,10 @@ static void *result_store(struct conversion *c, const struct message *in)
 	out->payload_hash = store_bytes(m->payload_hash.bytes, HASH_BYTES);
 	out->cost_flop = flop_count(m->cost);
 	out->compute_us = m->compute_us;
+	if (m->has_input)
+		out->input_hash = store_bytes(m->input_hash.bytes, HASH_BYTES);
+	if (m->handed)
+		out->handed_hash = store_bytes(m->handed_hash.bytes, HASH_BYTES);
 	return out;
 }
 

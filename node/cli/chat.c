@@ -8,6 +8,7 @@
 #include "node/cli/cli.h"
 #include "node/cli/sampling.h"
 #include "node/cli/show.h"
+#include "node/work.h"
 #include "protocol/identity.h"
 
 enum { MAX_TURNS = 256, JOIN_MS = 15000 };
@@ -181,7 +182,6 @@ static void print_figures(const struct answer *a)
 static int exchange(struct conversation *c, const char *message, struct error *err)
 {
 	const struct options *o = c->options;
-	const struct sampler_settings *s = &o->sampling;
 	struct msg_generate g = {
 	    .request = ++c->requests, .max_tokens = o->max_tokens, .wire = o->wire};
 	struct show show = {.hides_reasoning = o->quiet || o->hides_reasoning};
@@ -191,8 +191,7 @@ static int exchange(struct conversation *c, const char *message, struct error *e
 	if (rc != AYNI_OK)
 		return rc;
 	(void)snprintf(g.model, sizeof g.model, "%s", o->model);
-	g.sampling = (struct sampling){s->temperature, s->top_p, s->min_p, s->repeat_penalty,
-	    s->top_k, s->repeat_last_n, s->seed};
+	g.sampling = work_sampling(&o->sampling);
 	if (o->raw) {
 		g.prompt = c->turns[c->n_turns - 1].content;
 	} else {

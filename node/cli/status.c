@@ -74,11 +74,11 @@ static json_t *json_path(const struct status_model *m)
 		const struct status_stage *s = &m->path[i];
 
 		hex32(s->donor.bytes, hex);
-		json_array_append_new(
-		    path, json_pack("{s[ii] ss ss sI sI si}", "layers", (int)s->layers.first,
-		              (int)s->layers.last, "donor", hex, "name", s->donor_name, "token_us",
-		              (json_int_t)s->token_us, "round_trip_us",
-		              (json_int_t)s->round_trip_us, "replicas", (int)s->replicas));
+		json_array_append_new(path,
+		    json_pack("{s[ii] ss ss sI sI si sb}", "layers", (int)s->layers.first,
+		        (int)s->layers.last, "donor", hex, "name", s->donor_name, "token_us",
+		        (json_int_t)s->token_us, "round_trip_us", (json_int_t)s->round_trip_us,
+		        "replicas", (int)s->replicas, "direct", (int)s->direct));
 	}
 	return path;
 }
@@ -159,11 +159,12 @@ static void print_path(const struct status_model *m)
 		const struct status_stage *s = &m->path[i];
 
 		(void)printf("    layers %u-%u at %s: %.1f ms a token, round trip %.1f ms, %u "
-		             "%s\n",
+		             "%s%s\n",
 		    s->layers.first, s->layers.last - 1,
 		    s->donor_name[0] != '\0' ? s->donor_name : "(no name)",
 		    (double)s->token_us / 1000, (double)s->round_trip_us / 1000, s->replicas,
-		    s->replicas == 1 ? "replica" : "replicas");
+		    s->replicas == 1 ? "replica" : "replicas",
+		    s->direct ? ", hands over directly" : "");
 	}
 	if (m->limit[0] != '\0')
 		(void)printf("  what limits it: %s\n", m->limit);

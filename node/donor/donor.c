@@ -85,6 +85,7 @@ static void lose_pool(struct donor *d, const char *why)
 {
 	report(REPORT_WARNING, "%s; joining again", why);
 	holding_keep(d);
+	direct_forget(d);
 	d->joined = false;
 	d->hello_wait_ms = HELLO_FIRST_MS;
 	d->hello_at_us = loop_now_us() + wait_with_jitter(0) * 1000;
@@ -159,6 +160,16 @@ static bool dispatch(struct donor *d, struct message *m, struct transport_parts 
 		break;
 	case MSG_WORK_UNIT:
 		return units_take(d, m, parts);
+	case MSG_WITHDRAW:
+		units_withdraw(d, m->withdraw.unit);
+		break;
+	case MSG_LINK:
+		direct_set(d, &m->link);
+		break;
+	case MSG_HANDOVER:
+		(void)units_handover(
+		    d, NULL, m->handover.ticket, m->payload, &m->handover.payload_hash);
+		break;
 	case MSG_RECEIPT:
 		units_receipt(d, &m->receipt);
 		break;
@@ -212,10 +223,11 @@ static bool receive(void *context)
 		else
 			donor_fail(d, &err);
 	}
+	direct_receive(d);
 	return false;
 }
 
-static void on_readable(void *context)
+void donor_readable(void *context)
 {
 	(void)context; /* receive runs before each wait and takes what there is */
 }
@@ -234,6 +246,7 @@ static void on_tick(void *context)
 		report(REPORT_INFO, "joining %s:%u", d->invite.host, d->invite.port);
 		say_hello(d);
 	}
+	direct_tick(d);
 	(void)loop_timer(d->loop, now + period_us, on_tick, d, NULL);
 }
 
@@ -243,9 +256,9 @@ static void on_stop_time(void *context)
 	struct donor *d = context;
 	uint64_t now = loop_now_us(), open = open_work_units(&d->open);
 
-	if (d->queue_n == 0 && d->stop_at_us == 0)
+	if (d->queue.n == 0 && d->stop_at_us == 0)
 		d->stop_at_us = now + STOP_WAIT_US;
-	if (d->queue_n > 0 || (open > 0 && d->joined && now < d->stop_at_us)) {
+	if (d->queue.n > 0 || (open > 0 && d->joined && now < d->stop_at_us)) {
 		(void)loop_timer(d->loop, now + 10000, on_stop_time, d, NULL);
 		return;
 	}
@@ -265,10 +278,10 @@ static void on_signal(void *context, int signal_number)
 		return;
 	}
 	report(
-	    REPORT_INFO, "leaving (%s): %zu units to finish", strsignal(signal_number), d->queue_n);
+	    REPORT_INFO, "leaving (%s): %zu units to finish", strsignal(signal_number), d->queue.n);
 	d->stopping = true;
 	intake_leave(d->intake);
-	m.leave.units_left = (uint32_t)d->queue_n;
+	m.leave.units_left = (uint32_t)d->queue.n;
 	donor_send(d, &m, (struct span){0});
 	on_stop_time(d);
 }
@@ -312,13 +325,17 @@ static int open_loop(struct donor *d, struct error *err)
 	        AYNI_OK ||
 	    (rc = loop_prepare(d->loop, receive, d, err)) != AYNI_OK)
 		return rc;
-	return loop_watch(d->loop, transport_fd(d->transport), on_readable, d, err);
+	if ((rc = loop_watch(d->loop, transport_fd(d->transport), donor_readable, d, err)) !=
+	    AYNI_OK)
+		return rc;
+	return direct_open(d, err);
 }
 
 static void close_all(struct donor *d)
 {
 	if (d->loop != NULL && d->intake != NULL)
 		holding_drop(d);
+	direct_close(d);
 	transport_free(d->transport, 500);
 	intake_free(d->intake);
 	cache_free(d->cache);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the donor's loop share: donor.c (life, connection), holding.c (layers),
- * units.c (work and receipts). Only these do I/O.
+ * units.c (work and receipts), direct.c (other donors). Only these do I/O.
  */
 #ifndef AYNI_NODE_DONOR_DONOR_INTERNAL_H
 #define AYNI_NODE_DONOR_DONOR_INTERNAL_H
@@ -10,6 +10,7 @@
 #include "node/donor/donor.h"
 #include "node/donor/intake.h"
 #include "node/donor/open_work.h"
+#include "node/donor/queue.h"
 #include "node/donor/shards.h"
 #include "node/donor/worker_link.h"
 #include "node/loop.h"
@@ -25,8 +26,7 @@ enum {
 	HELLO_MOST_MS = 16000,  /* after waits that grow up to this, and half as much by chance */
 	STOP_WAIT_US = 2000000, /* for receipts at the end */
 	MAX_WORKER_DEATHS = 5,  /* within WORKER_DEATHS_US */
-	WORKER_DEATHS_US = 60000000,
-	QUEUE_MAX = INTAKE_MAX_QUEUE + 1 /* with an orphaned one */
+	WORKER_DEATHS_US = 60000000
 };
 
 enum holding_state {
@@ -51,11 +51,7 @@ struct holding {
 	uint64_t reported_us;
 };
 
-/* A unit that was admitted and waits for the worker; owns its message. */
-struct queued_unit {
-	struct message *message;
-	struct transport_parts parts;
-};
+struct direct;
 
 struct donor {
 	const struct donor_config *config;
@@ -70,6 +66,7 @@ struct donor {
 	struct cache *cache;
 	struct intake *intake;
 	struct worker_link *worker; /* NULL: none runs */
+	struct direct *direct;      /* other donors */
 	struct msg_offer offer;
 
 	bool joined;
@@ -80,9 +77,8 @@ struct donor {
 	struct refusal_counts refused;
 
 	struct holding holding;
-	struct queued_unit queue[QUEUE_MAX];
-	size_t queue_first, queue_n; /* the first is at the worker, if `running` */
-	bool running, orphaned; /* orphaned: of a connection that was lost, nobody waits for it */
+	struct unit_queue queue; /* the first is at the worker, if `running` */
+	bool running, orphaned;  /* orphaned: of a connection that was lost, nobody waits for it */
 	uint64_t units_done;
 	struct open_work open;
 	uint64_t began_ms; /* pool's clock at the first Welcome */
@@ -99,6 +95,9 @@ uint64_t donor_pool_ms(const struct donor *d); /* the pool's clock */
 void donor_send(struct donor *d, struct message *m, struct span payload);
 void donor_refuse(struct donor *d, enum refusal reason, const char *text, bool tell);
 void donor_fail(struct donor *d, const struct error *err); /* end the loop with this error */
+
+void donor_readable(
+    void *context); /* a socket has something, which is taken before the next wait */
 
 /* ---- holding.c ---- */
 void holding_assign(struct donor *d, const struct msg_assignment *a);
@@ -120,6 +119,23 @@ void units_fail_all(struct donor *d, enum refusal reason, const char *why);
 void units_drop_all(struct donor *d); /* silently: the worker ends, too */
 void units_orphan(struct donor *d);   /* silently: the worker finishes what it is at for nobody */
 void units_on_worker(void *donor);    /* the worker has something to say */
+/* What a unit with this ticket waits for, from this donor; NULL: from the pool, for any. False:
+ * nobody waits for it, or it does not fit. */
+bool units_handover(struct donor *d, const struct public_key *from, uint64_t ticket,
+    struct span payload, const struct hash *hash);
+void units_withdraw(struct donor *d, uint64_t unit);
 void units_receipt(struct donor *d, const struct signed_receipt *receipt);
+
+/* ---- direct.c ---- */
+int direct_open(struct donor *d, struct error *err); /* listens, if it may; into the offer */
+void direct_close(struct donor *d);
+void direct_set(struct donor *d, const struct msg_link *m); /* the pool names a donor to know */
+void direct_forget(struct donor *d);                        /* the pool is lost */
+void direct_receive(struct donor *d);
+void direct_tick(struct donor *d);
+/* AYNI_ERR_NOT_FOUND: no way to it now. */
+int direct_hand_over(struct donor *d, const struct transfer *to, struct span payload);
+/* What came before its unit did. */
+void direct_recall(struct donor *d, const struct transfer *from);
 
 #endif

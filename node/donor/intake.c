@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "compute/sampler.h"
 #include "node/work.h"
 
 struct held {
@@ -92,23 +93,30 @@ static enum refusal check_assignment(
 	return REFUSAL_NONE;
 }
 
+size_t intake_input_bytes(const struct intake *i, const struct msg_work_unit *u)
+{
+	return u->layer_first == 0 ? (size_t)u->n_tokens * 4
+	                           : work_activation_bytes(i->a.d_model, u);
+}
+
 static enum refusal check_bounds(
     const struct intake *i, const struct msg_work_unit *u, struct span payload, struct error *why)
 {
 	bool last = u->layer_last == i->a.n_layers;
-	size_t bytes;
 
 	if (u->n_tokens == 0 || u->n_tokens > LIMIT_UNIT_TOKENS || u->n_spans == 0 ||
 	    u->n_spans > LIMIT_UNIT_SPANS)
 		return refuse(why, REFUSAL_BOUNDS, "too many tokens or sessions, or none");
-	bytes =
-	    u->layer_first == 0 ? (size_t)u->n_tokens * 4 : work_activation_bytes(i->a.d_model, u);
-	if (payload.len != bytes)
+	if (payload.len != (u->input.ticket != 0 ? 0 : intake_input_bytes(i, u)))
 		return refuse(why, REFUSAL_BOUNDS, "the payload's size does not fit the tokens");
 	if (u->top > i->a.n_vocabulary || (u->n_logits > 0 && (!last || u->top == 0)))
 		return refuse(why, REFUSAL_BOUNDS, "logits that these layers cannot give");
 	if (u->n_logits * logit_row_bytes(u->top) > LIMIT_PAYLOAD_BYTES)
 		return refuse(why, REFUSAL_BOUNDS, "more logits than a result may hold");
+	if (last && u->next.ticket != 0 && (!u->draws || u->top > SAMPLER_CANDIDATES))
+		return refuse(why, REFUSAL_BOUNDS, "the last layers hand on a token, or nothing");
+	if (!last && u->draws)
+		return refuse(why, REFUSAL_BOUNDS, "a token that these layers cannot give");
 	for (size_t s = 0; s < u->n_spans; s++) {
 		const struct unit_span *span = &u->spans[s];
 

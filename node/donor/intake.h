@@ -36,6 +36,8 @@ void intake_leave(struct intake *i); /* no unit is admitted any more */
 /* REFUSAL_NONE: admitted, and counted as queued. Else *why has the words. */
 enum refusal intake_admit(
     struct intake *i, const struct msg_work_unit *u, struct span payload, struct error *why);
+/* How many bytes the input of an admitted unit has, where it is handed over later. */
+size_t intake_input_bytes(const struct intake *i, const struct msg_work_unit *u);
 /* The unit ran, or will not. If it failed, what its sessions hold is unknown: they are forgotten.
  */
 void intake_done(struct intake *i, const struct msg_work_unit *u, bool failed);

@@ -9,23 +9,14 @@
 #include "protocol/messages.h"
 #include "protocol/receipt.h"
 
-static struct queued_unit *at(struct donor *d, size_t i)
+static const struct msg_work_unit *unit_at(const struct donor *d, size_t i)
 {
-	return &d->queue[(d->queue_first + i) % QUEUE_MAX];
-}
-
-static void release(struct queued_unit *q)
-{
-	message_free(q->message);
-	transport_parts_free(&q->parts);
-	memset(q, 0, sizeof *q);
+	return &d->queue.units[i].message->work_unit;
 }
 
 static void pop(struct donor *d)
 {
-	release(at(d, 0));
-	d->queue_first = (d->queue_first + 1) % QUEUE_MAX;
-	d->queue_n--;
+	queue_remove(&d->queue, 0);
 	d->running = d->orphaned = false;
 }
 
@@ -50,20 +41,43 @@ bool units_take(struct donor *d, struct message *m, struct transport_parts *part
 		send_failed(d, m->work_unit.unit, r, why.text);
 		return false;
 	}
-	assert(d->queue_n < QUEUE_MAX);
-	*at(d, d->queue_n) = (struct queued_unit){m, *parts};
-	d->queue_n++;
+	queue_add(&d->queue, m, parts);
+	if (m->work_unit.input.ticket != 0)
+		direct_recall(d, &m->work_unit.input);
 	units_pump(d);
 	return true;
 }
 
+bool units_handover(struct donor *d, const struct public_key *from, uint64_t ticket,
+    struct span payload, const struct hash *hash)
+{
+	struct queued_unit *q = queue_waiting(&d->queue, from, ticket);
+
+	if (q == NULL || payload.len != intake_input_bytes(d->intake, &q->message->work_unit) ||
+	    queue_give(q, payload, hash) != AYNI_OK)
+		return false;
+	units_pump(d);
+	return true;
+}
+
+void units_withdraw(struct donor *d, uint64_t unit)
+{
+	size_t i = queue_find(&d->queue, unit);
+
+	if (i == d->queue.n || (i == 0 && d->running))
+		return; /* too late: the pool will not take the result */
+	intake_done(d->intake, unit_at(d, i), true);
+	queue_remove(&d->queue, i);
+	units_pump(d); /* what it held up */
+}
+
 void units_pump(struct donor *d)
 {
-	while (!d->running && d->queue_n > 0 && d->holding.state == HOLDING_READY) {
-		struct queued_unit *q = at(d, 0);
+	while (!d->running && d->holding.state == HOLDING_READY && queue_next(&d->queue)) {
+		struct queued_unit *q = &d->queue.units[0];
 		struct error err = {0};
 
-		if (worker_link_run(d->worker, &q->message->work_unit, q->message->payload, &err) ==
+		if (worker_link_run(d->worker, &q->message->work_unit, q->payload, &err) ==
 		    AYNI_OK) {
 			d->running = true;
 			return;
@@ -78,11 +92,9 @@ void units_fail_all(struct donor *d, enum refusal reason, const char *why)
 {
 	if (d->orphaned)
 		pop(d);
-	while (d->queue_n > 0) {
-		const struct msg_work_unit *u = &at(d, 0)->message->work_unit;
-
-		send_failed(d, u->unit, reason, why);
-		intake_done(d->intake, u, true);
+	while (d->queue.n > 0) {
+		send_failed(d, unit_at(d, 0)->unit, reason, why);
+		intake_done(d->intake, unit_at(d, 0), true);
 		pop(d);
 	}
 }
@@ -91,8 +103,8 @@ void units_drop_all(struct donor *d)
 {
 	if (d->orphaned)
 		pop(d);
-	while (d->queue_n > 0) {
-		intake_done(d->intake, &at(d, 0)->message->work_unit, true);
+	while (d->queue.n > 0) {
+		intake_done(d->intake, unit_at(d, 0), true);
 		pop(d);
 	}
 }
@@ -101,12 +113,12 @@ void units_orphan(struct donor *d)
 {
 	size_t first = d->running ? 1 : 0;
 
-	for (size_t i = 0; i < d->queue_n; i++) {
+	for (size_t i = 0; i < d->queue.n; i++) {
 		if (!d->orphaned || i > 0)
-			intake_done(d->intake, &at(d, i)->message->work_unit, true);
+			intake_done(d->intake, unit_at(d, i), true);
 	}
-	while (d->queue_n > first)
-		release(at(d, --d->queue_n));
+	while (d->queue.n > first)
+		queue_remove(&d->queue, d->queue.n - 1);
 	d->orphaned = d->running;
 	if (d->worker != NULL)
 		worker_link_forget(d->worker);
@@ -114,21 +126,62 @@ void units_orphan(struct donor *d)
 
 /* ---- results ------------------------------------------------------------------------------ */
 
+/* The one token of a last stage, as the pool will draw it: by its position, without history. */
+static int hand_on_token(struct donor *d, const struct msg_work_unit *u, struct span rows)
+{
+	const struct unit_span *last = &u->spans[u->n_spans - 1];
+	struct sampler_settings settings = work_settings(&u->draw);
+	struct logit candidates[SAMPLER_CANDIDATES];
+	uint8_t payload[4];
+	uint32_t token;
+	float lse;
+
+	if (sampler_check(&settings, NULL) != AYNI_OK || rows.len < logit_row_bytes(u->top))
+		return AYNI_ERR_ARGUMENT;
+	logit_row_read(rows.data, u->top, candidates, &lse);
+	token =
+	    sampler_draw(&settings, candidates, u->top, lse, NULL, last->position + last->n_tokens);
+	payload_put_u32(payload, &token, 1);
+	return direct_hand_over(d, &u->next, (struct span){payload, sizeof payload});
+}
+
+/* To the next donor, before the pool hears of it. Where that fails, the pool gets all of it. */
+static struct span hand_on(
+    struct donor *d, const struct msg_work_unit *u, struct span payload, struct msg_result *r)
+{
+	if (u->next.ticket == 0)
+		return payload;
+	if (u->draws) {
+		(void)hand_on_token(d, u, payload);
+		return payload;
+	}
+	r->handed = direct_hand_over(d, &u->next, payload) == AYNI_OK;
+	if (!r->handed)
+		return payload;
+	hash_bytes(payload.data, payload.len, &r->handed_hash);
+	return (struct span){0};
+}
+
 static void on_result(struct donor *d, const struct worker_event *e)
 {
-	const struct msg_work_unit *u = &at(d, 0)->message->work_unit;
+	const struct queued_unit *q = &d->queue.units[0];
+	const struct msg_work_unit *u = &q->message->work_unit;
 	struct message m = {.type = MSG_RESULT};
 
 	m.result.unit = u->unit;
 	m.result.compute_us = e->compute_us;
+	m.result.has_input = u->input.ticket != 0;
+	m.result.input_hash = q->input_hash;
 	if (work_cost(d->holding.sizes, u, &m.result.cost) != AYNI_OK) {
 		send_failed(d, u->unit, REFUSAL_BOUNDS, "the cost does not fit");
 	} else {
+		struct span payload = hand_on(d, u, e->payload, &m.result);
+
 		d->units_done++;
 		open_work_add(&d->open, &u->model,
 		    (struct layer_range){u->layer_first, u->layer_last}, u->n_tokens,
 		    m.result.cost);
-		donor_send(d, &m, e->payload);
+		donor_send(d, &m, payload);
 	}
 	intake_done(d->intake, u, false);
 	pop(d);
@@ -152,7 +205,7 @@ static enum refusal reason_of(enum ayni_error code)
 
 static void on_unit_failed(struct donor *d, const struct worker_event *e)
 {
-	const struct msg_work_unit *u = &at(d, 0)->message->work_unit;
+	const struct msg_work_unit *u = unit_at(d, 0);
 
 	report(REPORT_WARNING, "a unit failed: %s", e->text);
 	send_failed(d, u->unit, reason_of(e->code), e->text);

@@ -53,8 +53,12 @@ void actions_clear(struct actions *q)
 			free(a->unit.unit.closed);
 			free(a->unit.payload);
 			break;
+		case ACTION_HANDOVER:
+			free(a->handover.payload);
+			break;
 		case ACTION_BOOK:
 		case ACTION_FINISH:
+		case ACTION_WITHDRAW:
 			break;
 		}
 	}

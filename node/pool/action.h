@@ -9,10 +9,12 @@
 #include "node/pool/session.h"
 
 enum action_kind {
-	ACTION_BOOK,   /* a result was right: credit the donor */
-	ACTION_PIECE,  /* tell the member what was drawn, or a notice */
-	ACTION_FINISH, /* the answer is over; the session is freed by the loop afterwards */
-	ACTION_UNIT    /* send a work unit */
+	ACTION_BOOK,     /* a result was right: credit the donor */
+	ACTION_PIECE,    /* tell the member what was drawn, or a notice */
+	ACTION_FINISH,   /* the answer is over; the session is freed by the loop afterwards */
+	ACTION_UNIT,     /* send a work unit */
+	ACTION_HANDOVER, /* give a unit its input, where another donor could not */
+	ACTION_WITHDRAW  /* a unit's input will not come */
 };
 
 struct action_book {
@@ -23,6 +25,7 @@ struct action_book {
 	uint64_t tokens;
 	struct flop cost;
 	struct hash result;
+	bool handed;                  /* to the next donor, not to the pool */
 	uint64_t away_us, compute_us; /* from sending to the result; of that, as the donor says */
 };
 
@@ -51,6 +54,18 @@ struct action_unit {
 	size_t payload_len;
 };
 
+struct action_handover {
+	int donor;
+	uint64_t ticket;
+	uint8_t *payload; /* owned */
+	size_t payload_len;
+};
+
+struct action_withdraw {
+	int donor;
+	uint64_t unit;
+};
+
 struct action {
 	enum action_kind kind;
 	union {
@@ -58,6 +73,8 @@ struct action {
 		struct action_piece piece;
 		struct action_finish finish;
 		struct action_unit unit;
+		struct action_handover handover;
+		struct action_withdraw withdraw;
 	};
 };
 

@@ -46,6 +46,18 @@ void binding_rewind(struct scheduler *s, struct session *session)
 	session_rewind(session);
 }
 
+/* What flies on flies for nobody; a token that comes ahead is not waited for. */
+static void leave(struct scheduler *s, struct flight *f, const struct session *session)
+{
+	for (size_t k = 0; f->legs != NULL && k < f->work.n_spans; k++) {
+		if (f->sessions[k] != session)
+			continue;
+		f->sessions[k] = NULL;
+		s->paths[f->path].ahead -= f->ahead;
+		f->ahead = f->follows = false;
+	}
+}
+
 void binding_finish(struct scheduler *s, struct session *session, enum finish_reason reason,
     const char *text, struct actions *q)
 {
@@ -59,12 +71,8 @@ void binding_finish(struct scheduler *s, struct session *session, enum finish_re
 		    (s->n_sessions - i) * sizeof *s->sessions);
 		break;
 	}
-	for (size_t i = 0; i < s->n_flights; i++) {
-		for (size_t k = 0; s->flights[i].unit != 0 && k < s->flights[i].work.n_spans; k++) {
-			if (s->flights[i].sessions[k] == session)
-				s->flights[i].sessions[k] = NULL;
-		}
-	}
+	for (size_t i = 0; i < s->n_flights; i++)
+		leave(s, &s->flights[i], session);
 	session_end(session);
 	if (a == NULL) {
 		session_free(session);
@@ -202,6 +210,17 @@ static void wait_for_layers(
 	binding_finish(s, session, FINISH_FAILED, text, q);
 }
 
+/* Each stage to the next; the last one's tokens to the first. */
+static void want_links(struct scheduler *s, const struct path *p)
+{
+	for (uint32_t i = 0; i < p->n_stages; i++) {
+		int a = p->stages[i].donor, b = p->stages[(i + 1) % p->n_stages].donor;
+
+		links_want(s->links, a, roster_get(s->roster, a)->offer.address[0] != '\0', b,
+		    roster_get(s->roster, b)->offer.address[0] != '\0');
+	}
+}
+
 static void bind_session(
     struct scheduler *s, struct session *session, int slot, const struct source *source)
 {
@@ -217,6 +236,7 @@ static void bind_session(
 	if (source->session != 0 && source->path == (uint32_t)slot)
 		session_begin_with(session, source->session, source->n_tokens);
 	kept_make_room(s, p);
+	want_links(s, p);
 }
 
 /* Where most of its tokens are known already, unless many more are served there. */

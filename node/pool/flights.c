@@ -3,85 +3,77 @@
 
 #include <stdlib.h>
 
-#include "node/pool/verifier.h"
 #include "node/work.h"
 #include "protocol/messages.h"
 
 void flight_clear(struct scheduler *s, struct flight *f)
 {
-	if (f->unit != 0)
+	if (f->legs != NULL) {
 		s->paths[f->path].flights--;
+		s->paths[f->path].ahead -= f->ahead;
+	}
+	free(f->legs);
+	free(f->result);
 	free(f->work.spans);
 	free(f->sessions);
 	memset(f, 0, sizeof *f);
 }
 
-void flight_drop(struct scheduler *s, struct flight *f)
+struct flight *flight_follower(struct scheduler *s, const struct flight *f)
+{
+	uint64_t ticket = f->legs[s->paths[f->path].n_stages - 1].to;
+
+	for (size_t i = 0; ticket != 0 && i < s->n_flights; i++) {
+		struct flight *next = &s->flights[i];
+
+		if (next->legs != NULL && next->legs[0].from == ticket)
+			return next;
+	}
+	return NULL;
+}
+
+/* The flight whose token this one waits for, or NULL. */
+static struct flight *followed_by(struct scheduler *s, const struct flight *f)
+{
+	for (size_t i = 0; f->ahead && i < s->n_flights; i++) {
+		struct flight *before = &s->flights[i];
+
+		if (before->legs != NULL && flight_follower(s, before) == f)
+			return before;
+	}
+	return NULL;
+}
+
+/* It will not land: those with the same session will not either. */
+void flight_abandon(struct scheduler *s, struct flight *f, struct actions *q)
+{
+	struct flight *before = followed_by(s, f), *next = flight_follower(s, f);
+
+	if (before != NULL) {
+		legs_withdraw(s, before, q);
+		flight_clear(s, before);
+	}
+	if (next != NULL) {
+		legs_withdraw(s, next, q);
+		flight_clear(s, next);
+	}
+	legs_withdraw(s, f, q);
+	flight_clear(s, f);
+}
+
+void flight_drop(struct scheduler *s, struct flight *f, struct actions *q)
 {
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		if (f->sessions[i] != NULL)
 			binding_rewind(s, f->sessions[i]);
 	}
-	flight_clear(s, f);
-}
-
-/* The unit as a stage gets it: logits are wanted from the last stage alone. */
-static struct msg_work_unit as_sent(
-    const struct msg_work_unit *work, struct unit_span *spans, bool last)
-{
-	struct msg_work_unit u = *work;
-
-	memcpy(spans, work->spans, work->n_spans * sizeof *spans);
-	u.spans = spans;
-	if (!last) {
-		u.top = u.n_logits = 0;
-		for (size_t i = 0; i < u.n_spans; i++)
-			spans[i].n_logits = 0;
-	}
-	return u;
-}
-
-/*
- * Send the flight's next unit; payload is taken over. False: the path takes no more work, or memory
- * is out; then the flight is dropped.
- */
-static bool send_unit(struct scheduler *s, struct flight *f, uint8_t *payload, size_t payload_len,
-    uint64_t now_us, struct actions *q)
-{
-	const struct path *p = &s->paths[f->path];
-	const struct path_stage *stage = &p->stages[f->stage];
-	const struct catalog_model *m = catalog_at(s->catalog, p->model);
-	struct roster_donor *d = path_donor(s->roster, stage);
-	struct unit_span *spans = calloc(f->work.n_spans, sizeof *spans);
-	bool open = !p->broken && d != NULL && d->state == DONOR_READY;
-	struct action *a = spans != NULL && open ? actions_add(q, ACTION_UNIT) : NULL;
-
-	if (a == NULL) {
-		free(spans);
-		free(payload);
-		flight_drop(s, f);
-		return false;
-	}
-	f->work.unit = f->unit = s->next_unit++;
-	f->work.assignment = stage->assignment;
-	f->work.model = m->id;
-	f->work.layer_first = stage->layers.first;
-	f->work.layer_last = stage->layers.last;
-	f->sent_us = now_us;
-	f->deadline_us = now_us + s->limits.unit_timeout_us;
-	d->last_unit = f->unit;
-	a->unit.donor = stage->donor;
-	a->unit.unit = as_sent(&f->work, spans, f->stage + 1 == p->n_stages);
-	binding_attach_closed(s, stage, &a->unit.unit);
-	a->unit.payload = payload;
-	a->unit.payload_len = payload_len;
-	return true;
+	flight_abandon(s, f, q);
 }
 
 static struct flight *free_flight(struct scheduler *s)
 {
 	for (size_t i = 0; i < s->n_flights; i++) {
-		if (s->flights[i].unit == 0)
+		if (s->flights[i].legs == NULL)
 			return &s->flights[i];
 	}
 	return s->n_flights < MAX_FLIGHTS ? &s->flights[s->n_flights++] : NULL;
@@ -171,34 +163,101 @@ static uint8_t *token_payload(const struct flight *f)
 	return payload;
 }
 
+/* An empty flight with room for so many sessions; NULL: there is none. */
+static struct flight *flight_new(struct scheduler *s, uint32_t path, uint32_t most_spans)
+{
+	struct flight *f = free_flight(s);
+
+	if (f == NULL)
+		return NULL;
+	f->work.spans = calloc(most_spans, sizeof *f->work.spans);
+	f->sessions = calloc(most_spans, sizeof *f->sessions);
+	f->legs = calloc(s->paths[path].n_stages, sizeof *f->legs);
+	if (f->work.spans == NULL || f->sessions == NULL || f->legs == NULL) {
+		free(f->legs);
+		f->legs = NULL;
+		flight_clear(s, f);
+		return NULL;
+	}
+	f->path = path;
+	s->paths[path].flights++;
+	return f;
+}
+
 /* One more flight on a path, from the sessions that are ready. False: none was made. */
 static bool take_off(
     struct scheduler *s, uint32_t path, uint32_t most_spans, uint64_t now_us, struct actions *q)
 {
-	struct flight *f = free_flight(s);
+	struct flight *f = flight_new(s, path, most_spans);
 	uint8_t *payload;
+	bool ring;
 
 	if (f == NULL)
 		return false;
-	f->work.spans = calloc(most_spans, sizeof *f->work.spans);
-	f->sessions = calloc(most_spans, sizeof *f->sessions);
-	if (f->work.spans != NULL && f->sessions != NULL)
-		board_all(s, f, path, most_spans);
+	board_all(s, f, path, most_spans);
 	if (f->work.n_spans == 0) {
 		flight_clear(s, f);
 		return false;
 	}
 	s->turn++;
-	f->path = path;
-	f->unit = s->next_unit; /* send_unit takes it */
-	s->paths[path].flights++;
 	payload = token_payload(f);
 	if (payload == NULL) {
-		flight_drop(s, f);
+		flight_drop(s, f, q);
 		return false;
 	}
-	return send_unit(s, f, payload, (size_t)f->work.n_tokens * 4, now_us, q);
+	ring = flight_may_ring(s, f, now_us);
+	if (ring)
+		f->legs[s->paths[path].n_stages - 1].to = ++s->next_ticket;
+	if (!legs_send(s, f, payload, (size_t)f->work.n_tokens * 4, now_us, q))
+		return false;
+	if (ring)
+		flight_launch_ahead(s, f, now_us, q);
+	return true;
 }
+
+/* ---- a token behind the other ------------------------------------------------------------- */
+
+/* Only where each session has a flight of its own: more of them go better together. */
+bool flight_may_ring(struct scheduler *s, const struct flight *f, uint64_t now_us)
+{
+	const struct path *p = &s->paths[f->path];
+	const struct unit_span *span = &f->work.spans[0];
+
+	if (f->work.n_spans != 1 || f->sessions[0] == NULL || p->sessions > p->n_stages ||
+	    span->n_tokens != 1 || span->n_logits != 1 || !session_runs_ahead(f->sessions[0], 1) ||
+	    !path_responds(p, s->roster))
+		return false;
+	for (uint32_t i = 0; i < p->n_stages; i++) {
+		if (!links_up(s->links, p->stages[i].donor, p->stages[(i + 1) % p->n_stages].donor,
+		        now_us))
+			return false;
+	}
+	return true;
+}
+
+void flight_launch_ahead(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q)
+{
+	uint32_t last = s->paths[f->path].n_stages - 1;
+	struct session *session = f->sessions[0];
+	struct flight *g = flight_new(s, f->path, 1);
+
+	if (g == NULL)
+		return; /* the token that is handed on finds nobody */
+	s->paths[g->path].ahead++;
+	g->ahead = g->follows = true;
+	g->sessions[0] = session;
+	g->work.spans[0] = f->work.spans[0];
+	g->work.spans[0].position++;
+	g->work.spans[0].from = 0;
+	g->work.n_spans = g->work.n_tokens = g->work.n_logits = 1;
+	g->work.top = f->work.top;
+	g->legs[0].from = f->legs[last].to;
+	if (session_runs_ahead(session, 2))
+		g->legs[last].to = ++s->next_ticket;
+	(void)legs_send(s, g, NULL, 0, now_us, q);
+}
+
+/* ---- all paths ---------------------------------------------------------------------------- */
 
 /*
  * As many flights as stages, and one more to hide the way between them; the sessions are shared out
@@ -214,19 +273,23 @@ void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 			continue;
 		most = (p->sessions + p->n_stages - 1) / p->n_stages;
 		most = most < LIMIT_UNIT_SPANS ? most : LIMIT_UNIT_SPANS;
-		while (p->flights <= p->n_stages && take_off(s, i, most, now_us, q))
+		while (p->flights - p->ahead <= p->n_stages && take_off(s, i, most, now_us, q))
 			;
 	}
 }
 
-struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit)
+struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit, uint32_t *stage)
 {
 	for (size_t i = 0; i < s->n_flights; i++) {
 		struct flight *f = &s->flights[i];
 
-		if (unit != 0 && f->unit == unit &&
-		    s->paths[f->path].stages[f->stage].donor == donor)
+		for (uint32_t k = f->stage; f->legs != NULL && unit != 0 && k < f->sent; k++) {
+			if (f->legs[k].unit != unit || f->legs[k].done ||
+			    s->paths[f->path].stages[k].donor != donor)
+				continue;
+			*stage = k;
 			return f;
+		}
 	}
 	return NULL;
 }
@@ -240,224 +303,32 @@ uint64_t flight_layer_us(const struct roster_donor *d)
 	return d->assignment.token_us / layers + 1;
 }
 
+uint64_t flight_deadline_us(const struct scheduler *s, const struct flight *f)
+{
+	const struct leg *leg = &f->legs[f->stage];
+
+	return (leg->begun_us > 0 ? leg->begun_us : leg->sent_us) + s->limits.unit_timeout_us;
+}
+
 /* The longest that this unit should be away: many times what its donor usually takes. */
 uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f)
 {
 	const struct path_stage *at = &s->paths[f->path].stages[f->stage];
 	const struct roster_donor *d = path_donor(s->roster, at);
+	const struct leg *leg = &f->legs[f->stage];
 	uint64_t layers = at->layers.last - at->layers.first;
 	uint64_t usual =
 	    d != NULL ? flight_layer_us(d) * layers * (1 + f->work.n_tokens / PACE_TOKENS) : 0;
 	uint64_t least = d != NULL && d->us_per_layer == 0 ? STALL_FIRST_US : STALL_LEAST_US;
+	uint64_t deadline = flight_deadline_us(s, f);
 
+	if (leg->begun_us == 0)
+		return 0;
+	if (leg->from != 0)
+		least = STALL_HANDED_US;
 	if (usual == 0)
-		return f->deadline_us;
+		return deadline;
 	usual *= STALL_TIMES;
 	usual = usual > least ? usual : least;
-	return f->sent_us + usual < f->deadline_us ? f->sent_us + usual : f->deadline_us;
-}
-
-/* From units of few tokens: of more, each costs less. */
-static void learn_pace(struct roster_donor *d, const struct flight *f, uint64_t now_us)
-{
-	uint64_t layers = d->assignment.layers.last - d->assignment.layers.first;
-	uint64_t us = (now_us - f->sent_us) / layers;
-
-	if (f->work.n_tokens > PACE_TOKENS)
-		return;
-	d->us_per_layer = d->us_per_layer > 0 ? (7 * d->us_per_layer + us) / 8 : us;
-	d->us_per_layer += d->us_per_layer == 0; /* 0 is unknown */
-}
-
-static bool book(struct scheduler *s, const struct flight *f, const struct msg_result *r,
-    uint64_t now_us, struct actions *q)
-{
-	const struct path *p = &s->paths[f->path];
-	const struct path_stage *stage = &p->stages[f->stage];
-	struct roster_donor *d = path_donor(s->roster, stage);
-	struct action *a = actions_add(q, ACTION_BOOK);
-
-	if (a == NULL)
-		return false;
-	a->book = (struct action_book){.donor = stage->donor,
-	    .model = p->model,
-	    .layers = stage->layers,
-	    .unit = f->unit,
-	    .tokens = f->work.n_tokens,
-	    .cost = r->cost,
-	    .result = r->payload_hash,
-	    .away_us = now_us - f->sent_us,
-	    .compute_us = r->compute_us};
-	if (d != NULL) {
-		learn_pace(d, f, now_us);
-		d->units++;
-		/* one that failed too often stays out, whatever it still sends */
-		if (d->failures < ROSTER_MAX_FAILURES)
-			d->failures = 0;
-		(void)flop_add(d->cost, r->cost, &d->cost);
-		for (size_t i = 0; i < f->work.n_spans; i++) {
-			if (f->sessions[i] != NULL)
-				(void)session_share(
-				    f->sessions[i], &d->key, d->name, stage->layers);
-		}
-	}
-	return true;
-}
-
-/* What a token added, answer before reasoning; it may hold NULs. */
-static bool copy_text(struct action_piece *p, const struct reasoning_text *text)
-{
-	p->text_len = text->answer.len;
-	p->reasoning_len = text->reasoning.len;
-	if (p->text_len + p->reasoning_len == 0)
-		return true;
-	p->text = malloc(p->text_len + p->reasoning_len);
-	if (p->text == NULL)
-		return false;
-	if (p->text_len > 0)
-		memcpy(p->text, text->answer.data, p->text_len);
-	if (p->reasoning_len > 0)
-		memcpy(p->text + p->text_len, text->reasoning.data, p->reasoning_len);
-	return true;
-}
-
-static bool add_piece(struct session *session, const struct session_step *step,
-    const struct logit_rows *rows, struct actions *q)
-{
-	size_t row_bytes = logit_row_bytes(session->r.top);
-	struct action *a = actions_add(q, ACTION_PIECE);
-	struct action_piece *p;
-
-	if (a == NULL)
-		return false;
-	p = &a->piece;
-	p->session = session;
-	p->n_drawn = step->n_drawn;
-	assert(step->n_drawn <= DRAFT_MAX + 1);
-	if (step->n_drawn > 0)
-		memcpy(p->drawn, step->drawn, step->n_drawn * sizeof *p->drawn);
-	p->n_rows = step->n_rows;
-	p->rows_len = step->n_rows * row_bytes;
-	p->rows = p->rows_len > 0 ? malloc(p->rows_len) : NULL;
-	if (!copy_text(p, &step->text) || (p->rows_len > 0 && p->rows == NULL))
-		return false;
-	for (uint32_t i = 0; i < step->n_rows; i++)
-		memcpy(p->rows + i * row_bytes,
-		    rows->data + (step->rows_first + i) * logit_row_bytes(rows->top), row_bytes);
-	return true;
-}
-
-/* The answer is over: what is left of its text, and its end. */
-static void end_session(struct scheduler *s, struct session *session, enum finish_reason reason,
-    const struct logit_rows *rows, struct actions *q)
-{
-	struct session_step rest = {0};
-
-	if (session_rest(session, &rest.text) == AYNI_OK &&
-	    rest.text.answer.len + rest.text.reasoning.len > 0)
-		(void)add_piece(session, &rest, rows, q);
-	binding_finish(s, session, reason, "", q);
-}
-
-/* The last stage's rows, each to its session. */
-static void land(
-    struct scheduler *s, struct flight *f, struct span payload, uint64_t now_us, struct actions *q)
-{
-	const struct catalog_model *m = catalog_at(s->catalog, s->paths[f->path].model);
-	size_t row_bytes = logit_row_bytes(f->work.top);
-	const uint8_t *at = payload.data;
-
-	for (size_t i = 0; i < f->work.n_spans; i++) {
-		const struct unit_span *span = &f->work.spans[i];
-		struct logit_rows rows = {span->n_logits, f->work.top, at};
-		struct session *session = f->sessions[i];
-		struct session_step step;
-		int rc;
-
-		at += span->n_logits * row_bytes;
-		if (session == NULL)
-			continue;
-		rc = session_logits(session, span, &rows, m->tokenizer, now_us, &step);
-		if (rc == AYNI_OK && (step.n_drawn > 0 || step.n_rows > 0) &&
-		    !add_piece(session, &step, &rows, q))
-			rc = AYNI_ERR_MEMORY;
-		if (rc == AYNI_OK && !step.finished)
-			continue;
-		kept_add(s, session, now_us);
-		if (rc == AYNI_OK)
-			end_session(s, session, step.reason, &rows, q);
-		else
-			binding_finish(s, session, FINISH_FAILED, "the pool is out of memory", q);
-	}
-	flight_clear(s, f);
-}
-
-/* Take out the sessions that ended meanwhile, with their rows; returns the bytes left. */
-static size_t disembark(struct flight *f, uint8_t *rows, size_t d_model)
-{
-	struct msg_work_unit *u = &f->work;
-	size_t n = 0, from = 0, to = 0;
-
-	for (size_t i = 0; i < u->n_spans; i++) {
-		struct unit_span span = u->spans[i];
-		size_t bytes = span.n_tokens * wire_row_bytes((enum wire_type)span.wire, d_model);
-
-		if (f->sessions[i] != NULL) {
-			memmove(rows + to, rows + from, bytes);
-			to += bytes;
-			u->spans[n] = span;
-			f->sessions[n++] = f->sessions[i];
-		} else {
-			u->n_tokens -= span.n_tokens;
-			u->n_logits -= span.n_logits;
-		}
-		from += bytes;
-	}
-	u->n_spans = n;
-	return to;
-}
-
-/* On to the next stage with what this one gave. */
-static void fly_on(
-    struct scheduler *s, struct flight *f, struct span payload, uint64_t now_us, struct actions *q)
-{
-	const struct catalog_model *m = catalog_at(s->catalog, s->paths[f->path].model);
-	uint8_t *copy = malloc(payload.len);
-	size_t len;
-
-	if (copy == NULL) {
-		flight_drop(s, f);
-		return;
-	}
-	memcpy(copy, payload.data, payload.len);
-	len = disembark(f, copy, m->sizes.d_model);
-	if (f->work.n_spans == 0) {
-		free(copy);
-		flight_clear(s, f);
-		return;
-	}
-	f->stage++;
-	(void)send_unit(s, f, copy, len, now_us, q);
-}
-
-enum refusal flight_result(struct scheduler *s, struct flight *f, const struct msg_result *r,
-    struct span payload, uint64_t now_us, struct actions *q, struct error *why)
-{
-	const struct path *p = &s->paths[f->path];
-	const struct model_sizes *sizes = &catalog_at(s->catalog, p->model)->sizes;
-	bool last = f->stage + 1 == p->n_stages;
-	struct unit_span spans[LIMIT_UNIT_SPANS];
-	struct msg_work_unit asked = as_sent(&f->work, spans, last);
-	enum refusal wrong = verifier_check(sizes, &asked, r, payload, why);
-
-	if (wrong != REFUSAL_NONE)
-		return wrong;
-	binding_closed_heard(s, &p->stages[f->stage], f->unit);
-	if (!book(s, f, r, now_us, q))
-		flight_drop(s, f);
-	else if (last)
-		land(s, f, payload, now_us, q);
-	else
-		fly_on(s, f, payload, now_us, q);
-	return REFUSAL_NONE;
+	return leg->begun_us + usual < deadline ? leg->begun_us + usual : deadline;
 }

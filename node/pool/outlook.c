@@ -79,6 +79,9 @@ static void describe_path(
 		s->token_us = path_stage_us(d);
 		s->round_trip_us = roster_trip_us(d);
 		s->replicas = replicas(p, &path->stages[k], path->model);
+		s->direct = k + 1 < path->n_stages &&
+		            links_up(scheduler_links(p->scheduler), path->stages[k].donor,
+		                path->stages[k + 1].donor, loop_now_us());
 		add_part(parts, d);
 	}
 	out->n_stages = path->n_stages;

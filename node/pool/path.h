@@ -26,6 +26,7 @@ struct path {
 	uint32_t n_stages; /* 0: free slot */
 	struct path_stage stages[PATH_MAX_STAGES];
 	uint32_t sessions, flights, kept; /* that use it; kept.c */
+	uint32_t ahead; /* of the flights, those of tokens that follow another's */
 };
 
 enum path_search {

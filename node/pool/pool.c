@@ -23,10 +23,10 @@ static void book(struct pool *p, const struct action_book *a)
 	if (d == NULL)
 		return;
 	report(REPORT_DEBUG,
-	    "unit %llu: donor %s, layers %u to %u, %llu tokens, away %llu us, computed %llu us",
+	    "unit %llu: donor %s, layers %u to %u, %llu tokens, away %llu us, computed %llu us%s",
 	    (unsigned long long)a->unit, d->name, a->layers.first, a->layers.last - 1,
 	    (unsigned long long)a->tokens, (unsigned long long)a->away_us,
-	    (unsigned long long)a->compute_us);
+	    (unsigned long long)a->compute_us, a->handed ? ", handed on" : "");
 	if (books_add(p->books, a, &d->key, &catalog_at(p->catalog, a->model)->id, loop_wall_ms(),
 	        &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
@@ -51,6 +51,12 @@ static void carry_out(struct pool *p)
 			break;
 		case ACTION_UNIT:
 			donor_send_unit(p, &a.unit);
+			break;
+		case ACTION_HANDOVER:
+			donor_send_handover(p, &a.handover);
+			break;
+		case ACTION_WITHDRAW:
+			donor_send_withdraw(p, &a.withdraw);
 			break;
 		}
 	}
@@ -105,6 +111,7 @@ void pool_advance(struct pool *p)
 
 	scheduler_run(p->scheduler, loop_now_us(), &p->actions);
 	carry_out(p);
+	donors_introduce(p);
 	if (!p->watching && scheduler_any_out(p->scheduler))
 		watch_soon(p);
 	next = scheduler_next_us(p->scheduler);

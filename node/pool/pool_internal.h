@@ -94,6 +94,10 @@ int donor_join(struct pool *p, struct peer *peer, const char *name);
 void donor_gone(struct pool *p, struct peer *peer);
 void donor_message(struct pool *p, struct peer *peer, const struct message *m);
 void donor_send_unit(struct pool *p, const struct action_unit *a);
+void donor_send_handover(struct pool *p, const struct action_handover *a);
+void donor_send_withdraw(struct pool *p, const struct action_withdraw *a);
+/* Name donors to each other that are to hand over directly. */
+void donors_introduce(struct pool *p);
 void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt);
 /* Ask donors that have work and say nothing. False: none has any. */
 bool donors_watch(struct pool *p);

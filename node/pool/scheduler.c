@@ -11,7 +11,9 @@ int scheduler_new(const struct catalog *c, struct roster *r, const struct schedu
 
 	if (s != NULL)
 		s->sessions = calloc(most, sizeof *s->sessions);
-	if (s == NULL || s->sessions == NULL) {
+	if (s == NULL || s->sessions == NULL || links_new(&s->links, NULL) != AYNI_OK) {
+		if (s != NULL)
+			free(s->sessions);
 		free(s);
 		return error_set(err, AYNI_ERR_MEMORY, "scheduler: out of memory");
 	}
@@ -33,8 +35,14 @@ void scheduler_free(struct scheduler *s)
 		session_free(s->sessions[i]);
 	for (size_t i = 0; i < s->n_kept; i++)
 		prefix_free(&s->kept[i].prefix);
+	links_free(s->links);
 	free(s->sessions);
 	free(s);
+}
+
+struct links *scheduler_links(struct scheduler *s)
+{
+	return s->links;
 }
 
 int scheduler_submit(
@@ -92,17 +100,18 @@ void scheduler_fail_all(struct scheduler *s, const char *text, struct actions *q
 }
 
 /* The stage's donor did not do its part: no more work over this path. */
-static void give_up(struct scheduler *s, struct flight *f, uint32_t strikes)
+static void give_up(
+    struct scheduler *s, struct flight *f, uint32_t stage, uint32_t strikes, struct actions *q)
 {
 	struct path *p = &s->paths[f->path];
-	struct roster_donor *d = path_donor(s->roster, &p->stages[f->stage]);
+	struct roster_donor *d = path_donor(s->roster, &p->stages[stage]);
 
 	if (d != NULL) {
 		d->failures += strikes;
 		d->stalled_us = 0;
 	}
 	p->broken = true;
-	flight_drop(s, f);
+	flight_drop(s, f, q);
 }
 
 /* Whatever it answers, late perhaps: its worker works. If all it did was to take long, it is given
@@ -119,7 +128,8 @@ static void stands_no_more(const struct scheduler *s, struct roster_donor *d, bo
 enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_result *r,
     struct span payload, uint64_t now_us, struct actions *q, struct error *why)
 {
-	struct flight *f = flight_find(s, donor, r->unit);
+	uint32_t stage = 0;
+	struct flight *f = flight_find(s, donor, r->unit, &stage);
 	struct roster_donor *d = roster_get(s->roster, donor);
 	enum refusal wrong;
 
@@ -129,9 +139,9 @@ enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_r
 		(void)error_set(why, AYNI_ERR_STATE, "no such unit is out");
 		return REFUSAL_REPLAY;
 	}
-	wrong = flight_result(s, f, r, payload, now_us, q, why);
+	wrong = legs_result(s, f, stage, r, payload, now_us, q, why);
 	if (wrong != REFUSAL_NONE)
-		give_up(s, f, ROSTER_MAX_FAILURES);
+		give_up(s, f, stage, ROSTER_MAX_FAILURES, q);
 	return wrong;
 }
 
@@ -147,19 +157,31 @@ static void fail_sessions(struct scheduler *s, struct flight *f, struct actions 
 		binding_finish(s, session, FINISH_FAILED,
 		    "the model gave numbers that are not finite for this prompt", q);
 	}
-	flight_clear(s, f);
+	flight_abandon(s, f, q);
 }
 
-void scheduler_unit_failed(
-    struct scheduler *s, int donor, const struct msg_unit_failed *u, struct actions *q)
+/* Nobody here has seen what was handed over to it: it may be that which does not fit. */
+static bool is_inputs_fault(const struct flight *f, uint32_t stage, enum refusal reason)
 {
-	struct flight *f = flight_find(s, donor, u->unit);
+	return f->legs[stage].from != 0 && (reason == REFUSAL_NUMERIC || reason == REFUSAL_BOUNDS);
+}
+
+void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit_failed *u,
+    uint64_t now_us, struct actions *q)
+{
+	uint32_t stage = 0;
+	struct flight *f = flight_find(s, donor, u->unit, &stage);
 	struct roster_donor *d = roster_get(s->roster, donor);
 
 	if (d != NULL)
 		stands_no_more(s, d, false);
 	if (f == NULL)
 		return;
+	if (is_inputs_fault(f, stage, u->reason)) {
+		legs_input_lost(s, f, stage, now_us);
+		flight_drop(s, f, q);
+		return;
+	}
 	switch (u->reason) {
 	case REFUSAL_NUMERIC:
 		fail_sessions(s, f, q);
@@ -167,13 +189,13 @@ void scheduler_unit_failed(
 	case REFUSAL_SESSION: /* it can go on after a replay */
 	case REFUSAL_BUSY:
 	case REFUSAL_EXPIRED:
-		flight_drop(s, f);
+		flight_drop(s, f, q);
 		break;
 	case REFUSAL_LEAVING:
-		give_up(s, f, 0);
+		give_up(s, f, stage, 0, q);
 		break;
 	default: /* the other reasons say that unit and donor do not fit each other */
-		give_up(s, f, 1);
+		give_up(s, f, stage, 1, q);
 		break;
 	}
 }
@@ -193,20 +215,42 @@ static void break_paths(struct scheduler *s)
 	}
 }
 
-static void note_stalled(struct scheduler *s, uint64_t now_us)
+static bool has_other_path(struct scheduler *s, const struct path *p)
+{
+	struct path other;
+
+	return path_find(s->roster, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers,
+	           &other) == PATH_FOUND;
+}
+
+static void note_stalled(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q)
+{
+	struct path *p = &s->paths[f->path];
+	struct roster_donor *d = path_donor(s->roster, &p->stages[f->stage]);
+	bool handed = f->legs[f->stage].from != 0;
+
+	if (d == NULL || d->stalled_us != 0)
+		return;
+	if (handed)
+		legs_input_lost(s, f, f->stage, now_us);
+	d->stalled_us = now_us;
+	if (handed && !has_other_path(s, p)) { /* the way is tried again, through the pool */
+		d->stalled_us = 0;
+		flight_drop(s, f, q);
+		return;
+	}
+	s->stall_ends_us =
+	    s->stall_ends_us > 0 ? s->stall_ends_us : now_us + s->limits.unit_timeout_us;
+}
+
+static void note_all_stalled(struct scheduler *s, uint64_t now_us, struct actions *q)
 {
 	for (size_t i = 0; i < s->n_flights; i++) {
-		const struct flight *f = &s->flights[i];
-		struct roster_donor *d;
+		struct flight *f = &s->flights[i];
+		uint64_t stalls = f->legs != NULL ? flight_stalls_us(s, f) : 0;
 
-		if (f->unit == 0 || now_us < flight_stalls_us(s, f) || now_us >= f->deadline_us)
-			continue;
-		d = path_donor(s->roster, &s->paths[f->path].stages[f->stage]);
-		if (d == NULL || d->stalled_us != 0)
-			continue;
-		d->stalled_us = now_us;
-		s->stall_ends_us =
-		    s->stall_ends_us > 0 ? s->stall_ends_us : now_us + s->limits.unit_timeout_us;
+		if (stalls != 0 && stalls <= now_us && now_us < flight_deadline_us(s, f))
+			note_stalled(s, f, now_us, q);
 	}
 }
 
@@ -235,43 +279,49 @@ static void end_stalls(struct scheduler *s, uint64_t now_us)
 
 /* A path with a donor that does not respond is given up as soon as there is another: what was under
  * way there is replayed, and nobody is blamed. */
-static void hedge(struct scheduler *s)
+static void hedge(struct scheduler *s, struct actions *q)
 {
 	for (size_t i = 0; i < s->n_paths; i++) {
-		struct path *p = &s->paths[i], other;
-		uint32_t n_layers;
+		struct path *p = &s->paths[i];
 
-		if (p->n_stages == 0 || p->broken || path_responds(p, s->roster))
-			continue;
-		n_layers = catalog_at(s->catalog, p->model)->sizes.n_layers;
-		if (path_find(s->roster, p->model, n_layers, &other) == PATH_FOUND)
+		if (p->n_stages > 0 && !p->broken && !path_responds(p, s->roster) &&
+		    has_other_path(s, p))
 			p->broken = p->hedged = true;
 	}
 	for (size_t i = 0; i < s->n_flights; i++) {
 		struct flight *f = &s->flights[i];
 		struct path *p = &s->paths[f->path];
 
-		if (f->unit != 0 && p->broken &&
+		if (f->legs != NULL && p->broken &&
 		    !roster_responds(path_donor(s->roster, &p->stages[f->stage])))
-			flight_drop(s, f);
+			flight_drop(s, f, q);
 	}
 }
 
-static void reap(struct scheduler *s, uint64_t now_us)
+/* Whose time is over, or who is gone. One that waits for another has no time of its own. */
+static void reap_flights(struct scheduler *s, uint64_t now_us, struct actions *q)
 {
-	break_paths(s);
-	end_stalls(s, now_us);
 	for (size_t i = 0; i < s->n_flights; i++) {
 		struct flight *f = &s->flights[i];
 
-		if (f->unit == 0)
+		if (f->legs == NULL ||
+		    (path_donor(s->roster, &s->paths[f->path].stages[f->stage]) != NULL &&
+		        now_us < flight_deadline_us(s, f)))
 			continue;
-		if (path_donor(s->roster, &s->paths[f->path].stages[f->stage]) == NULL ||
-		    now_us >= f->deadline_us)
-			give_up(s, f, 1);
+		if (f->legs[f->stage].begun_us > 0)
+			give_up(s, f, f->stage, 1, q);
+		else
+			flight_drop(s, f, q);
 	}
-	note_stalled(s, now_us);
-	hedge(s);
+}
+
+static void reap(struct scheduler *s, uint64_t now_us, struct actions *q)
+{
+	break_paths(s);
+	end_stalls(s, now_us);
+	reap_flights(s, now_us, q);
+	note_all_stalled(s, now_us, q);
+	hedge(s, q);
 	for (size_t i = 0; i < s->n_sessions; i++) {
 		struct session *session = s->sessions[i];
 
@@ -290,7 +340,7 @@ static void reap(struct scheduler *s, uint64_t now_us)
 void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 {
 	kept_run(s, now_us);
-	reap(s, now_us);
+	reap(s, now_us, q);
 	binding_run(s, now_us, q);
 	flights_run(s, now_us, q);
 	actions_units_first(q);
@@ -301,8 +351,10 @@ void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 static uint64_t flight_wakes_us(const struct scheduler *s, const struct flight *f)
 {
 	const struct roster_donor *d = path_donor(s->roster, &s->paths[f->path].stages[f->stage]);
+	bool waits = f->legs[f->stage].begun_us == 0;
 
-	return d != NULL && d->stalled_us != 0 ? f->deadline_us : flight_stalls_us(s, f);
+	return waits || (d != NULL && d->stalled_us != 0) ? flight_deadline_us(s, f)
+	                                                  : flight_stalls_us(s, f);
 }
 
 /* 0: never. */
@@ -316,7 +368,7 @@ uint64_t scheduler_next_us(const struct scheduler *s)
 	uint64_t next = 0;
 
 	for (size_t i = 0; i < s->n_flights; i++) {
-		if (s->flights[i].unit == 0)
+		if (s->flights[i].legs == NULL)
 			continue;
 		next = sooner(next, flight_wakes_us(s, &s->flights[i]));
 	}
@@ -337,7 +389,7 @@ void scheduler_count(const struct scheduler *s, uint32_t model, struct scheduler
 		out->waiting += s->sessions[i]->state == SESSION_WAITING;
 	}
 	for (size_t i = 0; i < s->n_flights; i++)
-		out->units_out += s->flights[i].unit != 0;
+		out->units_out += s->flights[i].legs != NULL;
 }
 
 void scheduler_busy_since(const struct scheduler *s, uint64_t *since_us)
@@ -345,19 +397,20 @@ void scheduler_busy_since(const struct scheduler *s, uint64_t *since_us)
 	memset(since_us, 0, ROSTER_MAX_DONORS * sizeof *since_us);
 	for (size_t i = 0; i < s->n_flights; i++) {
 		const struct flight *f = &s->flights[i];
-		uint64_t *since;
+		uint64_t *since, begun;
 
-		if (f->unit == 0)
+		begun = f->legs != NULL ? f->legs[f->stage].begun_us : 0;
+		if (begun == 0)
 			continue;
 		since = &since_us[s->paths[f->path].stages[f->stage].donor];
-		*since = *since == 0 || f->sent_us < *since ? f->sent_us : *since;
+		*since = *since == 0 || begun < *since ? begun : *since;
 	}
 }
 
 bool scheduler_any_out(const struct scheduler *s)
 {
 	for (size_t i = 0; i < s->n_flights; i++) {
-		if (s->flights[i].unit != 0)
+		if (s->flights[i].legs != NULL)
 			return true;
 	}
 	return false;
@@ -370,7 +423,8 @@ uint32_t scheduler_units_at(const struct scheduler *s, int donor)
 	for (size_t i = 0; i < s->n_flights; i++) {
 		const struct flight *f = &s->flights[i];
 
-		n += f->unit != 0 && s->paths[f->path].stages[f->stage].donor == donor;
+		for (uint32_t k = f->stage; f->legs != NULL && k < f->sent; k++)
+			n += !f->legs[k].done && s->paths[f->path].stages[k].donor == donor;
 	}
 	return n;
 }
@@ -378,6 +432,7 @@ uint32_t scheduler_units_at(const struct scheduler *s, int donor)
 void scheduler_check(const struct scheduler *s)
 {
 	uint32_t sessions[MAX_PATHS] = {0}, flights[MAX_PATHS] = {0}, kept[MAX_PATHS] = {0};
+	uint32_t ahead[MAX_PATHS] = {0};
 	size_t bound = 0, flying = 0, aboard = 0;
 
 	for (size_t i = 0; i < s->n_sessions; i++) {
@@ -392,10 +447,12 @@ void scheduler_check(const struct scheduler *s)
 	for (size_t i = 0; i < s->n_flights; i++) {
 		const struct flight *f = &s->flights[i];
 
-		if (f->unit == 0)
+		if (f->legs == NULL)
 			continue;
 		flights[f->path]++;
-		for (size_t k = 0; k < f->work.n_spans; k++)
+		ahead[f->path] += f->ahead;
+		assert(f->stage < f->sent);
+		for (size_t k = 0; !f->ahead && k < f->work.n_spans; k++)
 			aboard += f->sessions[k] != NULL;
 	}
 	assert(bound == s->bound && bound <= s->limits.max_sessions && flying == aboard);
@@ -403,5 +460,5 @@ void scheduler_check(const struct scheduler *s)
 		kept[s->kept[i].path]++;
 	for (size_t i = 0; i < s->n_paths; i++)
 		assert(s->paths[i].sessions == sessions[i] && s->paths[i].flights == flights[i] &&
-		       s->paths[i].kept == kept[i]);
+		       s->paths[i].kept == kept[i] && s->paths[i].ahead == ahead[i]);
 }

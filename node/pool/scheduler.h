@@ -15,6 +15,7 @@
 
 #include "node/pool/action.h"
 #include "node/pool/catalog.h"
+#include "node/pool/links.h"
 #include "node/pool/path.h"
 
 struct scheduler;
@@ -52,8 +53,10 @@ void scheduler_fail_all(struct scheduler *s, const char *text, struct actions *q
 enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_result *r,
     struct span payload, uint64_t now_us, struct actions *q, struct error *why);
 /* A donor says that a unit gave no result. */
-void scheduler_unit_failed(
-    struct scheduler *s, int donor, const struct msg_unit_failed *u, struct actions *q);
+void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit_failed *u,
+    uint64_t now_us, struct actions *q);
+/* Which donors its work goes between, and which of them can hand over directly. */
+struct links *scheduler_links(struct scheduler *s);
 
 /* After every event, and when scheduler_next_us says so: bind, time out, send. */
 void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q);

@@ -24,13 +24,34 @@ enum {
 	STALL_TIMES = 8, /* as long as usual: the donor's worker stands still */
 	STALL_LEAST_US = 500000,
 	STALL_FIRST_US = 800000, /* at least, for the first units of a donor */
+	STALL_HANDED_US =
+	    250000,      /* at least, where the input may be lost: it is soon tried again */
 	MAX_REPLAYS = 32 /* of one session, without a token in between, for more than suspicions */
 };
 
+/* One stage's unit of a flight. */
+struct leg {
+	uint64_t unit; /* number; 0: not sent */
+	uint64_t from; /* ticket of what is handed over to it; 0: the pool sent its input */
+	uint64_t to;   /* ticket of what it hands over; 0: its result comes to the pool */
+	uint64_t sent_us;
+	uint64_t begun_us; /* since when its donor has all it needs; 0: it waits for another */
+	bool done;
+	struct hash input;  /* as its donor says, if it was handed over */
+	struct hash output; /* of the result, handed over or not */
+};
+
 struct flight {
-	uint64_t unit; /* number of the unit now out; 0: free slot */
-	uint32_t path, stage;
-	uint64_t sent_us, deadline_us;
+	struct leg *legs;     /* [n_stages of the path], owned; NULL: free slot */
+	uint32_t path, stage; /* stage: the first whose result is not in */
+	uint32_t sent;        /* the first that was not sent its unit */
+	/*
+	 * It follows the session's other flight: the last stage of that hands the token that it
+	 * draws to the first stage of this one. `token`: hash of the token that was drawn here.
+	 */
+	bool ahead, follows;
+	struct hash token;
+	uint8_t *result; /* owned; payload of the last stage that was sent its unit, once it came */
 	struct msg_work_unit work; /* owns spans */
 	struct session **sessions; /* [work.n_spans]; an entry is NULL once its session ended */
 };
@@ -53,8 +74,9 @@ struct kept {
 struct scheduler {
 	const struct catalog *catalog;
 	struct roster *roster;
+	struct links *links; /* owned */
 	struct scheduler_limits limits;
-	uint64_t next_unit;
+	uint64_t next_unit, next_ticket;
 	size_t n_sessions, bound;
 	uint64_t stall_ends_us;    /* when the first donor that stalls counts as failed; 0: none */
 	size_t turn;               /* session that is asked first, so that all are served */
@@ -103,16 +125,38 @@ uint64_t kept_next_us(const struct scheduler *s); /* 0: nothing is kept */
 
 /* flights.c: batches on their way */
 void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q);
-struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit);
-enum refusal flight_result(struct scheduler *s, struct flight *f, const struct msg_result *r,
-    struct span payload, uint64_t now_us, struct actions *q, struct error *why);
+/* The flight and the stage that this unit of this donor belongs to; NULL: it is not out. */
+struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit, uint32_t *stage);
+/* The one that begins with the token that this one's last stage hands on; NULL: there is none. */
+struct flight *flight_follower(struct scheduler *s, const struct flight *f);
+/* Behind a flight of one session's token, the next token's. */
+void flight_launch_ahead(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q);
+/* May the last stage hand its token on to the first? */
+bool flight_may_ring(struct scheduler *s, const struct flight *f, uint64_t now_us);
 /* What a layer is expected to take a donor, a token or a few: as measured, or else as it was placed
  * for. 0: not known. */
 uint64_t flight_layer_us(const struct roster_donor *d);
-/* When its donor seems to stand still. */
+/* When the donor of its stage seems to stand still; 0: that waits for another. */
 uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f);
+/* When its stage has failed. */
+uint64_t flight_deadline_us(const struct scheduler *s, const struct flight *f);
+/* It ends here, with those that follow it or that it follows. */
+void flight_abandon(struct scheduler *s, struct flight *f, struct actions *q);
 /* Its sessions are replayed elsewhere. */
-void flight_drop(struct scheduler *s, struct flight *f);
+void flight_drop(struct scheduler *s, struct flight *f, struct actions *q);
 void flight_clear(struct scheduler *s, struct flight *f);
+
+/* legs.c: the units of a flight, and their results */
+/* Send the next stage's unit, and those of the stages that get their input from it directly.
+ * `payload` is taken over; NULL: the token is handed over. False: the flight was dropped. */
+bool legs_send(struct scheduler *s, struct flight *f, uint8_t *payload, size_t payload_len,
+    uint64_t now_us, struct actions *q);
+enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
+    const struct msg_result *r, struct span payload, uint64_t now_us, struct actions *q,
+    struct error *why);
+/* What was handed over to this stage was lost, or is wrong. */
+void legs_input_lost(struct scheduler *s, const struct flight *f, uint32_t stage, uint64_t now_us);
+/* Tell the donors that wait for input which will not come. */
+void legs_withdraw(struct scheduler *s, const struct flight *f, struct actions *q);
 
 #endif

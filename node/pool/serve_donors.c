@@ -72,6 +72,7 @@ void donor_gone(struct pool *p, struct peer *peer)
 	report(REPORT_INFO, "donor %s is gone", d->name);
 	stays_ended(p->stays, &d->key, (loop_now_us() - d->joined_us) / 1000000);
 	place_forget(p, slot);
+	links_forget(scheduler_links(p->scheduler), slot);
 	roster_remove(p->roster, slot);
 }
 
@@ -248,6 +249,55 @@ static void on_heartbeat(struct roster_donor *d, const struct msg_heartbeat *h)
 		d->round_trip_us = now - h->echo_us;
 }
 
+static int donor_with_key(struct pool *p, const struct public_key *key)
+{
+	for (int i = 0; i < roster_slots(p->roster); i++) {
+		const struct roster_donor *d = roster_get(p->roster, i);
+
+		if (d != NULL && public_key_equal(&d->key, key))
+			return i;
+	}
+	return ROSTER_NONE;
+}
+
+static void on_link_state(struct pool *p, struct peer *peer, const struct msg_link_state *l)
+{
+	int other = donor_with_key(p, &l->donor);
+
+	if (other == ROSTER_NONE)
+		return; /* it went meanwhile */
+	report(REPORT_DEBUG, "donor %s %s donor %s directly, %llu us there and back",
+	    donor_of(p, peer)->name, l->up ? "reaches" : "does not reach",
+	    roster_get(p->roster, other)->name, (unsigned long long)l->round_trip_us);
+	links_heard(scheduler_links(p->scheduler), peer->donor, other, l->up);
+}
+
+/* The one that listens first, so that it knows who comes. */
+static void introduce(struct pool *p, int to, int other, const char *address)
+{
+	struct peer *peer = peer_of(p, to);
+	struct message m = {.type = MSG_LINK};
+
+	m.link.donor = roster_get(p->roster, other)->key;
+	(void)snprintf(m.link.address, sizeof m.link.address, "%s", address);
+	if (peer != NULL)
+		(void)peer_send(p, peer, &m, (struct span){0}, 0);
+}
+
+void donors_introduce(struct pool *p)
+{
+	int dials, listens;
+
+	while (links_tell(scheduler_links(p->scheduler), &dials, &listens)) {
+		char address[ADDRESS_BYTES];
+
+		memcpy(address, roster_get(p->roster, listens)->offer.address, sizeof address);
+		introduce(p, listens, dials, "");
+		if (roster_get(p->roster, listens) != NULL && roster_get(p->roster, dials) != NULL)
+			introduce(p, dials, listens, address);
+	}
+}
+
 static void on_leave(struct pool *p, struct peer *peer)
 {
 	if (roster_leave(p->roster, peer->donor) != AYNI_OK)
@@ -301,10 +351,14 @@ void donor_message(struct pool *p, struct peer *peer, const struct message *m)
 		on_result(p, peer, m);
 		break;
 	case MSG_UNIT_FAILED:
-		scheduler_unit_failed(p->scheduler, peer->donor, &m->unit_failed, &p->actions);
+		scheduler_unit_failed(
+		    p->scheduler, peer->donor, &m->unit_failed, loop_now_us(), &p->actions);
 		break;
 	case MSG_HEARTBEAT:
 		on_heartbeat(d, &m->heartbeat);
+		break;
+	case MSG_LINK_STATE:
+		on_link_state(p, peer, &m->link_state);
 		break;
 	case MSG_LEAVE:
 		on_leave(p, peer);
@@ -332,6 +386,26 @@ void donor_send_unit(struct pool *p, const struct action_unit *a)
 	m.work_unit = a->unit;
 	(void)peer_send(p, peer, &m, (struct span){a->payload, a->payload_len},
 	    loop_wall_ms() + p->config->unit_timeout_ms);
+}
+
+void donor_send_handover(struct pool *p, const struct action_handover *a)
+{
+	struct peer *peer = peer_of(p, a->donor);
+	struct message m = {.type = MSG_HANDOVER};
+
+	m.handover.ticket = a->ticket;
+	if (peer != NULL)
+		(void)peer_send(p, peer, &m, (struct span){a->payload, a->payload_len}, 0);
+}
+
+void donor_send_withdraw(struct pool *p, const struct action_withdraw *a)
+{
+	struct peer *peer = peer_of(p, a->donor);
+	struct message m = {.type = MSG_WITHDRAW};
+
+	m.withdraw.unit = a->unit;
+	if (peer != NULL)
+		(void)peer_send(p, peer, &m, (struct span){0}, 0);
 }
 
 void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt)

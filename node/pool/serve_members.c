@@ -5,6 +5,7 @@
 
 #include "node/prompt.h"
 #include "node/report.h"
+#include "node/work.h"
 
 static void send_finished(struct pool *p, struct peer *peer, struct msg_finished *f)
 {
@@ -110,23 +111,12 @@ static void finish_full(struct pool *p, struct peer *peer, const struct session_
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
-static struct sampler_settings settings_of(const struct sampling *s)
-{
-	return (struct sampler_settings){.temperature = s->temperature,
-	    .top_k = s->top_k,
-	    .top_p = s->top_p,
-	    .min_p = s->min_p,
-	    .repeat_penalty = s->repeat_penalty,
-	    .repeat_last_n = s->repeat_last_n,
-	    .seed = s->seed};
-}
-
 static int submit(
     struct pool *p, struct peer *peer, const struct msg_generate *g, struct error *err)
 {
 	struct session_request r = {.peer = peer->number,
 	    .request = g->request,
-	    .sampling = settings_of(&g->sampling),
+	    .sampling = work_settings(&g->sampling),
 	    .max_tokens = g->max_tokens,
 	    .ignore_end = g->ignore_end,
 	    .wire = (enum wire_type)g->wire,

@@ -139,6 +139,26 @@ void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, stru
 	session_check(s);
 }
 
+bool session_foresees(struct session *s, uint32_t guesses)
+{
+	return guess(s, guesses) > 0;
+}
+
+bool session_runs_ahead(const struct session *s, uint32_t steps)
+{
+	uint32_t drawn = s->n_tokens - s->r.n_tokens + steps;
+
+	return s->r.top == 0 && s->r.sampling.repeat_penalty == 1 &&
+	       s->n_tokens + steps < s->r.kv_tokens &&
+	       (s->r.max_tokens == 0 || drawn < s->r.max_tokens);
+}
+
+void session_fly_on(struct session *s)
+{
+	assert(s->state == SESSION_READY && session_decodes(s));
+	s->state = SESSION_FLYING;
+}
+
 void session_rewind(struct session *s)
 {
 	assert(s->state == SESSION_READY || s->state == SESSION_FLYING);
@@ -173,18 +193,6 @@ void session_begin_alone(struct session *s)
 	s->n_fed = 0;
 }
 
-static void read_row(
-    const struct logit_rows *rows, uint32_t row, uint32_t n, struct logit *out, float *lse)
-{
-	const uint8_t *at = rows->data + row * logit_row_bytes(rows->top);
-
-	payload_get_f32(at, lse, 1);
-	for (uint32_t i = 0; i < n; i++) {
-		payload_get_u32(at + 4 + (size_t)i * 8, &out[i].id, 1);
-		payload_get_f32(at + 8 + (size_t)i * 8, &out[i].value, 1);
-	}
-}
-
 /* Always from this session's own number of candidates, whatever the batch asked for. */
 static uint32_t draw(const struct session *s, const struct logit_rows *rows, uint32_t row)
 {
@@ -192,7 +200,7 @@ static uint32_t draw(const struct session *s, const struct logit_rows *rows, uin
 	uint32_t n = candidates_wanted(s);
 	float lse;
 
-	read_row(rows, row, n, candidates, &lse);
+	logit_row_read(rows->data + row * logit_row_bytes(rows->top), n, candidates, &lse);
 	return sampler_draw(&s->r.sampling, candidates, n, lse, s->tokens, s->n_tokens);
 }
 

@@ -89,6 +89,15 @@ bool session_decodes(const struct session *s);
 /* The next tokens to feed, at most `chunk`, and at most `guesses` behind the last: READY → FLYING.
  */
 void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, struct unit_span *out);
+/* Would guesses follow the last token, if it were fed now? */
+bool session_foresees(struct session *s, uint32_t guesses);
+/*
+ * May a donor draw its tokens too, by what the unit says alone, and go on from them before they are
+ * drawn here? `steps`: how many tokens are not drawn yet; it must want one more behind these.
+ */
+bool session_runs_ahead(const struct session *s, uint32_t steps);
+/* Its next token is under way already: READY → FLYING, as if one token had been taken. */
+void session_fly_on(struct session *s);
 /* Path lost, or never there: all is fed again. READY or FLYING → WAITING. */
 void session_rewind(struct session *s);
 void session_bind(struct session *s, uint32_t path); /* WAITING → READY */

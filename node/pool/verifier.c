@@ -63,12 +63,26 @@ static bool row_in_order(const uint8_t *row, uint32_t top, uint32_t n_vocabulary
 	return true;
 }
 
+/* Only the next donor sees what was handed to it: here is its hash. */
+static bool may_be_handed(const struct msg_work_unit *u)
+{
+	return u->next.ticket != 0 && !u->draws;
+}
+
 enum refusal verifier_check(const struct model_sizes *m, const struct msg_work_unit *u,
     const struct msg_result *r, struct span payload, struct error *why)
 {
-	size_t want = work_result_bytes(m->n_layers, m->d_model, u);
+	size_t want = r->handed ? 0 : work_result_bytes(m->n_layers, m->d_model, u);
 	struct flop cost;
 
+	if (r->handed && !may_be_handed(u)) {
+		(void)error_set(why, AYNI_ERR_FORMAT, "a result handed on to nobody");
+		return REFUSAL_BOUNDS;
+	}
+	if (r->has_input != (u->input.ticket != 0)) {
+		(void)error_set(why, AYNI_ERR_FORMAT, "not the input that the unit names");
+		return REFUSAL_BOUNDS;
+	}
 	if (payload.len != want) {
 		(void)error_set(why, AYNI_ERR_FORMAT, "result of %zu bytes where %zu belong",
 		    payload.len, want);
@@ -78,6 +92,8 @@ enum refusal verifier_check(const struct model_sizes *m, const struct msg_work_u
 		(void)error_set(why, AYNI_ERR_FORMAT, "claimed cost is not the published one");
 		return REFUSAL_BOUNDS;
 	}
+	if (r->handed)
+		return REFUSAL_NONE;
 	if (u->layer_last < m->n_layers && !activations_finite(m->d_model, u, payload.data)) {
 		(void)error_set(why, AYNI_ERR_NUMERIC, "activations that are not finite");
 		return REFUSAL_NUMERIC;

@@ -34,7 +34,7 @@ enum {
 
 static const struct sampler_settings drawing = {
     .temperature = 0.8f, .top_p = 1.0f, .repeat_penalty = 1.0f, .seed = 1};
-/* Below 1 the penalty favours what was said already. */
+/* Below 1 the penalty favours what was said already; no donor can draw so, without the text. */
 static const struct sampler_settings repeating = {
     .top_p = 1.0f, .repeat_penalty = 0.8f, .repeat_last_n = 64};
 
@@ -52,17 +52,19 @@ static void start_pool(struct network *n, const char *model, const char *draft)
 	(void)setenv("AYNI_HOME", n->folder, 1);
 }
 
-static void start_donor(struct network *n, int i, const char *invite)
+static void start_donor(
+    struct network *n, int i, const char *invite, const char *listen, const char *announce)
 {
-	network_donor(
-	    n, i, invite, (const char *const[]){"memory_mib=2048", "cores=1", "log=warning", NULL});
+	network_donor(n, i, invite,
+	    (const char *const[]){
+	        "memory_mib=2048", "cores=1", "log=warning", listen, announce, NULL});
 }
 
 static void start(struct network *n, const char *model, const char *draft)
 {
 	start_pool(n, model, draft);
-	start_donor(n, 0, NULL);
-	start_donor(n, 1, NULL);
+	start_donor(n, 0, NULL, "listen=auto", "announce=");
+	start_donor(n, 1, NULL, "listen=auto", "announce=");
 	network_wait_ready(n);
 }
 
@@ -260,68 +262,102 @@ static void what_a_stage_costs_beside_its_computing(void **unused)
 /* ---- the Internet -----------------------------------------------------------------------------
  */
 
-/* Both donors 10 ms from the pool: 20 ms there and back. */
-static void start_far(struct network *n, const char *model, const char *draft, struct wan *lines[2])
+/* Both donors 10 ms from the pool and from each other: 20 ms there and back. */
+struct lines {
+	struct wan *to_pool[2], *to_donor[2];
+};
+
+static struct wan *far(const char *to)
 {
-	char pool[NETWORK_PATH];
+	return wan_start(&(struct wan_options){.to = to, .delay_us = 10000});
+}
 
-	start_pool(n, model, draft);
+static void start_far_donor(struct network *n, int i, bool direct, struct lines *l)
+{
+	char pool[NETWORK_PATH], invite[NETWORK_PATH], at[64], listen[64], announce[NETWORK_PATH];
+	unsigned port = network_free_port();
+
 	network_endpoint(n, pool);
-	for (int i = 0; i < 2; i++) {
-		char invite[NETWORK_PATH];
+	l->to_pool[i] = far(pool);
+	network_invite_through(n, wan_endpoint(l->to_pool[i]), invite);
+	(void)snprintf(at, sizeof at, "tcp://127.0.0.1:%u", port);
+	l->to_donor[i] = far(at);
+	(void)snprintf(listen, sizeof listen, "listen=127.0.0.1:%u", port);
+	(void)snprintf(announce, sizeof announce, "announce=%s",
+	    wan_endpoint(l->to_donor[i]) + strlen("tcp://"));
+	start_donor(n, i, invite, direct ? listen : "listen=none", direct ? announce : "announce=");
+}
 
-		lines[i] = wan_start(&(struct wan_options){.to = pool, .delay_us = 10000});
-		network_invite_through(n, wan_endpoint(lines[i]), invite);
-		start_donor(n, i, invite);
-	}
+static void start_far(
+    struct network *n, const char *model, const char *draft, bool direct, struct lines *l)
+{
+	start_pool(n, model, draft);
+	for (int i = 0; i < 2; i++)
+		start_far_donor(n, i, direct, l);
 	network_wait_ready(n);
 }
 
-/* Milliseconds a token takes beside its computing. */
-static double beside_ms(const struct network *n, const struct streams *s)
+static void stop_far(struct network *n, struct lines *l)
+{
+	network_stop(n);
+	for (int i = 0; i < 2; i++) {
+		wan_stop(l->to_pool[i]);
+		wan_stop(l->to_donor[i]);
+	}
+}
+
+static double computed_us(const struct network *n)
 {
 	struct unit_log log;
-	double computed_us = 0;
+	double us = 0;
 
 	unit_log_read(n, &log);
 	for (size_t i = 0; i < log.n; i++)
-		computed_us += log.records[i].compute_us;
+		us += log.records[i].compute_us;
 	unit_log_free(&log);
-	return (s->at_us[s->n - 1] - s->began_us - computed_us) / (double)s->n / 1e3;
+	return us;
 }
 
-/* A small model, so that the way is nearly all there is; its likeliest tokens soon repeat
- * themselves. */
-static void run_far(const char *draft, struct streams *out, double *ms)
+/* A small model, so that the way is nearly all there is. Milliseconds a token takes beside its
+ * computing. */
+static double run_far(
+    bool direct, const char *draft, const struct sampler_settings *s, struct streams *out)
 {
 	const struct tiny_model_options options = {.n_layers = 4, .seed = 7};
 	char *path = tiny_model_temporary(&options);
-	struct wan *lines[2];
+	struct lines lines;
 	struct network n;
+	double us;
 
-	start_far(&n, path, draft, lines);
-	run(&n, 1, LONG_ANSWER, "hello", &repeating, out);
-	*ms = beside_ms(&n, out);
-	network_stop(&n);
-	wan_stop(lines[0]);
-	wan_stop(lines[1]);
+	start_far(&n, path, draft, direct, &lines);
+	run(&n, 1, 1, "hello", s, out);
+	if (direct) /* they got to know each other */
+		network_wait_status(&n, "\"direct\":true");
+	us = computed_us(&n);
+	run(&n, 1, LONG_ANSWER, "hello", s, out);
+	us = out->at_us[out->n - 1] - out->began_us - (computed_us(&n) - us);
+	stop_far(&n, &lines);
 	tiny_model_remove(path);
+	return us / (double)out->n / 1e3;
 }
 
 static void two_stages_of_20_ms_there_and_back(void **unused)
 {
-	static struct streams plain, guessed;
-	double plain_ms, guessed_ms;
+	static struct streams around, direct, plain, guessed;
+	double around_ms = run_far(false, "draft_tokens=0", &drawing, &around);
+	double direct_ms = run_far(true, "draft_tokens=0", &drawing, &direct);
+	double plain_ms = run_far(true, "draft_tokens=0", &repeating, &plain);
 
 	(void)unused;
-	run_far("draft_tokens=0", &plain, &plain_ms);
-	run_far("draft_tokens=16", &guessed, &guessed_ms);
+	(void)run_far(true, "draft_tokens=16", &repeating, &guessed);
+	assert_memory_equal(around.tokens, direct.tokens, sizeof direct.tokens);
 	assert_memory_equal(plain.tokens, guessed.tokens, sizeof plain.tokens);
-	printf("2 stages, each 20 ms there and back: %.1f ms a token beside its computing\n",
-	    plain_ms);
-	printf("guessing on text that repeats itself: %.2f times the speed, %llu of %llu guesses "
-	       "right\n",
-	    tokens_a_second(&guessed) / tokens_a_second(&plain), (unsigned long long)guessed.right,
+	printf("2 stages, each way 20 ms there and back, beside computing a token: %.1f ms from "
+	       "donor to donor, %.1f through the pool, %.1f where only the pool can draw\n",
+	    direct_ms, around_ms, plain_ms);
+	printf("guessing on text that repeats itself: %.2f times the speed of donor to donor, "
+	       "%llu of %llu guesses right\n",
+	    tokens_a_second(&guessed) / tokens_a_second(&direct), (unsigned long long)guessed.right,
 	    (unsigned long long)guessed.guessed);
 }
 

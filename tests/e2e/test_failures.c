@@ -40,7 +40,6 @@ enum {
 /* Nothing is kept: each answer reads its prompt anew, and that can be disturbed too. */
 static const char *const pool_settings[] = {
     "stages=2", "unit_timeout_ms=5000", "kv_tokens=1024", "draft_tokens=4", "keep_s=0", NULL};
-static const char *const donor_settings[] = {"cores=1", "memory_mib=64", NULL};
 
 static struct network net;
 static char *model;
@@ -52,6 +51,8 @@ static volatile pid_t struck[2];
 static volatile int strike_signal;
 static volatile unsigned slow_ticks; /* not 0: it is slow from then on */
 static struct wan *lines[N_DONORS], *struck_line;
+static struct wan *between[N_DONORS]; /* the way of other donors to each */
+static char listens[N_DONORS][64], announces[N_DONORS][64];
 static void (*strike_line)(struct wan *line);
 static struct relay *liar; /* instead of donor 0's line */
 
@@ -90,14 +91,30 @@ static pid_t worker_of(pid_t donor)
 	return pid;
 }
 
-/* Each has a line of its own to the pool. */
+/* Each has a line of its own to the pool, and one that others reach it by; but of a liar the pool
+ * sees all. */
 static void start_donor(int i)
 {
+	bool lies = i == 0 && liar != NULL;
 	char invite[NETWORK_PATH];
 
-	network_invite_through(
-	    &net, i == 0 && liar != NULL ? relay_endpoint(liar) : wan_endpoint(lines[i]), invite);
-	network_donor(&net, i, invite, donor_settings);
+	network_invite_through(&net, lies ? relay_endpoint(liar) : wan_endpoint(lines[i]), invite);
+	network_donor(&net, i, invite,
+	    (const char *const[]){
+	        "cores=1", "memory_mib=64", lies ? "listen=none" : listens[i], announces[i], NULL});
+}
+
+static void start_lines(int i, const char *pool, uint64_t delay_us)
+{
+	unsigned port = network_free_port();
+	char at[64];
+
+	lines[i] = wan_start(&(struct wan_options){.to = pool, .delay_us = delay_us});
+	(void)snprintf(at, sizeof at, "tcp://127.0.0.1:%u", port);
+	between[i] = wan_start(&(struct wan_options){.to = at, .delay_us = delay_us});
+	(void)snprintf(listens[i], sizeof listens[i], "listen=127.0.0.1:%u", port);
+	(void)snprintf(announces[i], sizeof announces[i], "announce=%s",
+	    wan_endpoint(between[i]) + strlen("tcp://"));
 }
 
 /* Instead of one that ended, and ready: the pool may take the old one for ready still. */
@@ -335,6 +352,28 @@ static void an_answer_goes_on_when_a_cable_is_pulled(void **state)
 	play("a frozen line", pull_cable);
 }
 
+/* All ways to a donor but the pool's: some of them are in use. */
+static void freeze_between(struct wan *unused)
+{
+	(void)unused;
+	for (int i = 0; i < N_DONORS; i++)
+		wan_freeze(between[i]);
+}
+
+static void pull_cables_between(int i, uint64_t *pause_us)
+{
+	network_wait_status(&net, "\"direct\":true");
+	*pause_us = disturb_line(i, freeze_between);
+	for (int k = 0; k < N_DONORS; k++)
+		wan_thaw(between[k]);
+}
+
+static void an_answer_goes_on_when_donors_lose_each_other(void **state)
+{
+	(void)state;
+	play("frozen lines between donors", pull_cables_between);
+}
+
 static void cut_line(int i, uint64_t *pause_us)
 {
 	*pause_us = disturb_line(i, wan_cut);
@@ -443,8 +482,7 @@ static int start_network(bool lies)
 	if (lies)
 		start_liar(pool);
 	for (int i = 0; i < N_DONORS; i++) {
-		lines[i] =
-		    wan_start(&(struct wan_options){.to = pool, .delay_us = lies ? FAR_US : 0});
+		start_lines(i, pool, lies ? FAR_US : 0);
 		start_donor(i);
 	}
 	network_wait_donors(&net, N_DONORS);
@@ -472,8 +510,10 @@ static int end(void **state)
 	(void)state;
 	network_wait_donors(&net, N_DONORS);
 	network_stop(&net);
-	for (int i = 0; i < N_DONORS; i++)
+	for (int i = 0; i < N_DONORS; i++) {
 		wan_stop(lines[i]);
+		wan_stop(between[i]);
+	}
 	relay_stop(liar);
 	liar = NULL;
 	tiny_model_remove(model);
@@ -491,6 +531,7 @@ int main(void)
 	    cmocka_unit_test(an_answer_goes_on_when_a_donor_leaves),
 	    cmocka_unit_test(an_answer_goes_on_when_a_cable_is_pulled),
 	    cmocka_unit_test(an_answer_goes_on_when_a_connection_breaks),
+	    cmocka_unit_test(an_answer_goes_on_when_donors_lose_each_other),
 	    cmocka_unit_test(an_answer_goes_on_when_the_pool_is_killed_and_started_again),
 	};
 

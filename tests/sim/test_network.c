@@ -39,87 +39,6 @@ static struct sim_played played;
 
 /* ---- what donors do ----------------------------------------------------------------------- */
 
-static void spoil(struct sim_world *w, struct msg_result *r, uint8_t *payload, size_t *len)
-{
-	static const uint8_t nan[4] = {0, 0, 0xc0, 0x7f};
-
-	uint32_t how = sim_below(w, 3);
-
-	played.wrong++;
-	switch (*len > 0 ? how : 0) { /* a prompt's part gives no logits: nothing there to spoil */
-	case 0:
-		r->cost.count++; /* allowed: a lie about the cost */
-		break;
-	case 1:
-		*len -= 4;
-		break;
-	default:
-		memcpy(payload, nan, sizeof nan);
-		break;
-	}
-}
-
-static void fail_head(struct sim_world *w, struct sim_donor *d, enum refusal reason)
-{
-	struct msg_unit_failed f = {.unit = d->queue[0].unit.unit, .reason = reason};
-
-	sim_drop_unit(d);
-	scheduler_unit_failed(w->scheduler, d->slot, &f, &w->actions);
-}
-
-/* A session that another is to begin with may end, or be given up, on the way of that one's unit.
- */
-static bool begins_with_another(struct sim_world *w, const struct msg_work_unit *u)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < u->n_spans; i++)
-		any = any || u->spans[i].from != 0;
-	w->played->alike += any;
-	return any;
-}
-
-static void compute_head(struct sim_world *w, struct sim_donor *d)
-{
-	struct sim_unit *q = &d->queue[0];
-	struct msg_result r;
-	struct error why = {0};
-	uint8_t *out;
-	size_t len;
-	bool lie = !w->calm && sim_chance(w, 1), alike;
-	enum refusal refused;
-
-	if (q->stale || q->unit.assignment != d->assignment) {
-		fail_head(w, d, q->stale ? REFUSAL_SESSION : REFUSAL_ASSIGNMENT);
-		return;
-	}
-	alike = begins_with_another(w, &q->unit);
-	refused = fake_donor_compute(&d->fake, &model->sizes, &q->unit, q->payload, &r, &out, &len);
-	if (alike && refused == REFUSAL_SESSION) {
-		w->played->alike_lost++;
-		fail_head(w, d, REFUSAL_SESSION);
-		return;
-	}
-	assert_int_equal(refused, REFUSAL_NONE);
-	if (lie)
-		spoil(w, &r, out, &len);
-	else
-		w->bookable = r.unit;
-	sim_drop_unit(d);
-	refused = scheduler_result(
-	    w->scheduler, d->slot, &r, (struct span){out, len}, w->now_us, &w->actions, &why);
-	assert_true(!lie || refused != REFUSAL_NONE);
-	assert_true(lie || refused == REFUSAL_NONE || refused == REFUSAL_REPLAY);
-	if (sim_chance(w, 5)) /* twice */
-		assert_int_equal(scheduler_result(w->scheduler, d->slot, &r,
-		                     (struct span){out, len}, w->now_us, &w->actions, &why),
-		    REFUSAL_REPLAY);
-	sim_carry_out(w);
-	assert_true(refused != REFUSAL_NONE || w->bookable == 0);
-	w->bookable = 0;
-	free(out);
-}
-
 static void load(struct sim_world *w, struct sim_donor *d)
 {
 	struct roster_donor *r = roster_get(w->roster, d->slot);
@@ -185,7 +104,7 @@ static void disturb(struct sim_world *w, struct sim_donor *d)
 	case 7:
 	case 8:
 		if (d->n_queue > 0)
-			fail_head(w, d, reasons[sim_below(w, 6)]);
+			sim_fail_head(w, d, reasons[sim_below(w, 6)]);
 		break;
 	case 9:
 		w->now_us += TIMEOUT_US / 2;
@@ -227,7 +146,7 @@ static void submit(struct sim_world *w)
 	if (sim_chance(w, 50)) {
 		r.sampling.temperature = 0.8f;
 		r.sampling.top_k = sim_below(w, 40);
-		r.sampling.repeat_penalty = 1.1f;
+		r.sampling.repeat_penalty = sim_chance(w, 50) ? 1.1f : 1;
 		r.sampling.repeat_last_n = 16;
 		r.sampling.seed = sim_random(w);
 	}
@@ -360,7 +279,7 @@ static void step(struct sim_world *w)
 	         roster_get(w->roster, d->slot)->state != DONOR_READY)
 		load(w, d);
 	else if (d->here && d->n_queue > 0)
-		compute_head(w, d);
+		sim_compute_head(w, d);
 	if (d->here && roster_get(w->roster, d->slot)->state == DONOR_LEAVING && d->n_queue == 0) {
 		roster_remove(w->roster, d->slot);
 		sim_end_donor(d);
@@ -527,7 +446,13 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 		assert_true(played.lost > 0 && played.crashes > 0 && played.restarts > 0);
 		assert_true(played.alike > 10 * played.alike_lost);
 		assert_true(played.resumed > n / 2 && played.pools > 0);
+		assert_true(played.handed > 100 * played.not_handed / 10 && played.ahead > n);
+		assert_true(played.not_handed > 0 && played.wrongly_handed > 0);
 	}
+	print_message(
+	    "%llu handed over directly, %llu lost on the way, %llu wrong; %llu units ahead\n",
+	    (unsigned long long)played.handed, (unsigned long long)played.not_handed,
+	    (unsigned long long)played.wrongly_handed, (unsigned long long)played.ahead);
 	print_message("%llu answered, %llu cancelled, %llu failed; %llu units, %llu wrong, %llu "
 	              "lost; %llu crashes, %llu restarts, %llu leaves, %llu suspicions, %llu went "
 	              "on, %llu pools killed; %llu of "

@@ -59,6 +59,8 @@ int donor_trial_set_up(void **state)
 	assert_int_equal(ledger_new(d->db, &d->ledger, NULL), AYNI_OK);
 	assert_int_equal(loop_new(&d->loop, NULL), AYNI_OK);
 	assert_int_equal(intake_new(&d->intake, NULL), AYNI_OK);
+	(void)snprintf(f->config.listen, sizeof f->config.listen, "none");
+	assert_int_equal(direct_open(d, NULL), AYNI_OK);
 	donor_trial_publish(f, &(struct tiny_model_options){.type = TENSOR_Q8_0});
 	*state = f;
 	return 0;
@@ -70,6 +72,7 @@ int donor_trial_tear_down(void **state)
 	struct donor *d = &f->d;
 
 	holding_drop(d);
+	direct_close(d);
 	intake_free(d->intake);
 	loop_free(d->loop);
 	ledger_free(d->ledger);
@@ -161,31 +164,67 @@ void donor_trial_make_ready(struct donor_trial *f, uint64_t number)
 	assert_int_equal(f->d.holding.state, HOLDING_READY);
 }
 
-bool donor_trial_take_unit(
-    struct donor_trial *f, uint64_t assignment, uint64_t session, uint32_t position)
+static bool take_unit(struct donor_trial *f, const struct msg_work_unit *u, struct span payload)
 {
-	static uint8_t token[4] = {7, 0, 0, 0};
-	struct unit_span span = {session, position, 1, 1, 0, 0};
 	struct message plain = {.type = MSG_WORK_UNIT}, *m = NULL;
 	struct transport_parts parts = {0};
 	uint8_t *header = NULL;
 	size_t len = 0;
 
-	plain.work_unit = (struct msg_work_unit){.unit = ++f->units,
-	    .assignment = assignment,
-	    .model = f->model,
-	    .layer_last = LAYERS,
-	    .n_spans = 1,
-	    .spans = &span,
-	    .n_tokens = 1,
-	    .n_logits = 1,
-	    .top = 1};
+	plain.work_unit = *u;
 	assert_int_equal(message_encode(&plain, &header, &len, NULL), AYNI_OK);
 	assert_int_equal(message_decode(MSG_WORK_UNIT, header, len, &m, NULL), AYNI_OK);
 	free(header);
-	m->payload = (struct span){token, sizeof token};
+	m->payload = payload;
 	if (units_take(&f->d, m, &parts))
 		return true;
 	message_free(m);
 	return false;
+}
+
+static struct msg_work_unit one_token(
+    struct donor_trial *f, uint64_t assignment, struct unit_span *span)
+{
+	return (struct msg_work_unit){.unit = ++f->units,
+	    .assignment = assignment,
+	    .model = f->model,
+	    .layer_last = LAYERS,
+	    .n_spans = 1,
+	    .spans = span,
+	    .n_tokens = 1,
+	    .n_logits = 1,
+	    .top = 1};
+}
+
+bool donor_trial_take_unit(
+    struct donor_trial *f, uint64_t assignment, uint64_t session, uint32_t position)
+{
+	static const uint8_t token[4] = {7, 0, 0, 0};
+	struct unit_span span = {session, position, 1, 1, 0, 0};
+	struct msg_work_unit u = one_token(f, assignment, &span);
+
+	return take_unit(f, &u, (struct span){token, sizeof token});
+}
+
+bool donor_trial_take_unit_without_input(struct donor_trial *f, uint64_t session, uint32_t position,
+    const struct public_key *from, uint64_t ticket)
+{
+	struct unit_span span = {session, position, 1, 1, 0, 0};
+	struct msg_work_unit u = one_token(f, f->d.holding.a.assignment, &span);
+
+	u.input = (struct transfer){ticket, *from};
+	return take_unit(f, &u, (struct span){0});
+}
+
+bool donor_trial_take_unit_for_itself(
+    struct donor_trial *f, uint64_t session, uint32_t position, uint64_t ticket)
+{
+	static const uint8_t token[4] = {7, 0, 0, 0};
+	struct unit_span span = {session, position, 1, 1, 0, 0};
+	struct msg_work_unit u = one_token(f, f->d.holding.a.assignment, &span);
+
+	u.next = (struct transfer){ticket, *identity_public(f->d.identity)};
+	u.draws = true;
+	u.draw = (struct sampling){.top_p = 1, .repeat_penalty = 1};
+	return take_unit(f, &u, (struct span){token, sizeof token});
 }

@@ -41,5 +41,11 @@ void donor_trial_make_ready(struct donor_trial *f, uint64_t number);
 /* One token of a session, as the loop would hand it over. */
 bool donor_trial_take_unit(
     struct donor_trial *f, uint64_t assignment, uint64_t session, uint32_t position);
+/* One that waits for what this donor hands over with this ticket. */
+bool donor_trial_take_unit_without_input(struct donor_trial *f, uint64_t session, uint32_t position,
+    const struct public_key *from, uint64_t ticket);
+/* One whose token the donor hands over to itself. */
+bool donor_trial_take_unit_for_itself(
+    struct donor_trial *f, uint64_t session, uint32_t position, uint64_t ticket);
 
 #endif

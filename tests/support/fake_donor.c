@@ -31,17 +31,21 @@ static struct fake_session *find(struct fake_donor *d, uint64_t id)
 	return NULL;
 }
 
-static void close_sessions(struct fake_donor *d, const struct msg_work_unit *u)
+static void close_session(struct fake_donor *d, uint64_t id)
 {
-	for (size_t c = 0; c < u->n_closed; c++) {
-		for (uint32_t i = 0; i < d->n_sessions; i++) {
-			if (d->sessions[i]->id != u->closed[c])
-				continue;
-			free(d->sessions[i]);
-			d->sessions[i] = d->sessions[--d->n_sessions];
-			break;
-		}
+	for (uint32_t i = 0; i < d->n_sessions; i++) {
+		if (d->sessions[i]->id != id)
+			continue;
+		free(d->sessions[i]);
+		d->sessions[i] = d->sessions[--d->n_sessions];
+		break;
 	}
+}
+
+void fake_donor_forget_spans(struct fake_donor *d, const struct msg_work_unit *u)
+{
+	for (size_t i = 0; i < u->n_spans; i++)
+		close_session(d, u->spans[i].session);
 }
 
 static struct fake_session *add(struct fake_donor *d, uint64_t id)
@@ -172,7 +176,8 @@ enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *
 
 	if (fork_sessions(d, u) != REFUSAL_NONE)
 		return REFUSAL_SESSION;
-	close_sessions(d, u);
+	for (size_t i = 0; i < u->n_closed; i++)
+		close_session(d, u->closed[i]);
 	*out_len = row_bytes * (last ? u->n_logits : u->n_tokens);
 	*out = malloc(*out_len > 0 ? *out_len : 1);
 	*r = (struct msg_result){.unit = u->unit};

@@ -29,6 +29,8 @@ struct fake_donor {
 
 /* Forget all sessions, as when its worker dies. */
 void fake_donor_forget(struct fake_donor *d);
+/* Forget what the unit's sessions hold, as for a unit that is withdrawn. */
+void fake_donor_forget_spans(struct fake_donor *d, const struct msg_work_unit *u);
 
 /*
  * The unit's result with its published cost; *out is malloc'd. REFUSAL_SESSION for a span that does

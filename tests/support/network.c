@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/network.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -376,6 +377,18 @@ void network_invite_through(const struct network *n, const char *endpoint, char 
 	assert_in_range(
 	    snprintf(out, NETWORK_PATH, "ayni://%s%s", endpoint + strlen("tcp://"), rest), 1,
 	    NETWORK_PATH - 1);
+}
+
+unsigned network_free_port(void)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof at;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	(void)close(fd);
+	return ntohs(at.sin_port);
 }
 
 void network_donor(struct network *n, int i, const char *invite, const char *const *settings)

@@ -34,6 +34,8 @@ void network_start_pool(
 void network_restart_pool(struct network *n, const char *model, const char *const *settings);
 /* Donor number i, folder <folder>/donor<i>; invite NULL: the network's own. */
 void network_donor(struct network *n, int i, const char *invite, const char *const *settings);
+/* A port that nobody listens at now, for one that must be known before its process starts. */
+unsigned network_free_port(void);
 /* Where the pool is, as its invite says: "tcp://host:port". */
 void network_endpoint(const struct network *n, char out[NETWORK_PATH]);
 /* The network's invite by another way to its pool: "tcp://host:port" of a relay, say. */

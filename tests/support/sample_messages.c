@@ -70,6 +70,13 @@ static void make_work_unit(struct sample *s, bool full)
 	m->closed = own(s, m->n_closed, sizeof *m->closed);
 	for (size_t i = 0; i < m->n_closed; i++)
 		m->closed[i] = full ? UINT64_MAX : i;
+	m->next.ticket = full ? UINT64_MAX : 2;
+	fill(m->next.donor.bytes, PUBLIC_KEY_BYTES, 14);
+	if (full)
+		m->input = m->next;
+	m->draws = !full; /* of one row */
+	m->draw =
+	    (struct sampling){.temperature = 0.5f, .top_p = 1, .repeat_penalty = 1, .seed = 3};
 }
 
 static void make_generate(struct sample *s, bool full)
@@ -159,6 +166,7 @@ static void make_status_path(struct sample *s, struct status_model *m, bool full
 		stage->token_us = full ? UINT64_MAX : 1;
 		stage->round_trip_us = full ? UINT64_MAX : 0;
 		stage->replicas = full ? UINT32_MAX : 0;
+		stage->direct = full;
 	}
 }
 
@@ -241,6 +249,11 @@ static void make_small_work(struct sample *s, bool full)
 		m->result.unit = full ? UINT64_MAX : 1;
 		m->result.cost.count = full ? FLOP_MAX : 0;
 		m->result.compute_us = full ? INT64_MAX : 0;
+		m->result.has_input = m->result.handed = full;
+		if (full) {
+			fill(m->result.input_hash.bytes, HASH_BYTES, 10);
+			fill(m->result.handed_hash.bytes, HASH_BYTES, 11);
+		}
 	} else {
 		m->unit_failed.unit = full ? UINT64_MAX : 1;
 		m->unit_failed.reason = full ? REFUSAL_END - 1 : 1;
@@ -280,6 +293,7 @@ static void make_joining(struct sample *s, bool full)
 		    .read_bytes_per_s = amount,
 		    .max_layers = full ? LIMIT_LAYERS : 0};
 		fill_text(m->offer.kernels, sizeof m->offer.kernels, full);
+		fill_text(m->offer.address, sizeof m->offer.address, full);
 		m->offer.holds = full;
 		if (full)
 			m->offer.held = (struct msg_assignment){.assignment = UINT64_MAX,
@@ -297,6 +311,34 @@ static void make_receipt(struct signed_receipt *r, bool full)
 	r->countersigned = full;
 	if (full)
 		fill(r->donor_signature.bytes, SIGNATURE_BYTES, 8);
+}
+
+static void make_link(struct sample *s, bool full)
+{
+	struct message *m = &s->message;
+
+	if (m->type == MSG_HANDOVER) {
+		m->handover.ticket = full ? UINT64_MAX : 1;
+	} else if (m->type == MSG_LINK) {
+		fill(m->link.donor.bytes, PUBLIC_KEY_BYTES, 12);
+		fill_text(m->link.address, sizeof m->link.address, full);
+	} else if (m->type == MSG_LINK_STATE) {
+		fill(m->link_state.donor.bytes, PUBLIC_KEY_BYTES, 13);
+		m->link_state.up = full;
+		m->link_state.round_trip_us = full ? UINT64_MAX : 0;
+	} else {
+		m->withdraw.unit = full ? UINT64_MAX : 1;
+	}
+}
+
+static void make_one_number(struct message *m, bool full)
+{
+	if (m->type == MSG_UNASSIGN)
+		m->unassign.assignment = full ? UINT64_MAX : 1;
+	else if (m->type == MSG_LEAVE)
+		m->leave.units_left = full ? UINT32_MAX : 0;
+	else
+		m->cancel.request = full ? UINT64_MAX : 1;
 }
 
 void sample_make(struct sample *s, enum message_type type, enum sample_size size)
@@ -321,18 +363,12 @@ void sample_make(struct sample *s, enum message_type type, enum sample_size size
 	case MSG_UNIT_FAILED:
 		make_small_work(s, full);
 		break;
-	case MSG_UNASSIGN:
-		m->unassign.assignment = full ? UINT64_MAX : 1;
-		break;
 	case MSG_BLOB:
 		fill(m->blob.hash.bytes, HASH_BYTES, 6);
 		m->blob.found = full;
 		break;
 	case MSG_WORK_UNIT:
 		make_work_unit(s, full);
-		break;
-	case MSG_LEAVE:
-		m->leave.units_left = full ? UINT32_MAX : 0;
 		break;
 	case MSG_RECEIPT:
 		make_receipt(&m->receipt, full);
@@ -349,9 +385,6 @@ void sample_make(struct sample *s, enum message_type type, enum sample_size size
 	case MSG_FINISHED:
 		make_finished(s, full);
 		break;
-	case MSG_CANCEL:
-		m->cancel.request = full ? UINT64_MAX : 1;
-		break;
 	case MSG_STATUS:
 		make_status(s, full);
 		break;
@@ -361,6 +394,17 @@ void sample_make(struct sample *s, enum message_type type, enum sample_size size
 		break;
 	case MSG_RECEIPTS:
 		make_receipts(s, full);
+		break;
+	case MSG_HANDOVER:
+	case MSG_LINK:
+	case MSG_LINK_STATE:
+	case MSG_WITHDRAW:
+		make_link(s, full);
+		break;
+	case MSG_UNASSIGN:
+	case MSG_LEAVE:
+	case MSG_CANCEL:
+		make_one_number(m, full);
 		break;
 	case MSG_STATUS_QUERY:
 	case MSG_TYPE_END:

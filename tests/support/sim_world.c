@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "compute/kv.h"
+#include "node/donor/queue.h"
 #include "node/pool/plan.h"
 #include "node/work.h"
 
@@ -46,12 +47,65 @@ void sim_free_pool(struct sim_world *w)
 
 /* ---- donors ------------------------------------------------------------------------------- */
 
+static void remove_unit(struct sim_donor *d, size_t i)
+{
+	struct sim_unit *q = &d->queue[i];
+
+	free(q->unit.spans);
+	free(q->unit.closed);
+	free(q->payload);
+	memmove(q, q + 1, (--d->n_queue - i) * sizeof *q);
+}
+
 void sim_drop_unit(struct sim_donor *d)
 {
-	free(d->queue[0].unit.spans);
-	free(d->queue[0].unit.closed);
-	free(d->queue[0].payload);
-	memmove(&d->queue[0], &d->queue[1], --d->n_queue * sizeof d->queue[0]);
+	remove_unit(d, 0);
+}
+
+bool sim_next_unit(struct sim_donor *d)
+{
+	for (size_t i = 0; i < d->n_queue; i++) {
+		struct sim_unit next = d->queue[i];
+		size_t k = i;
+
+		while (next.payload != NULL && k > 0 &&
+		       !queue_depends(&next.unit, &d->queue[k - 1].unit))
+			k--;
+		if (next.payload == NULL || k > 0)
+			continue;
+		memmove(&d->queue[1], &d->queue[0], i * sizeof next);
+		d->queue[0] = next;
+		return true;
+	}
+	return false;
+}
+
+static void give(struct sim_unit *q, struct span payload)
+{
+	q->payload = malloc(payload.len);
+	assert_non_null(q->payload);
+	memcpy(q->payload, payload.data, payload.len);
+	hash_bytes(payload.data, payload.len, &q->input);
+}
+
+bool sim_hand_over(
+    struct sim_world *w, const struct public_key *to, uint64_t ticket, struct span payload)
+{
+	for (size_t i = 0; i < SIM_MAX_DONORS; i++) {
+		struct sim_donor *d = &w->donors[i];
+		const struct roster_donor *r = d->here ? roster_get(w->roster, d->slot) : NULL;
+
+		for (size_t k = 0; r != NULL && k < d->n_queue; k++) {
+			struct sim_unit *q = &d->queue[k];
+
+			if (!public_key_equal(&r->key, to) || q->payload != NULL ||
+			    q->unit.input.ticket != ticket)
+				continue;
+			give(q, payload);
+			return true;
+		}
+	}
+	return false;
 }
 
 void sim_end_donor(struct sim_donor *d)
@@ -66,12 +120,15 @@ void sim_join(struct sim_world *w, uint64_t memory_bytes, uint32_t max_layers)
 {
 	for (size_t i = 0; i < SIM_MAX_DONORS; i++) {
 		struct sim_donor *d = &w->donors[i];
-		struct msg_offer offer = {.memory_bytes = memory_bytes, .max_layers = max_layers};
+		struct msg_offer offer = {
+		    .memory_bytes = memory_bytes, .max_layers = max_layers, .address = "1.2.3.4:5"};
 		struct public_key key = {{0}};
 		uint64_t number = sim_random(w);
 
 		if (d->here)
 			continue;
+		if (number % 8 == 0)
+			offer.address[0] = '\0'; /* behind a router */
 		memcpy(key.bytes, &number, sizeof number);
 		assert_int_equal(
 		    roster_join(w->roster, &key, "d", (uint32_t)i, w->now_us, &d->slot), AYNI_OK);
@@ -256,11 +313,58 @@ static void take_unit(struct sim_world *w, struct action_unit *a)
 	assert_in_range(a->unit.n_tokens, 1, LIMIT_UNIT_TOKENS);
 	d->last_unit = a->unit.unit;
 	assert_true(d->n_queue < SIM_MAX_QUEUE);
-	d->queue[d->n_queue++] = (struct sim_unit){a->unit, a->payload, false};
+	assert_true((a->payload == NULL) == (a->unit.input.ticket != 0));
+	d->queue[d->n_queue++] = (struct sim_unit){.unit = a->unit, .payload = a->payload};
 	a->unit.spans = NULL;
 	a->unit.closed = NULL;
 	a->payload = NULL;
 	w->played->units++;
+	w->played->ahead += a->unit.input.ticket != 0 && a->unit.layer_first == 0;
+}
+
+static void take_handover(struct sim_world *w, const struct action_handover *h)
+{
+	const struct roster_donor *r = roster_get(w->roster, h->donor);
+
+	if (r != NULL)
+		(void)sim_hand_over(
+		    w, &r->key, h->ticket, (struct span){h->payload, h->payload_len});
+}
+
+static bool share_session(const struct msg_work_unit *a, const struct msg_work_unit *b)
+{
+	for (size_t i = 0; i < a->n_spans * b->n_spans; i++) {
+		if (a->spans[i / b->n_spans].session == b->spans[i % b->n_spans].session)
+			return true;
+	}
+	return false;
+}
+
+static void take_withdraw(struct sim_world *w, const struct action_withdraw *a)
+{
+	struct sim_donor *d = donor_at(w, a->donor);
+
+	for (size_t i = 0; d != NULL && i < d->n_queue; i++) {
+		if (d->queue[i].unit.unit != a->unit)
+			continue;
+		fake_donor_forget_spans(&d->fake, &d->queue[i].unit);
+		for (size_t k = 0; k < d->n_queue; k++) /* of a flight that was given up */
+			d->queue[k].stale |= share_session(&d->queue[k].unit, &d->queue[i].unit);
+		remove_unit(d, i);
+		return;
+	}
+}
+
+/* Donors that are to know each other mostly find a way at once. */
+static void introduce(struct sim_world *w)
+{
+	struct links *links = scheduler_links(w->scheduler);
+	int dials, listens;
+
+	while (links_tell(links, &dials, &listens)) {
+		assert_string_not_equal(roster_get(w->roster, listens)->offer.address, "");
+		links_heard(links, dials, listens, sim_chance(w, 80));
+	}
 }
 
 void sim_carry_out(struct sim_world *w)
@@ -282,6 +386,12 @@ void sim_carry_out(struct sim_world *w)
 		case ACTION_UNIT:
 			take_unit(w, &a->unit);
 			break;
+		case ACTION_HANDOVER:
+			take_handover(w, &a->handover);
+			break;
+		case ACTION_WITHDRAW:
+			take_withdraw(w, &a->withdraw);
+			break;
 		}
 	}
 	actions_clear(&w->actions);
@@ -293,6 +403,7 @@ void sim_advance(struct sim_world *w)
 
 	scheduler_run(w->scheduler, w->now_us, &w->actions);
 	sim_carry_out(w);
+	introduce(w);
 	scheduler_check(w->scheduler);
 	roster_check(w->roster);
 	next = scheduler_next_us(w->scheduler);

@@ -16,6 +16,8 @@ enum { SIM_MAX_DONORS = 10, SIM_MAX_QUEUE = 64, SIM_MAX_REQUESTS = 40, SIM_KV_TO
 struct sim_played {
 	uint64_t answered, cancelled, failed, units, wrong, lost, crashes, restarts, leaves,
 	    suspected, resumed, pools;
+	uint64_t handed, not_handed, wrongly_handed,
+	    ahead; /* ahead: units of tokens not drawn yet */
 	uint64_t alike,
 	    alike_lost; /* units with a session that begins with another's; of which refused */
 };
@@ -23,7 +25,8 @@ struct sim_played {
 /* A unit on its way to a donor, or in its queue. */
 struct sim_unit {
 	struct msg_work_unit unit; /* spans and closed are owned */
-	uint8_t *payload;
+	uint8_t *payload;          /* NULL: it waits for another donor */
+	struct hash input;
 	bool stale; /* the donor forgot its sessions after this was sent */
 };
 
@@ -78,6 +81,15 @@ void sim_join(struct sim_world *w, uint64_t memory_bytes, uint32_t max_layers);
 /* The donor is no more; the roster is not told. */
 void sim_end_donor(struct sim_donor *d);
 void sim_drop_unit(struct sim_donor *d); /* the first of its queue */
+/* Bring the first unit that the donor may run to the front; false: there is none. */
+bool sim_next_unit(struct sim_donor *d);
+/* Payload is copied. False: nobody waits for it. */
+bool sim_hand_over(
+    struct sim_world *w, const struct public_key *to, uint64_t ticket, struct span payload);
+/* The donor says that it cannot do the first unit of its queue. */
+void sim_fail_head(struct sim_world *w, struct sim_donor *d, enum refusal reason);
+/* It computes the first that it may run, hands the result on, or lies, as chance has it. */
+void sim_compute_head(struct sim_world *w, struct sim_donor *d);
 /* Has it layers, or fetches them? */
 bool sim_holds(const struct roster_donor *d);
 /* Bring what donors hold closer to what they should, as the pool's loop does. */

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -104,6 +105,14 @@ static void begin_way(struct way *w, int from, int to)
 	w->last = &w->first;
 }
 
+/* A line does not wait for more to send; what is small goes at once. */
+static void send_at_once(int fd)
+{
+	const int yes = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+}
+
 static void take_connection(struct relay *r)
 {
 	int near = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -117,6 +126,8 @@ static void take_connection(struct relay *r)
 		if (connect(far, (struct sockaddr *)&r->to, sizeof r->to) != 0)
 			break; /* the peer finds out */
 		l->used = true;
+		send_at_once(near);
+		send_at_once(far);
 		begin_way(&l->there, near, far);
 		begin_way(&l->back, far, near);
 		return;

@@ -48,7 +48,8 @@ static int tear_down(void **state)
 /* How long a unit of so many tokens may be away. */
 static uint64_t limit(uint32_t n_tokens)
 {
-	struct flight f = {.unit = 1, .sent_us = SENT_US, .deadline_us = SENT_US + TIMEOUT_US};
+	struct leg leg = {.unit = 1, .sent_us = SENT_US, .begun_us = SENT_US};
+	struct flight f = {.legs = &leg, .sent = 1};
 
 	f.work.n_tokens = n_tokens;
 	return flight_stalls_us(s, &f) - SENT_US;
@@ -114,7 +115,7 @@ static void one_that_cannot_do_a_unit_works_but_is_not_slow(void **state)
 
 	(void)state;
 	donor->stalled_us = SENT_US;
-	scheduler_unit_failed(s, slot, &u, &q);
+	scheduler_unit_failed(s, slot, &u, SENT_US, &q);
 	assert_int_equal(donor->stalled_us, 0);
 	assert_int_equal(limit(1), before);
 	actions_free(&q);

@@ -21,7 +21,7 @@ static void an_assignment_is_fetched_loaded_and_serves_units(void **state)
 	assert_true(donor_trial_take_unit(f, 1, 5, 0));
 	donor_trial_hear_worker(f);
 	assert_int_equal(f->d.units_done, 1);
-	assert_int_equal(f->d.queue_n, 0);
+	assert_int_equal(f->d.queue.n, 0);
 }
 
 static void what_is_in_the_cache_is_not_fetched_again(void **state)

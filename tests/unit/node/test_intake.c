@@ -289,6 +289,50 @@ static void refuses_more_logits_than_a_result_may_hold(void **state)
 	intake_trial_assert_admitted(f, &unit);
 }
 
+static void input_that_is_handed_over_comes_later_in_its_own_size(void **state)
+{
+	struct intake_trial *f = *state;
+	struct intake_unit unit;
+
+	intake_trial_one(f, &unit, 1, 0, 3);
+	unit.u.input.ticket = 9;
+	intake_trial_assert_refused(f, &unit, REFUSAL_BOUNDS, WRONG_SIZE);
+	unit.payload_bytes = 0;
+	intake_trial_assert_admitted(f, &unit);
+	assert_int_equal(intake_input_bytes(f->intake, &unit.u), 12);
+}
+
+static void the_last_layers_hand_on_a_token_or_nothing(void **state)
+{
+	struct intake_trial *f = *state;
+	struct intake_unit unit;
+
+	intake_trial_one(f, &unit, 1, 0, 1);
+	unit.u.n_logits = unit.spans[0].n_logits = unit.u.top = 1;
+	unit.u.next.ticket = 9;
+	intake_trial_assert_refused(
+	    f, &unit, REFUSAL_BOUNDS, "the last layers hand on a token, or nothing");
+	unit.u.draws = true;
+	intake_trial_assert_admitted(f, &unit);
+}
+
+static void layers_before_the_last_draw_no_token(void **state)
+{
+	struct intake_trial *f = *state;
+	struct intake_assignment part = intake_trial_part(0, 1);
+	struct intake_unit unit;
+
+	intake_assign(f->intake, &part);
+	intake_trial_begin(f, &unit, &part);
+	intake_trial_add(&unit, 1, 0, 1);
+	unit.u.next.ticket = 9;
+	unit.u.draws = true;
+	intake_trial_assert_refused(
+	    f, &unit, REFUSAL_BOUNDS, "a token that these layers cannot give");
+	unit.u.draws = false;
+	intake_trial_assert_admitted(f, &unit);
+}
+
 int main(void)
 {
 #define TEST(test)                                                                                 \
@@ -313,6 +357,9 @@ int main(void)
 	    TEST(refuses_logits_where_the_layers_do_not_end_the_model),
 	    TEST(refuses_rows_of_no_logits_or_of_more_than_the_vocabulary),
 	    TEST(refuses_more_logits_than_a_result_may_hold),
+	    TEST(input_that_is_handed_over_comes_later_in_its_own_size),
+	    TEST(the_last_layers_hand_on_a_token_or_nothing),
+	    TEST(layers_before_the_last_draw_no_token),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,9 +22,9 @@ static void units_at_hand_fail_when_the_worker_dies_and_another_takes_its_place(
 	assert_true(donor_trial_take_unit(f, 1, 5, 0));
 	assert_true(donor_trial_take_unit(f, 1, 5, 1));
 	assert_true(donor_trial_take_unit(f, 1, 6, 0));
-	assert_int_equal(f->d.queue_n, 3);
+	assert_int_equal(f->d.queue.n, 3);
 	assert_int_equal(kill(trial_pid(), SIGKILL), 0);
-	while (f->d.queue_n > 0)
+	while (f->d.queue.n > 0)
 		donor_trial_hear_worker(f);
 	assert_int_equal(intake_queued(f->d.intake), 0);
 	assert_int_equal(f->d.holding.state, HOLDING_LOADING);
@@ -34,7 +34,7 @@ static void units_at_hand_fail_when_the_worker_dies_and_another_takes_its_place(
 	assert_false(donor_trial_take_unit(f, 1, 5, 1)); /* its sessions are gone */
 	assert_true(donor_trial_take_unit(f, 1, 5, 0));
 	donor_trial_hear_worker(f);
-	assert_int_equal(f->d.queue_n, 0);
+	assert_int_equal(f->d.queue.n, 0);
 }
 
 static void a_worker_that_dies_again_and_again_ends_the_assignment(void **state)
@@ -81,7 +81,7 @@ static void dropping_an_assignment_with_units_at_hand_leaves_nothing(void **stat
 	assert_true(donor_trial_take_unit(f, 1, 5, 0));
 	assert_true(donor_trial_take_unit(f, 1, 5, 1));
 	holding_drop(&f->d);
-	assert_int_equal(f->d.queue_n, 0);
+	assert_int_equal(f->d.queue.n, 0);
 	assert_int_equal(intake_queued(f->d.intake), 0);
 	assert_null(f->d.worker);
 	donor_trial_make_ready(f, 2);
@@ -101,12 +101,12 @@ static void units_of_a_lost_pool_are_finished_for_nobody(void **state)
 		assert_true(donor_trial_take_unit(f, 1, s, 0));
 	holding_keep(&f->d);
 	assert_int_equal(intake_queued(f->d.intake), 0);
-	assert_int_equal(f->d.queue_n, 1);
+	assert_int_equal(f->d.queue.n, 1);
 	holding_keep(&f->d); /* lost again meanwhile */
 	donor_trial_assign(f, 2);
 	for (uint64_t s = 1; s <= SESSIONS; s++)
 		assert_true(donor_trial_take_unit(f, 2, 100 + s, 0));
-	while (f->d.queue_n > 0)
+	while (f->d.queue.n > 0)
 		donor_trial_hear_worker(f);
 	assert_int_equal(f->d.units_done, SESSIONS);
 	assert_int_equal(intake_queued(f->d.intake), 0);
@@ -120,10 +120,126 @@ static void a_worker_that_dies_at_an_orphaned_unit_leaves_nothing(void **state)
 	assert_true(donor_trial_take_unit(f, 1, 5, 0));
 	holding_keep(&f->d);
 	assert_int_equal(kill(trial_pid(), SIGKILL), 0);
-	while (f->d.queue_n > 0 || f->d.holding.state == HOLDING_LOADING)
+	while (f->d.queue.n > 0 || f->d.holding.state == HOLDING_LOADING)
 		donor_trial_hear_worker(f);
 	donor_trial_assign(f, 2);
 	assert_true(donor_trial_take_unit(f, 2, 5, 0));
+}
+
+/* ---- handed over ---------------------------------------------------------------------------- */
+
+static const struct public_key other = {{7}};
+static const uint8_t token_bytes[5] = {7, 0, 0, 0, 0};
+static const struct span token = {token_bytes, 4};
+static const struct hash token_hash = {{1}};
+
+static void hear_until(struct donor_trial *f, uint64_t units_done)
+{
+	while (f->d.units_done < units_done)
+		donor_trial_hear_worker(f);
+	assert_int_equal(f->d.units_done, units_done);
+}
+
+static void a_unit_waits_for_what_is_handed_over_to_it(void **state)
+{
+	struct donor_trial *f = *state;
+	const struct span too_long = {token_bytes, 5};
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit_without_input(f, 5, 0, &other, 3));
+	assert_false(f->d.running);
+	assert_false(units_handover(&f->d, &other, 4, token, &token_hash)); /* another ticket */
+	assert_false(units_handover(
+	    &f->d, identity_public(f->pool), 3, token, &token_hash)); /* another donor */
+	assert_false(units_handover(&f->d, &other, 3, too_long, &token_hash));
+	assert_false(f->d.running);
+	assert_true(units_handover(&f->d, &other, 3, token, &token_hash));
+	assert_true(f->d.running);
+	assert_false(units_handover(&f->d, &other, 3, token, &token_hash)); /* once */
+	hear_until(f, 1);
+}
+
+static void the_pool_may_hand_over_in_place_of_another_donor(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit_without_input(f, 5, 0, &other, 3));
+	assert_true(units_handover(&f->d, NULL, 3, token, &token_hash));
+	hear_until(f, 1);
+}
+
+static void other_sessions_overtake_a_unit_that_waits(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit(f, 1, 5, 0));
+	hear_until(f, 1);
+	assert_true(donor_trial_take_unit_without_input(f, 5, 1, &other, 3));
+	assert_true(donor_trial_take_unit(f, 1, 5, 2)); /* behind the one that waits */
+	assert_true(donor_trial_take_unit(f, 1, 6, 0));
+	hear_until(f, 2);
+	assert_false(f->d.running);
+	assert_true(units_handover(&f->d, &other, 3, token, &token_hash));
+	hear_until(f, 4);
+	assert_int_equal(f->d.queue.n, 0);
+}
+
+static void a_unit_that_is_withdrawn_is_forgotten_with_its_sessions(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit(f, 1, 5, 0));
+	hear_until(f, 1);
+	assert_true(donor_trial_take_unit_without_input(f, 5, 1, &other, 3));
+	units_withdraw(&f->d, 99); /* never there */
+	assert_int_equal(f->d.queue.n, 1);
+	units_withdraw(&f->d, 2);
+	assert_int_equal(f->d.queue.n, 0);
+	assert_int_equal(intake_queued(f->d.intake), 0);
+	assert_false(donor_trial_take_unit(f, 1, 5, 1)); /* from its beginning only */
+	assert_true(donor_trial_take_unit(f, 1, 5, 0));
+	hear_until(f, 2);
+}
+
+static void a_unit_at_the_worker_cannot_be_withdrawn(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit(f, 1, 5, 0));
+	units_withdraw(&f->d, 1);
+	hear_until(f, 1);
+}
+
+/* Whichever comes first, the token or the unit that takes it. */
+static void a_donor_goes_on_from_the_token_that_it_draws(void **state)
+{
+	struct donor_trial *f = *state;
+	const struct public_key *self = identity_public(f->d.identity);
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit_for_itself(f, 5, 0, 3));
+	assert_true(donor_trial_take_unit_without_input(f, 5, 1, self, 3));
+	hear_until(f, 2);
+	assert_true(donor_trial_take_unit_for_itself(f, 6, 0, 4));
+	hear_until(f, 3);
+	assert_true(donor_trial_take_unit_without_input(f, 6, 1, self, 4));
+	hear_until(f, 4);
+}
+
+static void a_unit_that_waits_goes_with_a_lost_pool(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit_without_input(f, 5, 0, &other, 3));
+	holding_keep(&f->d);
+	assert_int_equal(f->d.queue.n, 0);
+	assert_int_equal(intake_queued(f->d.intake), 0);
+	assert_false(units_handover(&f->d, &other, 3, token, &token_hash));
 }
 
 /* ---- receipts ------------------------------------------------------------------------------- */
@@ -303,6 +419,13 @@ int main(int argc, char **argv)
 	    TEST(units_of_a_lost_pool_are_finished_for_nobody),
 	    TEST(a_worker_that_dies_at_an_orphaned_unit_leaves_nothing),
 	    TEST(dropping_an_assignment_with_units_at_hand_leaves_nothing),
+	    TEST(a_unit_waits_for_what_is_handed_over_to_it),
+	    TEST(the_pool_may_hand_over_in_place_of_another_donor),
+	    TEST(other_sessions_overtake_a_unit_that_waits),
+	    TEST(a_unit_that_is_withdrawn_is_forgotten_with_its_sessions),
+	    TEST(a_unit_at_the_worker_cannot_be_withdrawn),
+	    TEST(a_donor_goes_on_from_the_token_that_it_draws),
+	    TEST(a_unit_that_waits_goes_with_a_lost_pool),
 	    TEST(receipts_for_work_that_was_done_are_kept_and_settle_it),
 	    TEST(receipts_for_work_that_was_never_done_are_refused),
 	    TEST(receipts_for_layers_or_models_that_were_not_computed_are_refused),

@@ -126,6 +126,31 @@ static void break_span_logits(struct message *m)
 {
 	m->work_unit.spans[0].n_logits = 2;
 }
+static void break_draw_rows(struct message *m)
+{
+	m->work_unit.spans[0].n_logits = 0;
+	m->work_unit.top = 0;
+}
+static void break_draw_penalty(struct message *m)
+{
+	m->work_unit.draw.repeat_penalty = 1.5f;
+}
+static void break_draw_for_nobody(struct message *m)
+{
+	m->work_unit.next.ticket = 0;
+}
+static void break_handover(struct message *m)
+{
+	m->handover.ticket = 0;
+}
+static void break_link(struct message *m)
+{
+	memcpy(m->link.address, "a\nb", 4);
+}
+static void break_offer_address(struct message *m)
+{
+	memset(m->offer.address, 'x', sizeof m->offer.address);
+}
 static void break_top(struct message *m)
 {
 	m->work_unit.top = 0;
@@ -342,6 +367,12 @@ static const struct {
     {MSG_WORK_UNIT, break_span_from},
     {MSG_WORK_UNIT, break_span_wire},
     {MSG_OFFER, break_held},
+    {MSG_OFFER, break_offer_address},
+    {MSG_WORK_UNIT, break_draw_rows},
+    {MSG_WORK_UNIT, break_draw_penalty},
+    {MSG_WORK_UNIT, break_draw_for_nobody},
+    {MSG_HANDOVER, break_handover},
+    {MSG_LINK, break_link},
     {MSG_GENERATE, break_drawn},
     {MSG_GENERATE, break_generate_wire},
     {MSG_WORK_UNIT, break_span_from_nowhere},

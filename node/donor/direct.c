@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ways to other donors, over which results go to the next stage without the pool in between. The
+ * pool names the two ends; one dials and probes, the other listens. CURVE proves who is there, and
+ * every message is signed as between donor and pool.
+ */
+#include "node/donor/donor_internal.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "node/report.h"
+
+enum {
+	LINKS_MAX = 16,
+	EARLY_MAX = 16, /* handed over before the unit came that takes it */
+	EARLY_BYTES = 16 << 20,
+	DIAL_AGAIN_US = 5000000,
+	LINK_SILENT_US = 3000000 /* a probe is sent at each heartbeat */
+};
+
+struct early {
+	uint64_t ticket; /* 0: none */
+	struct hash hash;
+	uint8_t *data; /* owned */
+	size_t len;
+};
+
+struct link {
+	struct public_key donor;
+	uint8_t curve_key[CURVE_KEY_BYTES];
+	char address[ADDRESS_BYTES]; /* "": the other one dials */
+	struct transport *dialled;
+	struct route route; /* of the one that dialled; length 0: not heard of it */
+	struct envelope_channel channel;
+	bool up, told_down;
+	uint64_t dialled_us, heard_us;
+	struct early early[EARLY_MAX];
+	size_t early_next;
+};
+
+/* The first is the way to oneself, for the token that a donor goes on from. */
+struct direct {
+	struct transport *listener; /* NULL: other donors cannot reach this one */
+	size_t n;
+	struct link list[1 + LINKS_MAX];
+};
+
+static struct link *find(const struct donor *d, const struct public_key *donor)
+{
+	for (size_t i = 0; i < d->direct->n; i++) {
+		if (public_key_equal(&d->direct->list[i].donor, donor))
+			return &d->direct->list[i];
+	}
+	return NULL;
+}
+
+static struct link *find_curve(const struct donor *d, const uint8_t key[CURVE_KEY_BYTES])
+{
+	for (size_t i = 1; i < d->direct->n; i++) {
+		if (memcmp(d->direct->list[i].curve_key, key, CURVE_KEY_BYTES) == 0)
+			return &d->direct->list[i];
+	}
+	return NULL;
+}
+
+/* ---- what comes before its unit ----------------------------------------------------------- */
+
+static void early_free(struct early *e)
+{
+	free(e->data);
+	*e = (struct early){0};
+}
+
+/* The oldest goes where there is no room: its unit never came. */
+static void early_keep(
+    struct link *l, uint64_t ticket, struct span payload, const struct hash *hash)
+{
+	struct early *e = &l->early[l->early_next];
+	size_t held = payload.len;
+
+	early_free(e);
+	for (size_t i = 1; i < EARLY_MAX; i++) {
+		struct early *newer = &l->early[(l->early_next + EARLY_MAX - i) % EARLY_MAX];
+
+		held += newer->len;
+		if (held > EARLY_BYTES)
+			early_free(newer);
+	}
+	e->data = payload.len <= EARLY_BYTES ? malloc(payload.len) : NULL;
+	if (e->data == NULL)
+		return; /* the pool notices that the unit goes on waiting */
+	memcpy(e->data, payload.data, payload.len);
+	e->len = payload.len;
+	e->ticket = ticket;
+	e->hash = *hash;
+	l->early_next = (l->early_next + 1) % EARLY_MAX;
+}
+
+void direct_recall(struct donor *d, const struct transfer *from)
+{
+	struct link *l = find(d, &from->donor);
+
+	for (size_t i = 0; l != NULL && i < EARLY_MAX; i++) {
+		struct early *e = &l->early[i];
+
+		if (e->ticket != from->ticket)
+			continue;
+		(void)units_handover(
+		    d, &l->donor, e->ticket, (struct span){e->data, e->len}, &e->hash);
+		early_free(e);
+		return;
+	}
+}
+
+static void take_handover(
+    struct donor *d, struct link *l, uint64_t ticket, struct span payload, const struct hash *hash)
+{
+	if (!units_handover(d, &l->donor, ticket, payload, hash))
+		early_keep(l, ticket, payload, hash);
+}
+
+/* ---- sending ------------------------------------------------------------------------------ */
+
+static int send_to(struct donor *d, struct link *l, struct message *m, struct span payload)
+{
+	struct transport *t = l->dialled != NULL ? l->dialled : d->direct->listener;
+	uint8_t envelope[FRAME_BYTES];
+	uint8_t *header = NULL;
+	size_t header_len = 0;
+	int rc;
+
+	if (t == NULL || (l->dialled == NULL && l->route.len == 0))
+		return AYNI_ERR_NOT_FOUND;
+	rc = envelope_seal(
+	    &l->channel, m, 0, payload.data, payload.len, envelope, &header, &header_len, NULL);
+	if (rc == AYNI_OK)
+		rc = transport_send(t, l->dialled != NULL ? NULL : &l->route,
+		    (struct span){envelope, sizeof envelope}, (struct span){header, header_len},
+		    payload, NULL);
+	free(header);
+	return rc;
+}
+
+int direct_hand_over(struct donor *d, const struct transfer *to, struct span payload)
+{
+	struct link *l = find(d, &to->donor);
+	struct message m = {.type = MSG_HANDOVER};
+	struct hash hash;
+
+	if (l == NULL)
+		return AYNI_ERR_NOT_FOUND;
+	if (l == &d->direct->list[0]) {
+		hash_bytes(payload.data, payload.len, &hash);
+		take_handover(d, l, to->ticket, payload, &hash);
+		return AYNI_OK;
+	}
+	if (!l->up)
+		return AYNI_ERR_NOT_FOUND;
+	m.handover.ticket = to->ticket;
+	return send_to(d, l, &m, payload);
+}
+
+static void probe(struct donor *d, struct link *l)
+{
+	struct message m = {.type = MSG_HEARTBEAT};
+
+	m.heartbeat.echo_us = loop_now_us();
+	(void)send_to(d, l, &m, (struct span){0});
+}
+
+/* ---- dialling ----------------------------------------------------------------------------- */
+
+static void hang_up(struct donor *d, struct link *l)
+{
+	if (l->dialled != NULL) {
+		loop_unwatch(d->loop, transport_fd(l->dialled));
+		transport_free(l->dialled, 0);
+	}
+	l->dialled = NULL;
+	l->up = false;
+}
+
+/* A name would be looked up, and take the resolver's time: addresses only. */
+static bool is_numeric(const char *address)
+{
+	const struct addrinfo hints = {
+	    .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+	struct addrinfo *found = NULL;
+	const char *colon = strrchr(address, ':');
+	char host[ADDRESS_BYTES];
+	size_t bracket = address[0] == '[' ? 1 : 0, len;
+
+	len = colon != NULL ? (size_t)(colon - address) : 0;
+	if (len <= 2 * bracket || len >= sizeof host || (bracket && colon[-1] != ']'))
+		return false;
+	memcpy(host, address + bracket, len - 2 * bracket);
+	host[len - 2 * bracket] = '\0';
+	if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
+		return false;
+	freeaddrinfo(found);
+	return true;
+}
+
+static void dial(struct donor *d, struct link *l)
+{
+	char endpoint[ADDRESS_BYTES + 8];
+	struct error err = {0};
+
+	hang_up(d, l);
+	l->dialled_us = loop_now_us();
+	(void)snprintf(endpoint, sizeof endpoint, "tcp://%s", l->address);
+	envelope_channel_init(&l->channel, d->identity, &l->donor, loop_wall_ms() * 1000);
+	if (transport_connect(d->identity, &l->donor, endpoint, &l->dialled, &err) != AYNI_OK ||
+	    loop_watch(d->loop, transport_fd(l->dialled), donor_readable, d, &err) != AYNI_OK) {
+		report(REPORT_DEBUG, "%s", err.text);
+		transport_free(l->dialled, 0);
+		l->dialled = NULL;
+		return;
+	}
+	probe(d, l);
+}
+
+static void tell_pool(struct donor *d, const struct link *l, uint64_t round_trip_us)
+{
+	struct message m = {.type = MSG_LINK_STATE};
+
+	m.link_state.donor = l->donor;
+	m.link_state.up = l->up;
+	m.link_state.round_trip_us = round_trip_us;
+	donor_send(d, &m, (struct span){0});
+}
+
+static void look_after(struct donor *d, struct link *l, uint64_t now_us)
+{
+	if (l->up && l->heard_us + LINK_SILENT_US < now_us) {
+		report(REPORT_DEBUG, "the way to another donor is lost");
+		l->up = false;
+		tell_pool(d, l, 0);
+		dial(d, l);
+	} else if (!l->up && l->dialled_us + DIAL_AGAIN_US < now_us) {
+		if (!l->told_down)
+			tell_pool(d, l, 0);
+		l->told_down = true;
+		dial(d, l);
+	} else {
+		probe(d, l);
+	}
+}
+
+void direct_tick(struct donor *d)
+{
+	uint64_t now = loop_now_us();
+
+	for (size_t i = 1; i < d->direct->n; i++) {
+		if (d->direct->list[i].address[0] != '\0')
+			look_after(d, &d->direct->list[i], now);
+	}
+}
+
+/* ---- receiving ---------------------------------------------------------------------------- */
+
+/* The one that dialled gets its own clock back, as the pool does from a donor. */
+static void on_probe(struct donor *d, struct link *l, uint64_t echo_us, const struct route *route)
+{
+	struct message m = {.type = MSG_HEARTBEAT};
+	uint64_t now = loop_now_us();
+
+	l->heard_us = now;
+	if (l->dialled == NULL) {
+		l->route = *route;
+		l->up = true;
+		m.heartbeat.echo_us = echo_us;
+		(void)send_to(d, l, &m, (struct span){0});
+	} else if (!l->up && echo_us <= now) {
+		report(REPORT_DEBUG, "another donor is reached directly");
+		l->up = true;
+		l->told_down = false;
+		tell_pool(d, l, now - echo_us);
+	}
+}
+
+static void receive_one(struct donor *d, struct link *l, struct transport_parts *parts)
+{
+	struct message *m = NULL;
+	struct error err = {0};
+	enum refusal why;
+
+	if (l == NULL || envelope_open(&l->channel, parts->envelope, parts->header, parts->payload,
+	                     donor_pool_ms(d), &m, &why, &err) != AYNI_OK) {
+		donor_refuse(d, l == NULL ? REFUSAL_SIGNER : why, "from another donor", false);
+		return;
+	}
+	if (m->type == MSG_HEARTBEAT)
+		on_probe(d, l, m->heartbeat.echo_us, &parts->route);
+	else if (m->type == MSG_HANDOVER)
+		take_handover(d, l, m->handover.ticket, m->payload, &m->handover.payload_hash);
+	else
+		donor_refuse(
+		    d, REFUSAL_TYPE, "not a message for a donor to send to a donor", false);
+	message_free(m);
+}
+
+/* `l` NULL: the listener, where each message tells whose it is. */
+static void drain(struct donor *d, struct transport *t, struct link *l)
+{
+	struct transport_parts parts;
+	int rc;
+
+	while ((rc = transport_receive(t, &parts, NULL)) != AYNI_ERR_AGAIN) {
+		if (rc == AYNI_OK)
+			receive_one(d, l != NULL ? l : find_curve(d, parts.curve_key), &parts);
+		else if (rc == AYNI_ERR_FORMAT || rc == AYNI_ERR_LIMIT)
+			donor_refuse(d, REFUSAL_SHAPE, "from another donor", false);
+		else
+			return;
+		transport_parts_free(&parts);
+	}
+}
+
+void direct_receive(struct donor *d)
+{
+	if (d->direct->listener != NULL)
+		drain(d, d->direct->listener, NULL);
+	for (size_t i = 1; i < d->direct->n; i++) {
+		struct link *l = &d->direct->list[i];
+
+		if (l->dialled != NULL)
+			drain(d, l->dialled, l);
+	}
+}
+
+/* ---- what the pool wants ------------------------------------------------------------------ */
+
+static void empty(struct donor *d, struct link *l)
+{
+	hang_up(d, l);
+	for (size_t i = 0; i < EARLY_MAX; i++)
+		early_free(&l->early[i]);
+}
+
+/* A new one; where there are too many, in place of the one that was heard of longest ago. */
+static struct link *add(struct donor *d)
+{
+	struct direct *s = d->direct;
+	struct link *l = &s->list[1];
+
+	if (s->n <= LINKS_MAX)
+		return &s->list[s->n++];
+	for (size_t i = 2; i < s->n; i++)
+		l = s->list[i].heard_us < l->heard_us ? &s->list[i] : l;
+	empty(d, l);
+	return l;
+}
+
+void direct_set(struct donor *d, const struct msg_link *m)
+{
+	struct link *l = find(d, &m->donor);
+
+	if (strcmp(d->config->listen, "none") == 0) {
+		tell_pool(d, &(struct link){.donor = m->donor}, 0); /* not here */
+		return;
+	}
+	if (l == &d->direct->list[0] || (m->address[0] != '\0' && !is_numeric(m->address))) {
+		donor_refuse(d, REFUSAL_BOUNDS, "no way to another donor", true);
+		return;
+	}
+	if (l != NULL && strcmp(l->address, m->address) == 0)
+		return;
+	l = l != NULL ? l : add(d);
+	empty(d, l);
+	memset(l, 0, sizeof *l);
+	l->donor = m->donor;
+	(void)identity_curve_public(&m->donor, l->curve_key);
+	memcpy(l->address, m->address, sizeof l->address);
+	if (l->address[0] != '\0')
+		dial(d, l);
+	else
+		envelope_channel_init(&l->channel, d->identity, &l->donor, loop_wall_ms() * 1000);
+}
+
+void direct_forget(struct donor *d)
+{
+	for (size_t i = 1; i < d->direct->n; i++)
+		empty(d, &d->direct->list[i]);
+	d->direct->n = 1;
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static bool admit(void *context, const uint8_t curve_key[CURVE_KEY_BYTES])
+{
+	return find_curve(context, curve_key) != NULL;
+}
+
+/* The address of this machine that leads to the pool, with brackets if it needs them. */
+static int own_address(const struct invite *pool, char out[INET6_ADDRSTRLEN + 2])
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM};
+	struct addrinfo *found = NULL;
+	struct sockaddr_storage self = {0};
+	socklen_t len = sizeof self;
+	char port[8], host[INET6_ADDRSTRLEN] = "";
+	int fd = -1, rc = AYNI_ERR_IO;
+
+	(void)snprintf(port, sizeof port, "%u", pool->port);
+	if (getaddrinfo(pool->host, port, &hints, &found) == 0)
+		fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&self, &len) == 0 &&
+	    getnameinfo(
+	        (struct sockaddr *)&self, len, host, sizeof host, NULL, 0, NI_NUMERICHOST) == 0)
+		rc = AYNI_OK;
+	if (rc == AYNI_OK)
+		(void)snprintf(
+		    out, INET6_ADDRSTRLEN + 2, self.ss_family == AF_INET6 ? "[%s]" : "%s", host);
+	if (fd >= 0)
+		(void)close(fd);
+	if (found != NULL)
+		freeaddrinfo(found);
+	return rc;
+}
+
+static int listen_at(struct donor *d, const char *address, struct error *err)
+{
+	char endpoint[CONFIG_TEXT_BYTES];
+	int rc;
+
+	(void)snprintf(endpoint, sizeof endpoint, "tcp://%s", address);
+	rc = transport_listen(d->identity, endpoint, admit, d, &d->direct->listener, err);
+	if (rc == AYNI_OK)
+		rc = loop_watch(d->loop, transport_fd(d->direct->listener), donor_readable, d, err);
+	if (rc == AYNI_OK)
+		rc = loop_watch(
+		    d->loop, transport_admission_fd(d->direct->listener), donor_readable, d, err);
+	return rc;
+}
+
+/* Where to listen by itself; nothing is lost where that cannot be. */
+static int listen_auto(struct donor *d)
+{
+	char host[INET6_ADDRSTRLEN + 2], address[INET6_ADDRSTRLEN + 8];
+	struct error err = {0};
+
+	if (own_address(&d->invite, host) != AYNI_OK)
+		return AYNI_OK;
+	(void)snprintf(address, sizeof address, "%s:0", host);
+	if (listen_at(d, address, &err) != AYNI_OK)
+		report(REPORT_WARNING, "other donors cannot reach this one: %s", err.text);
+	return AYNI_OK;
+}
+
+static int check_announced(const struct donor_config *c, struct error *err)
+{
+	bool all = strncmp(c->listen, "0.0.0.0:", 8) == 0 || strncmp(c->listen, "[::]:", 5) == 0 ||
+	           c->listen[0] == '*';
+
+	if (c->announce[0] != '\0' && !is_numeric(c->announce))
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "announce = %s: ADDRESS:PORT is wanted, with a numeric address", c->announce);
+	if (all && c->announce[0] == '\0')
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "listen = %s: all addresses; say with announce = ADDRESS:PORT which of them "
+		    "other donors are to use",
+		    c->listen);
+	return AYNI_OK;
+}
+
+int direct_open(struct donor *d, struct error *err)
+{
+	const struct donor_config *c = d->config;
+	const char *bound;
+	int rc;
+
+	d->direct = calloc(1, sizeof *d->direct);
+	if (d->direct == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
+	d->direct->n = 1;
+	d->direct->list[0].donor = *identity_public(d->identity);
+	if ((rc = check_announced(c, err)) != AYNI_OK || strcmp(c->listen, "none") == 0)
+		return rc;
+	if (strcmp(c->listen, "auto") == 0)
+		rc = listen_auto(d);
+	else
+		rc = listen_at(d, c->listen, err);
+	if (rc != AYNI_OK || d->direct->listener == NULL)
+		return rc;
+	bound = transport_endpoint(d->direct->listener) + strlen("tcp://");
+	(void)snprintf(d->offer.address, sizeof d->offer.address, "%s",
+	    c->announce[0] != '\0' ? c->announce : bound);
+	report(REPORT_INFO, "other donors may reach this one at %s", d->offer.address);
+	return AYNI_OK;
+}
+
+void direct_close(struct donor *d)
+{
+	if (d->direct == NULL)
+		return;
+	direct_forget(d);
+	empty(d, &d->direct->list[0]);
+	if (d->direct->listener != NULL)
+		transport_free(d->direct->listener, 0);
+	free(d->direct);
+	d->direct = NULL;
+}
