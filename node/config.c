@@ -41,6 +41,7 @@ static const struct option donor_options[] = {
     TEXT(donor_config, kernels, "auto"),
     TEXT(donor_config, listen, "auto"),
     TEXT(donor_config, announce, ""),
+    NUMBER(donor_config, seed_kib_s, 0, 1 << 24, "1024"),
     TEXT(donor_config, log, "info"),
 };
 

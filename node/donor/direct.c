@@ -39,6 +39,7 @@ struct link {
 	uint64_t dialled_us, heard_us;
 	struct early early[EARLY_MAX];
 	size_t early_next;
+	struct seed_source seeds;
 };
 
 /* The first is the way to oneself, for the token that a donor goes on from. */
@@ -161,6 +162,27 @@ int direct_hand_over(struct donor *d, const struct transfer *to, struct span pay
 		return AYNI_ERR_NOT_FOUND;
 	m.handover.ticket = to->ticket;
 	return send_to(d, l, &m, payload);
+}
+
+int direct_send(
+    struct donor *d, const struct public_key *to, struct message *m, struct span payload)
+{
+	struct link *l = find(d, to);
+
+	return l != NULL && l->up ? send_to(d, l, m, payload) : AYNI_ERR_NOT_FOUND;
+}
+
+struct seed_source *direct_source(struct donor *d, size_t *i, struct public_key *donor)
+{
+	while (++*i < d->direct->n) {
+		struct link *l = &d->direct->list[*i];
+
+		if (!l->up)
+			continue;
+		*donor = l->donor;
+		return &l->seeds;
+	}
+	return NULL;
 }
 
 static void probe(struct donor *d, struct link *l)
@@ -293,13 +315,24 @@ static void receive_one(struct donor *d, struct link *l, struct transport_parts 
 		donor_refuse(d, l == NULL ? REFUSAL_SIGNER : why, "from another donor", false);
 		return;
 	}
-	if (m->type == MSG_HEARTBEAT)
+	switch (m->type) {
+	case MSG_HEARTBEAT:
 		on_probe(d, l, m->heartbeat.echo_us, &parts->route);
-	else if (m->type == MSG_HANDOVER)
+		break;
+	case MSG_HANDOVER:
 		take_handover(d, l, m->handover.ticket, m->payload, &m->handover.payload_hash);
-	else
+		break;
+	case MSG_BLOB_REQUEST:
+		seeds_request(d, &l->donor, &m->blob_request);
+		break;
+	case MSG_BLOB:
+		seeds_blob(d, &l->seeds, &m->blob, m->payload);
+		break;
+	default:
 		donor_refuse(
 		    d, REFUSAL_TYPE, "not a message for a donor to send to a donor", false);
+		break;
+	}
 	message_free(m);
 }
 

@@ -156,6 +156,7 @@ static bool dispatch(struct donor *d, struct message *m, struct transport_parts 
 			holding_drop(d);
 		break;
 	case MSG_BLOB:
+		seeds_from_pool(d);
 		holding_blob(d, &m->blob, m->payload);
 		break;
 	case MSG_WORK_UNIT:
@@ -335,6 +336,8 @@ static void close_all(struct donor *d)
 {
 	if (d->loop != NULL && d->intake != NULL)
 		holding_drop(d);
+	if (d->loop != NULL)
+		seeds_close(d);
 	direct_close(d);
 	transport_free(d->transport, 500);
 	intake_free(d->intake);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the donor's loop share: donor.c (life, connection), holding.c (layers),
- * units.c (work and receipts), direct.c (other donors). Only these do I/O.
+ * units.c (work and receipts), direct.c (other donors), seeds.c (chunks from and for them). Only
+ * these do I/O.
  */
 #ifndef AYNI_NODE_DONOR_DONOR_INTERNAL_H
 #define AYNI_NODE_DONOR_DONOR_INTERNAL_H
@@ -53,6 +54,31 @@ struct holding {
 
 struct direct;
 
+enum { SEEDS_WISHES = 64, SEEDS_ASK_AGAIN_US = 30000000 };
+
+/* Whom chunks are asked of: the pool, or another donor. */
+struct seed_source {
+	uint32_t asked;    /* of these, not here yet */
+	uint64_t last_us;  /* when it gave something, or was asked with nothing open */
+	uint64_t chunk_us; /* from one chunk to the next, smoothed; 0: not known */
+	bool lacks;        /* what it was asked for */
+};
+
+/* A chunk that another donor wants. */
+struct seed_wish {
+	struct public_key donor;
+	struct hash hash;
+};
+
+struct seeds {
+	struct seed_source pool;
+	uint64_t chunks; /* that came of other donors */
+	size_t first_wish, n_wishes;
+	struct seed_wish wishes[SEEDS_WISHES];
+	int64_t left_bytes; /* that may be given now */
+	uint64_t filled_us;
+};
+
 struct donor {
 	const struct donor_config *config;
 	char folder[CONFIG_PATH_BYTES];
@@ -67,6 +93,7 @@ struct donor {
 	struct intake *intake;
 	struct worker_link *worker; /* NULL: none runs */
 	struct direct *direct;      /* other donors */
+	struct seeds seeds;
 	struct msg_offer offer;
 
 	bool joined;
@@ -107,6 +134,7 @@ void holding_keep(struct donor *d); /* the pool is lost: keep the layers, forget
 void holding_offer(const struct donor *d, struct msg_offer *offer);
 void holding_blob(struct donor *d, const struct msg_blob *b, struct span content);
 void holding_step(void *donor); /* go on fetching */
+bool holding_wants(const struct donor *d, const struct hash *content);
 void holding_loaded(struct donor *d);
 void holding_failed(struct donor *d, const char *why);
 void holding_worker_died(struct donor *d);
@@ -137,5 +165,18 @@ void direct_tick(struct donor *d);
 int direct_hand_over(struct donor *d, const struct transfer *to, struct span payload);
 /* What came before its unit did. */
 void direct_recall(struct donor *d, const struct transfer *from);
+int direct_send(
+    struct donor *d, const struct public_key *to, struct message *m, struct span payload);
+/* One after the other from *i = 0 on, the donors that can be asked for chunks; NULL: no more. */
+struct seed_source *direct_source(struct donor *d, size_t *i, struct public_key *donor);
+
+/* ---- seeds.c ---- */
+void seeds_ask(struct donor *d); /* for chunks that are wanted, as many as there are takers */
+void seeds_from_pool(struct donor *d);
+void seeds_blob(
+    struct donor *d, struct seed_source *s, const struct msg_blob *b, struct span content);
+void seeds_request(
+    struct donor *d, const struct public_key *other, const struct msg_blob_request *q);
+void seeds_close(struct donor *d);
 
 #endif

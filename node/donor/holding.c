@@ -65,12 +65,12 @@ static void wake(struct donor *d, uint64_t after_us)
 	(void)loop_timer(d->loop, loop_now_us() + after_us, holding_step, d, NULL);
 }
 
-static void ask(struct donor *d, const struct hash *hashes, size_t n)
+static void ask_for_manifest(struct donor *d)
 {
 	struct message m = {.type = MSG_BLOB_REQUEST};
 
-	m.blob_request.n_hashes = n;
-	memcpy(m.blob_request.hashes, hashes, n * sizeof *hashes);
+	m.blob_request.n_hashes = 1;
+	m.blob_request.hashes[0] = d->holding.a.model;
 	donor_send(d, &m, (struct span){0});
 }
 
@@ -156,6 +156,8 @@ void holding_assign(struct donor *d, const struct msg_assignment *a)
 		return;
 	}
 	holding_drop(d);
+	d->seeds.chunks = 0;
+	d->seeds.pool = (struct seed_source){0};
 	d->holding.a = *a;
 	d->holding.state = HOLDING_MANIFEST;
 	d->holding.reported_us = loop_now_us();
@@ -164,7 +166,7 @@ void holding_assign(struct donor *d, const struct msg_assignment *a)
 		free(data);
 		return;
 	}
-	ask(d, &model, 1);
+	ask_for_manifest(d);
 	wake(d, ASK_AGAIN_US);
 }
 
@@ -192,8 +194,9 @@ static void store_chunk(struct donor *d, const struct hash *content, struct span
 	wake(d, 0);
 }
 
-static bool is_needed(const struct holding *h, const struct hash *content)
+bool holding_wants(const struct donor *d, const struct hash *content)
 {
+	const struct holding *h = &d->holding;
 	size_t i = 0;
 
 	if (h->state == HOLDING_MANIFEST)
@@ -222,7 +225,7 @@ void holding_blob(struct donor *d, const struct msg_blob *b, struct span content
 {
 	struct holding *h = &d->holding;
 
-	if (!is_needed(h, &b->hash))
+	if (!holding_wants(d, &b->hash))
 		return;
 	if (!b->found)
 		holding_failed(d, "the pool does not have what these layers need");
@@ -355,6 +358,9 @@ void holding_loaded(struct donor *d)
 	if (h->state != HOLDING_LOADING)
 		return;
 	h->state = HOLDING_READY;
+	if (d->seeds.chunks > 0)
+		report(REPORT_INFO, "%llu chunks came from other donors",
+		    (unsigned long long)d->seeds.chunks);
 	(void)malloc_trim(0); /* the chunks' buffers, whose pages would stay for nothing */
 	intake_assign(d->intake, &a);
 	report(REPORT_INFO, "layers %u to %u are ready", h->a.layer_first, h->a.layer_last - 1);
@@ -423,11 +429,9 @@ void holding_step(void *donor)
 {
 	struct donor *d = donor;
 	struct holding *h = &d->holding;
-	struct hash hashes[BLOB_REQUEST_MAX];
-	size_t n;
 
 	if (h->state == HOLDING_MANIFEST) {
-		ask(d, &h->a.model, 1);
+		ask_for_manifest(d);
 		wake(d, ASK_AGAIN_US);
 	}
 	if (h->state != HOLDING_HEAD && h->state != HOLDING_LAYERS)
@@ -441,8 +445,6 @@ void holding_step(void *donor)
 		return;
 	}
 	report_progress(d);
-	while (
-	    (n = shards_ask(h->shards, hashes, BLOB_REQUEST_MAX, loop_now_us(), ASK_AGAIN_US)) > 0)
-		ask(d, hashes, n);
+	seeds_ask(d);
 	wake(d, ASK_AGAIN_US / 10);
 }

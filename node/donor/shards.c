@@ -181,7 +181,8 @@ size_t shards_ask(
 	return n;
 }
 
-bool shards_find(const struct shards *s, const struct hash *content, size_t *index)
+/* The first place in by_hash of this content at or after chunk `index`, or behind it. */
+static size_t place_of(const struct shards *s, const struct hash *content, size_t index)
 {
 	size_t low = 0, high = s->n;
 
@@ -190,22 +191,48 @@ bool shards_find(const struct shards *s, const struct hash *content, size_t *ind
 		size_t i = s->by_hash[middle];
 		int order = memcmp(s->chunks[i].hash.bytes, content->bytes, HASH_BYTES);
 
-		if (order < 0 || (order == 0 && i < *index))
+		if (order < 0 || (order == 0 && i < index))
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < s->n; low++) {
-		size_t i = s->by_hash[low];
+	return low;
+}
+
+static bool find(const struct shards *s, const struct hash *content, bool here, size_t *index)
+{
+	for (size_t at = place_of(s, content, *index); at < s->n; at++) {
+		size_t i = s->by_hash[at];
 
 		if (!hash_equal(&s->chunks[i].hash, content))
 			return false;
-		if (s->states[i] != UNWANTED && s->states[i] != HERE) {
+		if (s->states[i] != UNWANTED && (s->states[i] == HERE) == here) {
 			*index = i;
 			return true;
 		}
 	}
 	return false;
+}
+
+bool shards_find(const struct shards *s, const struct hash *content, size_t *index)
+{
+	return find(s, content, false, index);
+}
+
+bool shards_held(const struct shards *s, const struct hash *content, size_t *index)
+{
+	return find(s, content, true, index);
+}
+
+void shards_lost(struct shards *s, const struct hash *content)
+{
+	for (size_t i = 0; shards_find(s, content, &i); i++) {
+		if (s->states[i] != ASKED)
+			continue;
+		s->states[i] = WANTED;
+		s->n_asked--;
+		s->first_wanted = i < s->first_wanted ? i : s->first_wanted;
+	}
 }
 
 bool shards_complete(const struct shards *s)

@@ -15,7 +15,7 @@
 
 struct shards;
 
-enum { SHARDS_MAX_ASKED = 32 };
+enum { SHARDS_MAX_ASKED = 64 };
 
 /* The manifest's chunks are taken over (m->chunks becomes NULL). */
 int shards_new(struct manifest *m, struct shards **out, struct error *err);
@@ -33,6 +33,10 @@ void shards_missing(struct shards *s, size_t index);
 /* Up to `max` hashes to ask for now; they count as asked until here, or until `again_us` passed. */
 size_t shards_ask(
     struct shards *s, struct hash *out, size_t max, uint64_t now_us, uint64_t again_us);
+/* Who was asked for this content does not have it: it is wanted again. */
+void shards_lost(struct shards *s, const struct hash *content);
+/* A chunk of this content that is here. */
+bool shards_held(const struct shards *s, const struct hash *content, size_t *index);
 /* Needed chunks of this content that are not here yet: the next index at or after *index. */
 bool shards_find(const struct shards *s, const struct hash *content, size_t *index);
 

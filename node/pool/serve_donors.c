@@ -3,6 +3,8 @@
 
 #include "node/report.h"
 
+enum { SEEDS_MOST = 4 /* donors that another is to fetch of, beside the pool */ };
+
 static struct roster_donor *donor_of(struct pool *p, const struct peer *peer)
 {
 	return roster_get(p->roster, peer->donor);
@@ -78,6 +80,29 @@ void donor_gone(struct pool *p, struct peer *peer)
 
 /* ---- placement ---------------------------------------------------------------------------- */
 
+/* Some that hold part of the same, ready ones first: it may fetch of them too. */
+static void want_seeds(struct pool *p, int donor, const struct donor_assignment *a)
+{
+	const struct roster_donor *d = roster_get(p->roster, donor);
+	int left = SEEDS_MOST;
+
+	for (int wanted = DONOR_READY; wanted >= DONOR_FETCHING; wanted--) {
+		for (int i = 0; i < roster_slots(p->roster) && left > 0; i++) {
+			const struct roster_donor *other = roster_get(p->roster, i);
+
+			if (i == donor || other == NULL ||
+			    other->state != (enum donor_state)wanted ||
+			    other->assignment.model != a->model ||
+			    other->assignment.layers.first >= a->layers.last ||
+			    a->layers.first >= other->assignment.layers.last)
+				continue;
+			links_want(scheduler_links(p->scheduler), donor,
+			    d->offer.address[0] != '\0', i, other->offer.address[0] != '\0');
+			left--;
+		}
+	}
+}
+
 void donor_assign(struct pool *p, const struct placement_change *change)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, change->model);
@@ -106,6 +131,8 @@ void donor_assign(struct pool *p, const struct placement_change *change)
 	report(REPORT_INFO, "layers %u to %u of %s go to donor %s", a.layers.first,
 	    a.layers.last - 1, m->name, d->name);
 	(void)peer_send(p, peer_of(p, (int)change->donor), &out, (struct span){0}, 0);
+	if (roster_get(p->roster, (int)change->donor) != NULL)
+		want_seeds(p, (int)change->donor, &a);
 }
 
 void donor_unassign(struct pool *p, int donor)
