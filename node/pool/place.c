@@ -44,6 +44,7 @@ static void describe_donor(const struct pool *p, const struct roster_donor *d, u
 	out->sessions = d->sessions;
 	out->read_bytes_per_s = d->offer.read_bytes_per_s;
 	out->flop_per_s = d->offer.flop_per_s;
+	out->pace = pace_relative(&d->pace, p->usual_pace, now_us);
 	out->round_trip_us = roster_trip_us(d);
 	out->stay_s = stays_usual(p->stays, &d->key, (now_us - d->joined_us) / 1000000);
 	if (holds_layers(d)) {
@@ -67,9 +68,15 @@ size_t place_models(const struct pool *p, struct placement_model *models)
 		    .active_bytes = m->active_bytes,
 		    .layer_flop = m->layer_flop,
 		    .last_flop = m->last_flop,
-		    .activation_bytes = (uint64_t)m->sizes.d_model * sizeof(float)};
+		    .activation_bytes = (uint64_t)m->sizes.d_model * sizeof(float),
+		    .pace = p->usual_pace[i]};
 	}
 	return n;
+}
+
+static uint32_t rounded_us(double us)
+{
+	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
 uint32_t place_token_us(
@@ -77,12 +84,10 @@ uint32_t place_token_us(
 {
 	struct placement_model models[CONFIG_MAX_MODELS];
 	struct placement_donor donor;
-	double us;
 
 	(void)place_models(p, models);
 	describe_donor(p, d, loop_now_us(), &donor);
-	us = placement_compute_us(&models[model], &donor, layers);
-	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+	return rounded_us(placement_compute_us(&models[model], &donor, layers));
 }
 
 void place_forget(struct pool *p, int slot)
@@ -129,6 +134,20 @@ static void note(uint64_t *since_us, bool wish, uint64_t now_us)
 		*since_us = now_us;
 }
 
+/* All donors, as they are known now; new sessions choose their paths by that too. */
+static void describe_donors(struct pool *p, const struct placement_model *models, uint64_t now_us,
+    struct placement_donor *donors)
+{
+	for (int i = 0; i < roster_slots(p->roster); i++) {
+		struct roster_donor *d = roster_get(p->roster, i);
+
+		describe_donor(p, d, now_us, &donors[i]);
+		if (d != NULL && holds_layers(d))
+			d->assignment.token_us = rounded_us(placement_compute_us(
+			    &models[d->assignment.model], &donors[i], d->assignment.layers));
+	}
+}
+
 void donors_place(struct pool *p)
 {
 	struct plan_settings settings = {.stages = (uint32_t)p->config->stages,
@@ -149,14 +168,15 @@ void donors_place(struct pool *p)
 	settings.hold = !steady(p->gains_since_us, begun_us);
 	settings.hold_strays = !steady(p->strays_since_us, begun_us);
 	n = (size_t)roster_slots(p->roster);
+	observe_usual(p);
 	n_models = place_models(p, models);
 	donors = calloc(n + 1, sizeof *donors);
 	plan_free(p->plan);
 	p->plan = NULL;
-	for (size_t i = 0; donors != NULL && i < n; i++)
-		describe_donor(p, roster_get(p->roster, (int)i), begun_us, &donors[i]);
-	if (donors != NULL)
+	if (donors != NULL) {
+		describe_donors(p, models, begun_us, donors);
 		p->plan = plan_new(donors, n, models, n_models, &settings);
+	}
 	if (p->plan == NULL)
 		report(REPORT_ERROR, "out of memory: no layers are placed");
 	else

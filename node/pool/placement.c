@@ -37,16 +37,32 @@ static double time_us(const struct placement_donor *d, double bytes, double flop
 	return reading > computing ? reading : computing;
 }
 
+/* Each token may need other experts. */
+static double layer_bytes(const struct placement_model *m, uint32_t layer, uint32_t tokens)
+{
+	double all = (double)m->layer_bytes[layer], some = all;
+
+	if (m->active_bytes != NULL)
+		some = (double)m->active_bytes[layer] * tokens;
+	return some < all ? some : all;
+}
+
+static double offered_us(const struct placement_model *m, const struct placement_donor *d,
+    uint32_t layer, uint32_t tokens)
+{
+	double flop = m->layer_flop != NULL ? (double)m->layer_flop[layer] : 0;
+	double us = time_us(d, layer_bytes(m, layer, tokens), flop * tokens);
+
+	if (layer + 1 == m->n_layers)
+		us += time_us(d, (double)m->last_bytes, (double)m->last_flop * tokens);
+	return us;
+}
+
 double placement_layer_us(
     const struct placement_model *m, const struct placement_donor *d, uint32_t layer)
 {
-	const uint64_t *bytes = m->active_bytes != NULL ? m->active_bytes : m->layer_bytes;
-	double us = time_us(
-	    d, (double)bytes[layer], m->layer_flop != NULL ? (double)m->layer_flop[layer] : 0);
-
-	if (layer + 1 == m->n_layers)
-		us += time_us(d, (double)m->last_bytes, (double)m->last_flop);
-	return us;
+	return offered_us(m, d, layer, 1) * (m->pace > 0 ? m->pace : 1) *
+	       (d->pace > 0 ? d->pace : 1);
 }
 
 double placement_compute_us(
@@ -56,6 +72,16 @@ double placement_compute_us(
 
 	for (uint32_t i = range.first; i < range.last; i++)
 		us += placement_layer_us(m, d, i);
+	return us;
+}
+
+double placement_offered_us(const struct placement_model *m, const struct placement_donor *d,
+    struct layer_range range, uint32_t tokens)
+{
+	double us = 0;
+
+	for (uint32_t i = range.first; i < range.last; i++)
+		us += offered_us(m, d, i, tokens);
 	return us;
 }
 

@@ -27,6 +27,7 @@ static void book(struct pool *p, const struct action_book *a)
 	    (unsigned long long)a->unit, d->name, a->layers.first, a->layers.last - 1,
 	    (unsigned long long)a->tokens, (unsigned long long)a->away_us,
 	    (unsigned long long)a->compute_us);
+	observe_booked(p, a);
 	if (books_add(p->books, a, &d->key, &catalog_at(p->catalog, a->model)->id, loop_wall_ms(),
 	        &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);

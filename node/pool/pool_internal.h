@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the pool's loop share: pool.c (life), peers.c (connections), serve_donors.c,
- * serve_members.c, status.c. Only these do I/O.
+ * serve_members.c, place.c, observe.c, status.c. Only these do I/O.
  */
 #ifndef AYNI_NODE_POOL_POOL_INTERNAL_H
 #define AYNI_NODE_POOL_POOL_INTERNAL_H
@@ -66,7 +66,8 @@ struct pool {
 	uint64_t stop_at_us; /* 0: running */
 	uint64_t saved_us;   /* when the books were written down last */
 	struct stays *stays;
-	struct plan *plan; /* the last; its donors are slots. NULL: none yet */
+	struct plan *plan;                    /* the last; its donors are slots. NULL: none yet */
+	double usual_pace[CONFIG_MAX_MODELS]; /* pace.h; 0: not known */
 	uint64_t place_again_us;
 	uint64_t gains_since_us, strays_since_us; /* without a break in plans; 0: not in the last */
 	bool place_waits;                         /* for that time */
@@ -105,12 +106,20 @@ void donor_unassign(struct pool *p, int donor);
 void donors_place(struct pool *p);
 /* The models of the catalog as placement sees them, borrowed from it; their number. */
 size_t place_models(const struct pool *p, struct placement_model *models);
-/* What a token takes in these layers at the donor, microseconds, by its offer. */
+/* What a token takes in these layers at the donor, microseconds, by its offer and its pace. */
 uint32_t place_token_us(
     const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers);
 
 /* The slot is another donor's from now on. */
 void place_forget(struct pool *p, int slot);
+
+/* ---- observe.c: what work tells of donors, for the placement ---- */
+/* The donor offers something else than before; call it before the roster knows. */
+void observe_offer(struct pool *p, int slot, const struct msg_offer *offer);
+/* A result was right, and came now. */
+void observe_booked(struct pool *p, const struct action_book *a);
+/* From all donors, before a plan: what is usual of a model. */
+void observe_usual(struct pool *p);
 
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);

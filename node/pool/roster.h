@@ -15,6 +15,7 @@
 #define AYNI_NODE_POOL_ROSTER_H
 
 #include "node/pool/liveness.h"
+#include "node/pool/pace.h"
 #include "protocol/message_types.h"
 
 enum {
@@ -39,7 +40,7 @@ struct donor_assignment {
 	uint32_t model;  /* catalog index */
 	struct layer_range layers;
 	uint32_t max_sessions;
-	uint32_t token_us; /* computing a token in these layers, by the donor's offer */
+	uint32_t token_us; /* computing a token in these layers, by its offer and its pace */
 };
 
 struct roster_donor {
@@ -60,6 +61,7 @@ struct roster_donor {
 	uint64_t stalled_us;   /* since when its worker seems to stand still; 0: it does not */
 	uint64_t us_per_layer; /* a small unit's time away for each layer, smoothed; 0: not known */
 	uint64_t round_trip_us; /* 0: not measured yet */
+	struct pace pace;       /* how long it computes, beside what it offered */
 	struct refusal_counts refused_by_donor;
 };
 

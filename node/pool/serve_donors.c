@@ -184,6 +184,7 @@ static void on_offer(struct pool *p, struct peer *peer, const struct msg_offer *
 {
 	int slot = peer->donor;
 
+	observe_offer(p, slot, offer);
 	if (roster_offer(p->roster, slot, offer) == AYNI_OK && offer->holds &&
 	    roster_get(p->roster, slot)->state == DONOR_IDLE)
 		assign_held(p, slot, &offer->held);

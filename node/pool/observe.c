@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/pool_internal.h"
+#include "node/report.h"
+
+static double offered_us(const struct pool *p, const struct msg_offer *offer, uint32_t model,
+    struct layer_range layers, uint64_t tokens)
+{
+	struct placement_model models[CONFIG_MAX_MODELS];
+	struct placement_donor donor = {
+	    .read_bytes_per_s = offer->read_bytes_per_s, .flop_per_s = offer->flop_per_s};
+
+	(void)place_models(p, models);
+	return placement_offered_us(&models[model], &donor, layers, (uint32_t)tokens);
+}
+
+/* Its pace is a multiple of what it offered: new words make it no faster. */
+void observe_offer(struct pool *p, int slot, const struct msg_offer *offer)
+{
+	struct roster_donor *d = roster_get(p->roster, slot);
+	struct layer_range all;
+	uint32_t model;
+
+	if (d == NULL || d->state == DONOR_JOINED)
+		return;
+	model = d->pace.model;
+	all = (struct layer_range){0, catalog_at(p->catalog, model)->sizes.n_layers};
+	pace_offered(&d->pace,
+	    offered_us(p, offer, model, all, 1) / offered_us(p, &d->offer, model, all, 1));
+}
+
+void observe_booked(struct pool *p, const struct action_book *a)
+{
+	struct roster_donor *d = roster_get(p->roster, a->donor);
+	struct pace_unit unit = {.away_us = a->away_us, .said_us = a->compute_us};
+	uint64_t now = loop_now_us(), us;
+
+	if (d == NULL)
+		return;
+	unit.trip_us = roster_trip_us(d);
+	us = pace_observed_us(&d->pace, &unit, now);
+	if (unit.trip_us == 0 || a->tokens > PACE_MOST_TOKENS)
+		return; /* what was on the way, and what it did, is not known */
+	pace_learn(&d->pace, a->model, (double)us,
+	    offered_us(p, &d->offer, a->model, a->layers, a->tokens), p->usual_pace, now);
+	if (d->pace.seen == PACE_SEEN_LEAST)
+		report(REPORT_DEBUG, "donor %s takes %.2f times as long as it offered", d->name,
+		    d->pace.ratio);
+}
+
+void observe_usual(struct pool *p)
+{
+	double ratios[ROSTER_MAX_DONORS];
+
+	for (uint32_t m = 0; m < catalog_size(p->catalog); m++) {
+		size_t n = 0;
+
+		for (int i = 0; i < roster_slots(p->roster); i++) {
+			const struct roster_donor *d = roster_get(p->roster, i);
+
+			if (d != NULL && d->pace.model == m && pace_known(&d->pace))
+				ratios[n++] = d->pace.ratio;
+		}
+		if (n > 0) /* else what was usual is the best that is known */
+			p->usual_pace[m] = pace_median(ratios, n);
+	}
+}
