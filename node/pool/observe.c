@@ -28,23 +28,69 @@ void observe_offer(struct pool *p, int slot, const struct msg_offer *offer)
 	    offered_us(p, offer, model, all, 1) / offered_us(p, &d->offer, model, all, 1));
 }
 
-void observe_booked(struct pool *p, const struct action_book *a)
+void observe_asked(struct pool *p, int slot, uint64_t bytes)
+{
+	struct roster_donor *d = roster_get(p->roster, slot);
+
+	if (d != NULL && d->state == DONOR_FETCHING)
+		link_asked(&d->link, d->assignment.number, bytes, loop_now_us());
+}
+
+void observe_fetched(struct roster_donor *d, enum assignment_progress progress)
+{
+	if (progress == PROGRESS_FETCHING)
+		return;
+	link_fetched(&d->link, progress != PROGRESS_FAILED, loop_now_us());
+	if (progress == PROGRESS_READY)
+		report(REPORT_DEBUG, "donor %s: %.2f MB/s", d->name,
+		    (double)link_bytes_per_s(&d->link) / 1e6);
+}
+
+void observe_sent(struct pool *p, const struct action_unit *a)
 {
 	struct roster_donor *d = roster_get(p->roster, a->donor);
+
+	if (d != NULL && a->unit.n_tokens > PACE_MOST_TOKENS &&
+	    scheduler_units_at(p->scheduler, a->donor) == 1)
+		link_sent(&d->link, a->unit.unit, a->payload_len);
+}
+
+/* What a unit's bytes took is what is left of its time away. */
+static void learn_link(struct roster_donor *d, const struct action_book *a)
+{
+	uint64_t known = roster_trip_us(d) + a->compute_us;
+
+	link_took(&d->link, a->unit, a->away_us > known ? a->away_us - known : 0);
+}
+
+static void learn_pace(struct pool *p, struct roster_donor *d, const struct action_book *a)
+{
+	struct placement_model models[CONFIG_MAX_MODELS];
+	struct placement_donor donor = {.link_bytes_per_s = link_bytes_per_s(&d->link)};
 	struct pace_unit unit = {.away_us = a->away_us, .said_us = a->compute_us};
 	uint64_t now = loop_now_us(), us;
 
-	if (d == NULL)
-		return;
-	unit.trip_us = roster_trip_us(d);
+	(void)place_models(p, models);
+	unit.trip_us = roster_trip_us(d) + (uint64_t)placement_transfer_us(
+	                                       &models[a->model], &donor, (uint32_t)a->tokens);
 	us = pace_observed_us(&d->pace, &unit, now);
-	if (unit.trip_us == 0 || a->tokens > PACE_MOST_TOKENS)
-		return; /* what was on the way, and what it did, is not known */
+	if (a->tokens > PACE_MOST_TOKENS)
+		return;
 	pace_learn(&d->pace, a->model, (double)us,
 	    offered_us(p, &d->offer, a->model, a->layers, a->tokens), p->usual_pace, now);
 	if (d->pace.seen == PACE_SEEN_LEAST)
 		report(REPORT_DEBUG, "donor %s takes %.2f times as long as it offered", d->name,
 		    d->pace.ratio);
+}
+
+void observe_booked(struct pool *p, const struct action_book *a)
+{
+	struct roster_donor *d = roster_get(p->roster, a->donor);
+
+	if (d == NULL || roster_trip_us(d) == 0)
+		return; /* what was on the way, and what it did, is not known */
+	learn_link(d, a);
+	learn_pace(p, d, a);
 }
 
 void observe_usual(struct pool *p)

@@ -46,6 +46,7 @@ static void describe_donor(const struct pool *p, const struct roster_donor *d, u
 	out->flop_per_s = d->offer.flop_per_s;
 	out->pace = pace_relative(&d->pace, p->usual_pace, now_us);
 	out->round_trip_us = roster_trip_us(d);
+	out->link_bytes_per_s = link_bytes_per_s(&d->link);
 	out->stay_s = stays_usual(p->stays, &d->key, (now_us - d->joined_us) / 1000000);
 	if (holds_layers(d)) {
 		out->model = d->assignment.model;

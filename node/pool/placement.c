@@ -85,14 +85,21 @@ double placement_offered_us(const struct placement_model *m, const struct placem
 	return us;
 }
 
+double placement_transfer_us(
+    const struct placement_model *m, const struct placement_donor *d, uint32_t tokens)
+{
+	uint64_t rate = d->link_bytes_per_s > 0 ? d->link_bytes_per_s
+	                                        : (uint64_t)PLACEMENT_ASSUMED_LINK_BYTES_PER_S;
+
+	return 2 * (double)m->activation_bytes * tokens / (double)rate * 1e6;
+}
+
 double placement_trip_us(const struct placement_model *m, const struct placement_donor *d)
 {
 	double us = d->round_trip_us > 0 ? (double)d->round_trip_us
 	                                 : (double)PLACEMENT_ASSUMED_ROUND_TRIP_US;
 
-	if (d->link_bytes_per_s > 0)
-		us += 2 * (double)m->activation_bytes / (double)d->link_bytes_per_s * 1e6;
-	return us;
+	return us + placement_transfer_us(m, d, 1);
 }
 
 double placement_loss_factor(const struct placement_donor *d)

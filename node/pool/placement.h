@@ -22,7 +22,8 @@
 enum {
 	PLACEMENT_LOSS_S = 30, /* of a stream, when a donor on its path goes */
 	PLACEMENT_ASSUMED_ROUND_TRIP_US = 20000,
-	PLACEMENT_ASSUMED_READ_BYTES_PER_S = 2000000000
+	PLACEMENT_ASSUMED_READ_BYTES_PER_S = 2000000000,
+	PLACEMENT_ASSUMED_LINK_BYTES_PER_S = 2500000 /* 20 Mbit/s */
 };
 
 struct placement_model {
@@ -49,7 +50,7 @@ struct placement_donor {
 	uint32_t sessions;                     /* bound to it now */
 	uint64_t read_bytes_per_s, flop_per_s; /* 0: not measured */
 	double pace;                           /* times slower than usual (pace.h); 0: not known */
-	uint64_t link_bytes_per_s;             /* 0: not measured, taken as no limit */
+	uint64_t link_bytes_per_s;             /* both ways (link.h); 0: not measured */
 	uint64_t round_trip_us;                /* 0: not measured */
 	uint64_t stay_s;                       /* usual; 0: not known, taken as long */
 };
@@ -73,6 +74,9 @@ double placement_compute_us(
 /* Computing a unit of few tokens, microseconds, by the donor's offer alone. */
 double placement_offered_us(const struct placement_model *m, const struct placement_donor *d,
     struct layer_range range, uint32_t tokens);
+/* Activations of so many tokens, to the donor and back, microseconds. */
+double placement_transfer_us(
+    const struct placement_model *m, const struct placement_donor *d, uint32_t tokens);
 /* Reaching the donor and coming back with one token, microseconds. */
 double placement_trip_us(const struct placement_model *m, const struct placement_donor *d);
 /* By which its stages are longer because donors like it go soon; 1: not at all. */

@@ -116,6 +116,11 @@ void place_forget(struct pool *p, int slot);
 /* ---- observe.c: what work tells of donors, for the placement ---- */
 /* The donor offers something else than before; call it before the roster knows. */
 void observe_offer(struct pool *p, int slot, const struct msg_offer *offer);
+/* A blob of so many bytes is sent to the donor; it tells how far it is with its layers. */
+void observe_asked(struct pool *p, int slot, uint64_t bytes);
+void observe_fetched(struct roster_donor *d, enum assignment_progress progress);
+/* A unit is sent now. */
+void observe_sent(struct pool *p, const struct action_unit *a);
 /* A result was right, and came now. */
 void observe_booked(struct pool *p, const struct action_book *a);
 /* From all donors, before a plan: what is usual of a model. */

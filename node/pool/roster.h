@@ -14,6 +14,7 @@
 #ifndef AYNI_NODE_POOL_ROSTER_H
 #define AYNI_NODE_POOL_ROSTER_H
 
+#include "node/pool/link.h"
 #include "node/pool/liveness.h"
 #include "node/pool/pace.h"
 #include "protocol/message_types.h"
@@ -61,6 +62,7 @@ struct roster_donor {
 	uint64_t stalled_us;   /* since when its worker seems to stand still; 0: it does not */
 	uint64_t us_per_layer; /* a small unit's time away for each layer, smoothed; 0: not known */
 	uint64_t round_trip_us; /* 0: not measured yet */
+	struct link link;       /* how fast bytes go to it and come back */
 	struct pace pace;       /* how long it computes, beside what it offered */
 	struct refusal_counts refused_by_donor;
 };

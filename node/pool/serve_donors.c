@@ -206,6 +206,7 @@ static void on_progress(struct pool *p, struct peer *peer, const struct msg_assi
 	}
 	if (roster_progress(p->roster, slot, s->assignment, s->state) != AYNI_OK)
 		return;
+	observe_fetched(d, s->state);
 	if (s->state == PROGRESS_READY)
 		report(REPORT_INFO, "donor %s has layers %u to %u of %s", d->name,
 		    before.layers.first, before.layers.last - 1,
@@ -225,6 +226,8 @@ static void on_blob_request(struct pool *p, struct peer *peer, const struct msg_
 		m.blob.hash = q->hashes[i];
 		m.blob.found = catalog_blob(p->catalog, &q->hashes[i], &content);
 		peer = peer_by_number(p, number);
+		if (peer != NULL)
+			observe_asked(p, peer->donor, content.len);
 		if (peer == NULL || peer_send(p, peer, &m, content, 0) != AYNI_OK)
 			return;
 	}
@@ -233,7 +236,10 @@ static void on_blob_request(struct pool *p, struct peer *peer, const struct msg_
 static void on_result(struct pool *p, struct peer *peer, const struct message *m)
 {
 	struct error why = {0};
-	enum refusal wrong = scheduler_result(
+	enum refusal wrong;
+
+	link_arrived(&donor_of(p, peer)->link, m->result.unit, m->payload.len);
+	wrong = scheduler_result(
 	    p->scheduler, peer->donor, &m->result, m->payload, loop_now_us(), &p->actions, &why);
 
 	if (wrong != REFUSAL_NONE)
@@ -332,6 +338,7 @@ void donor_send_unit(struct pool *p, const struct action_unit *a)
 	if (peer == NULL)
 		return; /* gone meanwhile: the scheduler drops the flight */
 	m.work_unit = a->unit;
+	observe_sent(p, a);
 	(void)peer_send(p, peer, &m, (struct span){a->payload, a->payload_len},
 	    loop_wall_ms() + p->config->unit_timeout_ms);
 }
