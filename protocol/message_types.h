@@ -245,6 +245,7 @@ struct status_donor {
 	uint64_t round_trip_us, flop_per_s;
 	struct refusal_counts refused_by_donor, refused_by_pool;
 	char role[TEXT_SHORT], note[TEXT_SHORT];
+	uint64_t link_bytes_per_s; /* 0: not measured */
 };
 struct msg_status {
 	char pool_name[TEXT_SHORT];
