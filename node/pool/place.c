@@ -80,15 +80,23 @@ static uint32_t rounded_us(double us)
 	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
-uint32_t place_token_us(
-    const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers)
+static void estimate(const struct placement_model *models, const struct placement_donor *donor,
+    struct donor_assignment *a)
+{
+	const struct placement_model *m = &models[a->model];
+
+	a->token_us = rounded_us(placement_compute_us(m, donor, a->layers));
+	a->transfer_us = rounded_us(placement_transfer_us(m, donor, 1));
+}
+
+void place_estimate(const struct pool *p, const struct roster_donor *d, struct donor_assignment *a)
 {
 	struct placement_model models[CONFIG_MAX_MODELS];
 	struct placement_donor donor;
 
 	(void)place_models(p, models);
 	describe_donor(p, d, loop_now_us(), &donor);
-	return rounded_us(placement_compute_us(&models[model], &donor, layers));
+	estimate(models, &donor, a);
 }
 
 void place_forget(struct pool *p, int slot)
@@ -144,8 +152,7 @@ static void describe_donors(struct pool *p, const struct placement_model *models
 
 		describe_donor(p, d, now_us, &donors[i]);
 		if (d != NULL && holds_layers(d))
-			d->assignment.token_us = rounded_us(placement_compute_us(
-			    &models[d->assignment.model], &donors[i], d->assignment.layers));
+			estimate(models, &donors[i], &d->assignment);
 	}
 }
 

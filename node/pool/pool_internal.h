@@ -106,9 +106,8 @@ void donor_unassign(struct pool *p, int donor);
 void donors_place(struct pool *p);
 /* The models of the catalog as placement sees them, borrowed from it; their number. */
 size_t place_models(const struct pool *p, struct placement_model *models);
-/* What a token takes in these layers at the donor, microseconds, by its offer and its pace. */
-uint32_t place_token_us(
-    const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers);
+/* How long a token takes over the layers of an assignment at the donor, into it. */
+void place_estimate(const struct pool *p, const struct roster_donor *d, struct donor_assignment *a);
 
 /* The slot is another donor's from now on. */
 void place_forget(struct pool *p, int slot);

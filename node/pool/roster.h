@@ -41,7 +41,8 @@ struct donor_assignment {
 	uint32_t model;  /* catalog index */
 	struct layer_range layers;
 	uint32_t max_sessions;
-	uint32_t token_us; /* computing a token in these layers, by its offer and its pace */
+	uint32_t token_us;    /* computing a token in these layers, by its offer and its pace */
+	uint32_t transfer_us; /* its activations, there and back over the donor's link */
 };
 
 struct roster_donor {

@@ -81,13 +81,12 @@ void donor_assign(struct pool *p, const struct placement_change *change)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, change->model);
 	struct roster_donor *d = roster_get(p->roster, (int)change->donor);
-	struct donor_assignment a = {.model = change->model,
-	    .layers = change->layers,
-	    .max_sessions = change->max_sessions,
-	    .token_us = place_token_us(p, d, change->model, change->layers)};
+	struct donor_assignment a = {
+	    .model = change->model, .layers = change->layers, .max_sessions = change->max_sessions};
 	struct message out = {.type = MSG_ASSIGNMENT};
 	struct error err = {0};
 
+	place_estimate(p, d, &a);
 	if (registry_assignment_add(p->registry, &d->key, &m->id, a.layers.first, a.layers.last,
 	        loop_wall_ms(), &a.number, &err) != AYNI_OK) {
 		report(REPORT_ERROR, "%s", err.text);
