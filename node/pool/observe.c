@@ -13,19 +13,12 @@ static double offered_us(const struct pool *p, const struct msg_offer *offer, ui
 	return placement_offered_us(&models[model], &donor, layers, (uint32_t)tokens);
 }
 
-/* Its pace is a multiple of what it offered: new words make it no faster. */
-void observe_offer(struct pool *p, int slot, const struct msg_offer *offer)
+double observe_offers(
+    const struct pool *p, const struct msg_offer *before, const struct msg_offer *now)
 {
-	struct roster_donor *d = roster_get(p->roster, slot);
-	struct layer_range all;
-	uint32_t model;
+	struct layer_range all = {0, catalog_at(p->catalog, 0)->sizes.n_layers};
 
-	if (d == NULL || d->state == DONOR_JOINED)
-		return;
-	model = d->pace.model;
-	all = (struct layer_range){0, catalog_at(p->catalog, model)->sizes.n_layers};
-	pace_offered(&d->pace,
-	    offered_us(p, offer, model, all, 1) / offered_us(p, &d->offer, model, all, 1));
+	return offered_us(p, now, 0, all, 1) / offered_us(p, before, 0, all, 1);
 }
 
 void observe_asked(struct pool *p, int slot, uint64_t bytes)
@@ -107,6 +100,6 @@ void observe_usual(struct pool *p)
 				ratios[n++] = d->pace.ratio;
 		}
 		if (n > 0) /* else what was usual is the best that is known */
-			p->usual_pace[m] = pace_median(ratios, n);
+			p->usual_pace[m] = pace_usual(ratios, n);
 	}
 }

@@ -6,9 +6,11 @@
  *
  * learnt slowly from results. A ratio and not a time, so that it holds for ranges and models of any
  * size. What all donors take longer for, since a kernel does more than read memory, is not a
- * donor's doing: the median of the ratios over the donors of a model is what is usual there, a
- * donor's *relative* pace is its ratio over that, and a donor of which little was seen yet counts
- * as usual. Else whoever was never tried would look faster than all that were.
+ * donor's doing: the median of the ratios over the donors of a model is what is *usual* there, a
+ * donor's *relative* pace is its ratio over that, and a donor of which nothing was seen counts as
+ * usual. Else whoever was never tried would look faster than all that were. A few that boast shall
+ * not make that look usual: of few donors the best counts, and usual is within PACE_USUAL_TIMES of
+ * what is offered.
  *
  * Observed is what the donor says that it computed, within what the pool saw itself. A donor takes
  * its units one after the other, so one whose way there and back takes `trip` computed, if all went
@@ -36,10 +38,13 @@ enum {
 	PACE_SLOWER_MOST = 1024, /* times than offered; so many times more is not believed */
 	PACE_FASTER_MOST = 16,
 	PACE_MOST_TOKENS = 8, /* of a unit: of more, each costs less than the offer says */
-	PACE_HALF_S = 3600    /* without a unit, and half of the difference is forgotten */
+	PACE_USUAL_LEAST = 3, /* donors, for their median to say what is usual */
+	PACE_USUAL_TIMES = 4,
+	PACE_HALF_S = 3600 /* without a unit, and half of the difference is forgotten */
 };
 
 struct pace {
+	double before;      /* relative, of an earlier connection; 0: not known */
 	double ratio;       /* learnt on `model`; 0: nothing yet */
 	uint32_t model;     /* catalog index */
 	uint32_t seen;      /* units */
@@ -54,7 +59,7 @@ struct pace_unit {
 
 /* What a unit whose result came now took to compute; remembers the time of the result. */
 uint64_t pace_observed_us(struct pace *p, const struct pace_unit *u, uint64_t now_us);
-/* usual[model]: the median ratio, 0 where it is not known. */
+/* usual[model]: 0 where it is not known. */
 void pace_learn(struct pace *p, uint32_t model, double observed_us, double claimed_us,
     const double *usual, uint64_t now_us);
 /* The offer says now that units take so many times as long as it said before. */
@@ -63,7 +68,9 @@ void pace_offered(struct pace *p, double times);
 bool pace_known(const struct pace *p);
 /* Times slower than usual; 1 if it is not known. */
 double pace_relative(const struct pace *p, const double *usual, uint64_t now_us);
-/* Sorts them; 0 of none. */
-double pace_median(double *ratios, size_t n);
+/* It was so much slower than usual when it was here before. */
+void pace_recall(struct pace *p, double relative, uint64_t now_us);
+/* Of a model, by its donors' ratios, which are sorted; 0 of none. */
+double pace_usual(double *ratios, size_t n);
 
 #endif

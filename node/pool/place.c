@@ -47,7 +47,7 @@ static void describe_donor(const struct pool *p, const struct roster_donor *d, u
 	out->pace = pace_relative(&d->pace, p->usual_pace, now_us);
 	out->round_trip_us = roster_trip_us(d);
 	out->link_bytes_per_s = link_bytes_per_s(&d->link);
-	out->stay_s = stays_usual(p->stays, &d->key, (now_us - d->joined_us) / 1000000);
+	out->stay_s = remember_stay_s(p, d, now_us);
 	if (holds_layers(d)) {
 		out->model = d->assignment.model;
 		out->layers = d->assignment.layers;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the pool's loop share: pool.c (life), peers.c (connections), serve_donors.c,
- * serve_members.c, place.c, observe.c, status.c. Only these do I/O.
+ * serve_members.c, place.c, observe.c, remember.c, status.c. Only these do I/O.
  */
 #ifndef AYNI_NODE_POOL_POOL_INTERNAL_H
 #define AYNI_NODE_POOL_POOL_INTERNAL_H
@@ -12,11 +12,11 @@
 #include "node/loop.h"
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
+#include "node/pool/habits.h"
 #include "node/pool/plan.h"
 #include "node/pool/pool.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
-#include "node/pool/stays.h"
 #include "protocol/envelope.h"
 #include "protocol/transport.h"
 #include "storage/registry.h"
@@ -65,7 +65,8 @@ struct pool {
 	uint64_t started_us, requests_done;
 	uint64_t stop_at_us; /* 0: running */
 	uint64_t saved_us;   /* when the books were written down last */
-	struct stays *stays;
+	struct habits *habits;
+	uint64_t remember_at_us;              /* when they are written down next */
 	struct plan *plan;                    /* the last; its donors are slots. NULL: none yet */
 	double usual_pace[CONFIG_MAX_MODELS]; /* pace.h; 0: not known */
 	uint64_t place_again_us;
@@ -113,8 +114,9 @@ void place_estimate(const struct pool *p, const struct roster_donor *d, struct d
 void place_forget(struct pool *p, int slot);
 
 /* ---- observe.c: what work tells of donors, for the placement ---- */
-/* The donor offers something else than before; call it before the roster knows. */
-void observe_offer(struct pool *p, int slot, const struct msg_offer *offer);
+/* Times as long as by the first offer, by the second. */
+double observe_offers(
+    const struct pool *p, const struct msg_offer *before, const struct msg_offer *now);
 /* A blob of so many bytes is sent to the donor; it tells how far it is with its layers. */
 void observe_asked(struct pool *p, int slot, uint64_t bytes);
 void observe_fetched(struct roster_donor *d, enum assignment_progress progress);
@@ -124,6 +126,19 @@ void observe_sent(struct pool *p, const struct action_unit *a);
 void observe_booked(struct pool *p, const struct action_book *a);
 /* From all donors, before a plan: what is usual of a model. */
 void observe_usual(struct pool *p);
+
+/* ---- remember.c: what donors are like, from one connection to the next ---- */
+int remember_load(struct pool *p, struct error *err);
+/* How long it usually stays. */
+uint64_t remember_stay_s(const struct pool *p, const struct roster_donor *d, uint64_t now_us);
+/* It offers this now; call it before the roster knows. What it says makes it no faster than it was
+ * seen to be. */
+void remember_offer(struct pool *p, int slot, const struct msg_offer *offer);
+/* Its connection ended. */
+void remember_gone(struct pool *p, const struct roster_donor *d);
+/* Write down what all are like: now, or if it is time. */
+void remember_all(struct pool *p);
+void remember_sometimes(struct pool *p);
 
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);

@@ -70,7 +70,7 @@ void donor_gone(struct pool *p, struct peer *peer)
 	close_window(p, slot);
 	end_assignment(p, d);
 	report(REPORT_INFO, "donor %s is gone", d->name);
-	stays_ended(p->stays, &d->key, (loop_now_us() - d->joined_us) / 1000000);
+	remember_gone(p, d);
 	place_forget(p, slot);
 	roster_remove(p->roster, slot);
 }
@@ -183,7 +183,7 @@ static void on_offer(struct pool *p, struct peer *peer, const struct msg_offer *
 {
 	int slot = peer->donor;
 
-	observe_offer(p, slot, offer);
+	remember_offer(p, slot, offer);
 	if (roster_offer(p->roster, slot, offer) == AYNI_OK && offer->holds &&
 	    roster_get(p->roster, slot)->state == DONOR_IDLE)
 		assign_held(p, slot, &offer->held);

@@ -221,14 +221,42 @@ static void offering_more_makes_a_donor_no_faster(void **state)
 	assert_near(p.ratio, PACE_SLOWER_MOST);
 }
 
-static void the_median_is_in_the_middle(void **state)
+static void a_donor_that_comes_again_is_as_it_was(void **state)
 {
-	double odd[] = {9, 1, 2}, even[] = {4, 100, 1, 2};
+	const double usual[2] = {2, 0};
+	struct pace p = {0};
+	uint64_t now = BEGAN;
 
 	(void)state;
-	assert_true(pace_median(odd, 3) == 2);
-	assert_true(pace_median(even, 4) == 3);
-	assert_true(pace_median(odd, 0) == 0);
+	pace_recall(&p, 5, now);
+	assert_near(pace_relative(&p, usual, now), 5);
+	assert_false(pace_known(&p)); /* what is usual now, it does not tell */
+	pace_offered(&p, 0.5);
+	assert_near(pace_relative(&p, usual, now), 10);
+	work(&p, 0, 1, 200 * MS, usual, &now);
+	assert_near(p.ratio, 20);
+	work(&p, 0, 100, 30 * MS, usual, &now);
+	assert_near(pace_relative(&p, usual, now), 1.5);
+}
+
+static void usual_is_the_median_of_a_models_donors(void **state)
+{
+	double odd[] = {2.5, 1, 2}, even[] = {2.2, 100, 1, 1.8};
+
+	(void)state;
+	assert_near(pace_usual(odd, 3), 2);
+	assert_near(pace_usual(even, 4), 2);
+	assert_true(pace_usual(odd, 0) == 0);
+}
+
+static void a_few_that_boast_do_not_make_it_usual(void **state)
+{
+	double one[] = {100}, two[] = {100, 1.4}, many[] = {100, 90, 80, 1, 1};
+
+	(void)state;
+	assert_near(pace_usual(one, 1), PACE_USUAL_TIMES);
+	assert_near(pace_usual(two, 2), 1.4);
+	assert_near(pace_usual(many, 5), PACE_USUAL_TIMES);
 }
 
 /* ---- in the placement ----------------------------------------------------------------------- */
@@ -286,7 +314,9 @@ int main(void)
 	    cmocka_unit_test(another_model_goes_on_from_how_the_donor_compared_on_the_first),
 	    cmocka_unit_test(what_was_learnt_fades_while_nothing_is_seen),
 	    cmocka_unit_test(offering_more_makes_a_donor_no_faster),
-	    cmocka_unit_test(the_median_is_in_the_middle),
+	    cmocka_unit_test(a_donor_that_comes_again_is_as_it_was),
+	    cmocka_unit_test(usual_is_the_median_of_a_models_donors),
+	    cmocka_unit_test(a_few_that_boast_do_not_make_it_usual),
 	    cmocka_unit_test(both_paces_lengthen_computing_and_nothing_else),
 	    cmocka_unit_test(a_unit_of_several_tokens_reads_weights_once_and_other_experts),
 	};
