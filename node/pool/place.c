@@ -8,11 +8,6 @@
 /* Planning may take one part in so many of the loop's time, whatever joins and leaves. */
 enum { PLANNING_SHARE = 10 };
 
-/* So long plans must have wished without a break to move donors for a faster path, or because what
- * they hold is of no use, before they may: a round trip that was long for a moment is no reason to
- * fetch gigabytes. */
-enum { STEADY_US = 60000000 };
-
 static bool holds_layers(const struct roster_donor *d)
 {
 	return d->state == DONOR_FETCHING || d->state == DONOR_LOADING || d->state == DONOR_READY;
@@ -130,19 +125,6 @@ static void on_time(void *context)
 	pool_advance(p);
 }
 
-static bool steady(uint64_t since_us, uint64_t now_us)
-{
-	return since_us != 0 && now_us - since_us >= STEADY_US;
-}
-
-static void note(uint64_t *since_us, bool wish, uint64_t now_us)
-{
-	if (!wish)
-		*since_us = 0;
-	else if (*since_us == 0)
-		*since_us = now_us;
-}
-
 /* All donors, as they are known now; new sessions choose their paths by that too. */
 static void describe_donors(struct pool *p, const struct placement_model *models, uint64_t now_us,
     struct placement_donor *donors)
@@ -173,8 +155,7 @@ void donors_place(struct pool *p)
 		    loop_timer(p->loop, p->place_again_us, on_time, p, NULL) == AYNI_OK;
 		return;
 	}
-	settings.hold = !steady(p->gains_since_us, begun_us);
-	settings.hold_strays = !steady(p->strays_since_us, begun_us);
+	plan_wishes_hold(&p->wishes, begun_us, &settings);
 	n = (size_t)roster_slots(p->roster);
 	observe_usual(p);
 	n_models = place_models(p, models);
@@ -189,8 +170,7 @@ void donors_place(struct pool *p)
 		report(REPORT_ERROR, "out of memory: no layers are placed");
 	else
 		carry_out(p);
-	note(&p->gains_since_us, p->plan != NULL && p->plan->gains, begun_us);
-	note(&p->strays_since_us, p->plan != NULL && p->plan->strays, begun_us);
+	plan_wishes_note(&p->wishes, p->plan, begun_us);
 	free(donors);
 	p->place_again_us = loop_now_us() + (loop_now_us() - begun_us) * (PLANNING_SHARE - 1);
 }

@@ -70,8 +70,8 @@ struct pool {
 	struct plan *plan;                    /* the last; its donors are slots. NULL: none yet */
 	double usual_pace[CONFIG_MAX_MODELS]; /* pace.h; 0: not known */
 	uint64_t place_again_us;
-	uint64_t gains_since_us, strays_since_us; /* without a break in plans; 0: not in the last */
-	bool place_waits;                         /* for that time */
+	struct plan_wishes wishes;
+	bool place_waits;     /* for that time */
 	bool watching;        /* donors that have work, whether they are still there */
 	uint64_t watch_at_us; /* when that is due */
 	uint64_t awake_us;    /* since when this process was not kept from running */
