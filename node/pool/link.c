@@ -32,11 +32,20 @@ void link_asked(struct link *l, uint64_t assignment, uint64_t bytes, uint64_t no
 	l->fetch_bytes += bytes;
 }
 
-void link_fetched(struct link *l, bool here, uint64_t now_us)
+void link_fetched(struct link *l, bool here, uint64_t most, uint64_t now_us)
 {
-	if (here && l->fetch != 0 && l->fetch_bytes >= LINK_FETCH_LEAST)
-		measure(&l->down_us, (double)(now_us - l->fetch_us), (double)l->fetch_bytes);
+	uint64_t bytes = l->fetch_bytes < most ? l->fetch_bytes : most;
+
+	if (here && l->fetch != 0 && bytes >= LINK_FETCH_LEAST)
+		measure(&l->down_us, (double)(now_us - l->fetch_us), (double)bytes);
+	if (l->fetch != 0)
+		l->fetched_us = now_us;
 	l->fetch = 0;
+}
+
+bool link_was_free(const struct link *l, uint64_t since_us)
+{
+	return l->fetch == 0 && since_us >= l->fetched_us;
 }
 
 void link_sent(struct link *l, uint64_t unit, uint64_t bytes)

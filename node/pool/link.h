@@ -32,13 +32,19 @@ struct link {
 	double down_us, up_us; /* a MiB; 0: not known */
 	uint64_t fetch;        /* assignment whose layers are fetched; 0: none */
 	uint64_t fetch_us, fetch_bytes;
-	uint64_t unit; /* large, and alone when it was sent; 0: none */
+	uint64_t fetched_us; /* the last fetch ended */
+	uint64_t unit;       /* large, and alone when it was sent; 0: none */
 	uint64_t unit_down, unit_up;
 };
 
-/* The donor asks for so many bytes of what it was assigned, and has it all, or never will. */
+/* The donor asks for so many bytes of what it was assigned; it has it all, or never will. What it
+ * asks for twice counts once: of more than `most` bytes only these count. */
 void link_asked(struct link *l, uint64_t assignment, uint64_t bytes, uint64_t now_us);
-void link_fetched(struct link *l, bool here, uint64_t now_us);
+void link_fetched(struct link *l, bool here, uint64_t most, uint64_t now_us);
+
+/* Is a trip that began then one over a free link? Behind the chunks of a model it takes many times
+ * what it takes else. */
+bool link_was_free(const struct link *l, uint64_t since_us);
 
 /* A unit that was alone: sent, its result arrived, the time that its bytes took. */
 void link_sent(struct link *l, uint64_t unit, uint64_t bytes);

@@ -29,11 +29,17 @@ void observe_asked(struct pool *p, int slot, uint64_t bytes)
 		link_asked(&d->link, d->assignment.number, bytes, loop_now_us());
 }
 
-void observe_fetched(struct roster_donor *d, enum assignment_progress progress)
+void observe_fetched(struct pool *p, struct roster_donor *d, enum assignment_progress progress)
 {
+	struct placement_model models[CONFIG_MAX_MODELS];
+	uint64_t most = 0;
+
 	if (progress == PROGRESS_FETCHING)
 		return;
-	link_fetched(&d->link, progress != PROGRESS_FAILED, loop_now_us());
+	(void)place_models(p, models);
+	if (progress != PROGRESS_FAILED)
+		most = placement_weight(&models[d->assignment.model], d->assignment.layers);
+	link_fetched(&d->link, progress != PROGRESS_FAILED, most, loop_now_us());
 	if (progress == PROGRESS_READY)
 		report(REPORT_DEBUG, "donor %s: %.2f MB/s", d->name,
 		    (double)link_bytes_per_s(&d->link) / 1e6);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/pool/placement.h"
 
-static uint64_t weight(const struct placement_model *m, struct layer_range range)
+uint64_t placement_weight(const struct placement_model *m, struct layer_range range)
 {
 	uint64_t sum = range.first == 0 ? m->first_bytes : 0;
 
@@ -18,7 +18,7 @@ uint32_t placement_sessions(const struct placement_model *m, const struct placem
 
 	if (d->max_layers != 0 && range.last - range.first > d->max_layers)
 		return 0;
-	weights = weight(m, range);
+	weights = placement_weight(m, range);
 	if (weights >= d->memory_bytes)
 		return 0;
 	n = session > 0 ? (d->memory_bytes - weights) / session : most;
@@ -119,7 +119,7 @@ double placement_stage_us(
 /* What a token reads of it: the embedding is looked up. */
 static uint64_t read_bytes(const struct placement_model *m, struct layer_range range)
 {
-	return weight(m, range) - (range.first == 0 ? m->first_bytes : 0);
+	return placement_weight(m, range) - (range.first == 0 ? m->first_bytes : 0);
 }
 
 static uint64_t heaviest(const struct placement_model *m, const uint32_t *cuts, uint32_t n)

@@ -63,6 +63,8 @@ struct placement_change {
 	uint32_t max_sessions; /* that its memory allows, up to the limit given */
 };
 
+/* Bytes of a range's weights, the extras with the first and the last layer too. */
+uint64_t placement_weight(const struct placement_model *m, struct layer_range range);
 /* Sessions that fit beside the weights of a range, `most` at most; 0: the range does not fit. */
 uint32_t placement_sessions(const struct placement_model *m, const struct placement_donor *d,
     struct layer_range range, uint32_t most);

@@ -119,7 +119,7 @@ double observe_offers(
     const struct pool *p, const struct msg_offer *before, const struct msg_offer *now);
 /* A blob of so many bytes is sent to the donor; it tells how far it is with its layers. */
 void observe_asked(struct pool *p, int slot, uint64_t bytes);
-void observe_fetched(struct roster_donor *d, enum assignment_progress progress);
+void observe_fetched(struct pool *p, struct roster_donor *d, enum assignment_progress progress);
 /* A unit is sent now. */
 void observe_sent(struct pool *p, const struct action_unit *a);
 /* A result was right, and came now. */

@@ -205,7 +205,7 @@ static void on_progress(struct pool *p, struct peer *peer, const struct msg_assi
 	}
 	if (roster_progress(p->roster, slot, s->assignment, s->state) != AYNI_OK)
 		return;
-	observe_fetched(d, s->state);
+	observe_fetched(p, d, s->state);
 	if (s->state == PROGRESS_READY)
 		report(REPORT_INFO, "donor %s has layers %u to %u of %s", d->name,
 		    before.layers.first, before.layers.last - 1,
@@ -248,11 +248,12 @@ static void on_result(struct pool *p, struct peer *peer, const struct message *m
 static void on_heartbeat(struct roster_donor *d, const struct msg_heartbeat *h)
 {
 	uint64_t now = loop_now_us();
+	uint64_t asked = link_was_free(&d->link, h->echo_us) ? h->echo_us : 0;
 
-	liveness_heard(&d->alive, h->echo_us, now);
+	liveness_heard(&d->alive, asked, now);
 	d->refused_by_donor = h->refusals;
-	if (h->echo_us != 0 && h->echo_us <= now)
-		d->round_trip_us = now - h->echo_us;
+	if (asked != 0 && asked <= now)
+		d->round_trip_us = now - asked;
 }
 
 static void on_leave(struct pool *p, struct peer *peer)

@@ -23,7 +23,7 @@ static void fetch(struct link *l, uint64_t assignment, uint64_t bytes, uint64_t 
 {
 	for (unsigned i = 0; i < 10; i++)
 		link_asked(l, assignment, bytes / 10, BEGAN + i);
-	link_fetched(l, true, BEGAN + bytes * SECOND_US / bytes_per_s);
+	link_fetched(l, true, UINT64_MAX, BEGAN + bytes * SECOND_US / bytes_per_s);
 }
 
 /* A unit over a link of two rates; `late_us` more than the bytes take. */
@@ -57,6 +57,16 @@ static void fetching_tells_the_way_down_and_the_way_up_is_assumed(void **state)
 	assert_near(link_bytes_per_s(&slow), MB);
 }
 
+static void what_is_asked_for_twice_counts_once(void **state)
+{
+	struct link l = {0};
+
+	(void)state;
+	link_asked(&l, 1, 20 * MB, BEGAN);
+	link_fetched(&l, true, 10 * MB, BEGAN + 10 * SECOND_US);
+	assert_near(link_bytes_per_s(&l), MB);
+}
+
 static void a_fetch_of_little_tells_nothing(void **state)
 {
 	struct link l = {0};
@@ -72,13 +82,28 @@ static void a_fetch_that_failed_or_was_given_up_tells_nothing(void **state)
 
 	(void)state;
 	link_asked(&l, 1, 100 * MB, BEGAN);
-	link_fetched(&l, false, 2 * BEGAN);
+	link_fetched(&l, false, UINT64_MAX, 2 * BEGAN);
 	assert_int_equal(link_bytes_per_s(&l), 0);
-	link_fetched(&l, true, 3 * BEGAN);
+	link_fetched(&l, true, UINT64_MAX, 3 * BEGAN);
 	assert_int_equal(link_bytes_per_s(&l), 0);
 	link_asked(&l, 2, 100 * MB, BEGAN);
 	fetch(&l, 3, 10 * MB, MB);
 	assert_near(link_bytes_per_s(&l), MB);
+}
+
+static void a_trip_behind_layers_is_not_over_a_free_link(void **state)
+{
+	struct link l = {0};
+
+	(void)state;
+	assert_true(link_was_free(&l, BEGAN));
+	link_asked(&l, 1, MB, BEGAN);
+	assert_false(link_was_free(&l, BEGAN + 1));
+	link_fetched(&l, true, UINT64_MAX, BEGAN + 100);
+	assert_false(link_was_free(&l, BEGAN + 99));
+	assert_true(link_was_free(&l, BEGAN + 100));
+	link_fetched(&l, true, UINT64_MAX, BEGAN + 200); /* it loaded again, and fetched nothing */
+	assert_true(link_was_free(&l, BEGAN + 100));
 }
 
 static void a_unit_tells_the_direction_that_most_of_its_bytes_took(void **state)
@@ -178,8 +203,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(nothing_is_known_of_a_new_link),
 	    cmocka_unit_test(fetching_tells_the_way_down_and_the_way_up_is_assumed),
+	    cmocka_unit_test(what_is_asked_for_twice_counts_once),
 	    cmocka_unit_test(a_fetch_of_little_tells_nothing),
 	    cmocka_unit_test(a_fetch_that_failed_or_was_given_up_tells_nothing),
+	    cmocka_unit_test(a_trip_behind_layers_is_not_over_a_free_link),
 	    cmocka_unit_test(a_unit_tells_the_direction_that_most_of_its_bytes_took),
 	    cmocka_unit_test(what_is_known_of_one_way_is_taken_off_for_the_other),
 	    cmocka_unit_test(a_small_unit_and_one_that_is_not_watched_tell_nothing),
