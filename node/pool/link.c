@@ -43,20 +43,39 @@ void link_fetched(struct link *l, bool here, uint64_t most, uint64_t now_us)
 	l->fetch = 0;
 }
 
-bool link_was_free(const struct link *l, uint64_t since_us)
+bool link_trip(struct link *l, uint64_t sent_us, uint64_t now_us)
 {
-	return l->fetch == 0 && since_us >= l->fetched_us;
+	double us = now_us > sent_us ? (double)(now_us - sent_us) : 1;
+
+	if (l->fetch != 0 || sent_us < l->fetched_us)
+		return false;
+	if (l->large != 0 || sent_us < l->large_us)
+		return true;
+	if (l->trip_us == 0)
+		l->trip_us = us;
+	else
+		l->trip_us += (us - l->trip_us) /
+		              (us < l->trip_us ? LINK_SHORTER_WEIGHT : LINK_LONGER_WEIGHT);
+	return true;
 }
 
-void link_sent(struct link *l, uint64_t unit, uint64_t bytes)
+void link_sent(struct link *l, uint64_t unit, bool alone, uint64_t bytes)
 {
+	l->large = unit;
+	if (!alone)
+		return;
 	l->unit = unit;
 	l->unit_down = bytes;
 	l->unit_up = 0;
 }
 
-void link_arrived(struct link *l, uint64_t unit, uint64_t bytes)
+/* Results come in the order of their units: one that never came does not come any more. */
+void link_arrived(struct link *l, uint64_t unit, uint64_t bytes, uint64_t now_us)
 {
+	if (l->large != 0 && unit >= l->large) {
+		l->large = 0;
+		l->large_us = now_us;
+	}
 	if (l->unit == unit)
 		l->unit_up = bytes;
 }

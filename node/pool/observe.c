@@ -49,9 +49,9 @@ void observe_sent(struct pool *p, const struct action_unit *a)
 {
 	struct roster_donor *d = roster_get(p->roster, a->donor);
 
-	if (d != NULL && a->unit.n_tokens > PACE_MOST_TOKENS &&
-	    scheduler_units_at(p->scheduler, a->donor) == 1)
-		link_sent(&d->link, a->unit.unit, a->payload_len);
+	if (d != NULL && a->unit.n_tokens > PACE_MOST_TOKENS)
+		link_sent(&d->link, a->unit.unit, scheduler_units_at(p->scheduler, a->donor) == 1,
+		    a->payload_len);
 }
 
 /* What a unit's bytes took is what is left of its time away. */

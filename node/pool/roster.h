@@ -96,7 +96,7 @@ int roster_silent(const struct roster *r, uint64_t before_us);
 bool roster_serves(const struct roster_donor *d);
 /* It serves, and neither is it silent nor does its worker stand still, as far as is known. */
 bool roster_responds(const struct roster_donor *d);
-/* The round trip, smoothed where it is; 0: not measured yet. */
+/* The round trip with nothing in the way, else the last; 0: not measured yet. */
 uint64_t roster_trip_us(const struct roster_donor *d);
 const char *donor_state_name(enum donor_state s);
 /* Each donor's fields agree with its state; asserts after every event. */

@@ -237,7 +237,7 @@ static void on_result(struct pool *p, struct peer *peer, const struct message *m
 	struct error why = {0};
 	enum refusal wrong;
 
-	link_arrived(&donor_of(p, peer)->link, m->result.unit, m->payload.len);
+	link_arrived(&donor_of(p, peer)->link, m->result.unit, m->payload.len, loop_now_us());
 	wrong = scheduler_result(
 	    p->scheduler, peer->donor, &m->result, m->payload, loop_now_us(), &p->actions, &why);
 
@@ -248,12 +248,13 @@ static void on_result(struct pool *p, struct peer *peer, const struct message *m
 static void on_heartbeat(struct roster_donor *d, const struct msg_heartbeat *h)
 {
 	uint64_t now = loop_now_us();
-	uint64_t asked = link_was_free(&d->link, h->echo_us) ? h->echo_us : 0;
+	bool asked = h->echo_us != 0 && h->echo_us <= now;
 
-	liveness_heard(&d->alive, asked, now);
+	asked = asked && link_trip(&d->link, h->echo_us, now);
+	liveness_heard(&d->alive, asked ? h->echo_us : 0, now);
 	d->refused_by_donor = h->refusals;
-	if (asked != 0 && asked <= now)
-		d->round_trip_us = now - asked;
+	if (asked)
+		d->round_trip_us = now - h->echo_us;
 }
 
 static void on_leave(struct pool *p, struct peer *peer)

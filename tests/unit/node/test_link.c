@@ -32,8 +32,8 @@ static void unit(
 {
 	static uint64_t number;
 
-	link_sent(l, ++number, down);
-	link_arrived(l, number, up);
+	link_sent(l, ++number, true, down);
+	link_arrived(l, number, up, BEGAN);
 	link_took(l, number,
 	    (uint64_t)(((double)down / down_rate + (double)up / up_rate) * 1e6) + late_us);
 }
@@ -91,19 +91,61 @@ static void a_fetch_that_failed_or_was_given_up_tells_nothing(void **state)
 	assert_near(link_bytes_per_s(&l), MB);
 }
 
-static void a_trip_behind_layers_is_not_over_a_free_link(void **state)
+static void a_trip_behind_layers_is_no_measure(void **state)
 {
 	struct link l = {0};
 
 	(void)state;
-	assert_true(link_was_free(&l, BEGAN));
 	link_asked(&l, 1, MB, BEGAN);
-	assert_false(link_was_free(&l, BEGAN + 1));
+	assert_false(link_trip(&l, BEGAN + 1, BEGAN + 50));
 	link_fetched(&l, true, UINT64_MAX, BEGAN + 100);
-	assert_false(link_was_free(&l, BEGAN + 99));
-	assert_true(link_was_free(&l, BEGAN + 100));
+	assert_false(link_trip(&l, BEGAN + 99, BEGAN + 200));
+	assert_true(l.trip_us == 0);
+	assert_true(link_trip(&l, BEGAN + 100, BEGAN + 120));
 	link_fetched(&l, true, UINT64_MAX, BEGAN + 200); /* it loaded again, and fetched nothing */
-	assert_true(link_was_free(&l, BEGAN + 100));
+	assert_true(link_trip(&l, BEGAN + 100, BEGAN + 120));
+	assert_near((uint64_t)l.trip_us, 20);
+}
+
+static void a_trip_beside_a_large_unit_tells_nothing_of_the_way(void **state)
+{
+	struct link l = {0};
+
+	(void)state;
+	assert_true(link_trip(&l, BEGAN, BEGAN + 20000));
+	link_sent(&l, 7, false, MB);
+	assert_true(link_trip(&l, BEGAN, BEGAN + 500000)); /* though it tells of the donor */
+	link_arrived(&l, 6, 10, BEGAN + 400000);
+	assert_true(link_trip(&l, BEGAN, BEGAN + 500000));
+	link_arrived(&l, 7, 10, BEGAN + 600000);
+	assert_true(link_trip(&l, BEGAN + 500000, BEGAN + 700000));
+	assert_near((uint64_t)l.trip_us, 20000);
+	assert_true(link_trip(&l, BEGAN + 600000, BEGAN + 610000));
+	assert_in_range((uint64_t)l.trip_us, 10000, 19000);
+}
+
+static void a_large_unit_that_was_lost_is_forgotten_with_the_next(void **state)
+{
+	struct link l = {0};
+
+	(void)state;
+	link_sent(&l, 7, true, MB);
+	link_arrived(&l, 9, 10, BEGAN);
+	assert_true(link_trip(&l, BEGAN, BEGAN + 20000));
+	assert_near((uint64_t)l.trip_us, 20000);
+}
+
+static void a_shorter_trip_counts_more_than_a_longer_one(void **state)
+{
+	struct link l = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 200; i++)
+		assert_true(link_trip(&l, BEGAN, BEGAN + (i % 2 == 0 ? 500000 : 20000)));
+	assert_in_range((uint64_t)l.trip_us, 20000, 100000);
+	for (unsigned i = 0; i < 200; i++)
+		assert_true(link_trip(&l, BEGAN, BEGAN + 500000)); /* it became longer */
+	assert_near((uint64_t)l.trip_us, 500000);
 }
 
 static void a_unit_tells_the_direction_that_most_of_its_bytes_took(void **state)
@@ -135,8 +177,8 @@ static void a_small_unit_and_one_that_is_not_watched_tell_nothing(void **state)
 	(void)state;
 	unit(&l, 100, LINK_UNIT_LEAST - 1, 1e6, 1e6, 0);
 	assert_int_equal(link_bytes_per_s(&l), 0);
-	link_sent(&l, 70, MB);
-	link_arrived(&l, 71, MB);
+	link_sent(&l, 70, true, MB);
+	link_arrived(&l, 71, MB, BEGAN);
 	link_took(&l, 71, SECOND_US);
 	link_took(&l, 0, SECOND_US);
 	assert_int_equal(link_bytes_per_s(&l), 0);
@@ -174,11 +216,11 @@ static void measures_are_bounded(void **state)
 	struct link l = {0}, stuck = {0};
 
 	(void)state;
-	link_sent(&l, 1, 0);
-	link_arrived(&l, 1, MB);
+	link_sent(&l, 1, true, 0);
+	link_arrived(&l, 1, MB, BEGAN);
 	link_took(&l, 1, 0);
 	assert_near(link_bytes_per_s(&l), LINK_BYTES_PER_S_MOST);
-	link_sent(&stuck, 1, MB);
+	link_sent(&stuck, 1, true, MB);
 	link_took(&stuck, 1, UINT64_MAX);
 	assert_near(link_bytes_per_s(&stuck), LINK_BYTES_PER_S_LEAST);
 }
@@ -206,7 +248,10 @@ int main(void)
 	    cmocka_unit_test(what_is_asked_for_twice_counts_once),
 	    cmocka_unit_test(a_fetch_of_little_tells_nothing),
 	    cmocka_unit_test(a_fetch_that_failed_or_was_given_up_tells_nothing),
-	    cmocka_unit_test(a_trip_behind_layers_is_not_over_a_free_link),
+	    cmocka_unit_test(a_trip_behind_layers_is_no_measure),
+	    cmocka_unit_test(a_trip_beside_a_large_unit_tells_nothing_of_the_way),
+	    cmocka_unit_test(a_large_unit_that_was_lost_is_forgotten_with_the_next),
+	    cmocka_unit_test(a_shorter_trip_counts_more_than_a_longer_one),
 	    cmocka_unit_test(a_unit_tells_the_direction_that_most_of_its_bytes_took),
 	    cmocka_unit_test(what_is_known_of_one_way_is_taken_off_for_the_other),
 	    cmocka_unit_test(a_small_unit_and_one_that_is_not_watched_tell_nothing),
