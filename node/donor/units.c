@@ -14,13 +14,16 @@ static struct queued_unit *at(struct donor *d, size_t i)
 	return &d->queue[(d->queue_first + i) % QUEUE_MAX];
 }
 
-static void pop(struct donor *d)
+static void release(struct queued_unit *q)
 {
-	struct queued_unit *q = at(d, 0);
-
 	message_free(q->message);
 	transport_parts_free(&q->parts);
 	memset(q, 0, sizeof *q);
+}
+
+static void pop(struct donor *d)
+{
+	release(at(d, 0));
 	d->queue_first = (d->queue_first + 1) % QUEUE_MAX;
 	d->queue_n--;
 	d->running = d->orphaned = false;
@@ -102,13 +105,8 @@ void units_orphan(struct donor *d)
 		if (!d->orphaned || i > 0)
 			intake_done(d->intake, &at(d, i)->message->work_unit, true);
 	}
-	while (d->queue_n > first) {
-		struct queued_unit *q = at(d, --d->queue_n);
-
-		message_free(q->message);
-		transport_parts_free(&q->parts);
-		memset(q, 0, sizeof *q);
-	}
+	while (d->queue_n > first)
+		release(at(d, --d->queue_n));
 	d->orphaned = d->running;
 	if (d->worker != NULL)
 		worker_link_forget(d->worker);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/placement.h"
 #include "node/pool/scheduler_internal.h"
 
 #include <stdlib.h>
@@ -40,7 +41,7 @@ void binding_release(struct scheduler *s, struct session *session)
 /* A suspicion is no failure: however often it was wrong, the request goes on. */
 void binding_rewind(struct scheduler *s, struct session *session)
 {
-	session->replays += !s->hedged[session->path];
+	session->replays += !s->paths[session->path].hedged;
 	binding_release(s, session);
 	session_rewind(session);
 }
@@ -138,10 +139,8 @@ static int slot_for_path(struct scheduler *s, const struct path *p)
 		else if (!other->broken && path_equal(other, p))
 			return i;
 	}
-	if (spare >= 0) {
+	if (spare >= 0)
 		s->paths[spare] = *p;
-		s->hedged[spare] = false;
-	}
 	if (spare == (int)s->n_paths)
 		s->n_paths++;
 	return spare;
@@ -164,36 +163,24 @@ static void notice_missing(struct session *session, const struct catalog_model *
 /* "4 to 7, 12 to 15": what no donor that serves holds. */
 static void describe_missing(struct scheduler *s, uint32_t model, char *text, size_t bytes)
 {
-	const struct catalog_model *m = catalog_at(s->catalog, model);
-	size_t used = 0;
+	uint32_t n_layers = catalog_at(s->catalog, model)->sizes.n_layers;
+	bool held[LIMIT_LAYERS] = {false};
+	struct layer_range gaps[LIMIT_LAYERS / 2];
+	size_t used = 0, n;
 
-	text[0] = '\0';
-	for (uint32_t l = 0; l < m->sizes.n_layers && used < bytes;) {
-		uint32_t first = l;
-		bool held = false;
+	for (int i = 0; i < roster_slots(s->roster); i++) {
+		const struct roster_donor *d = roster_get(s->roster, i);
 
-		for (; l < m->sizes.n_layers; l++) {
-			bool is_held = false;
-
-			for (int i = 0; i < roster_slots(s->roster) && !is_held; i++) {
-				const struct roster_donor *d = roster_get(s->roster, i);
-
-				is_held = roster_serves(d) && d->assignment.model == model &&
-				          d->assignment.layers.first <= l &&
-				          l < d->assignment.layers.last;
-			}
-			if (l == first)
-				held = is_held;
-			if (is_held != held)
-				break;
-		}
-		if (!held) {
-			int n = snprintf(text + used, bytes - used, "%s%u to %u",
-			    used > 0 ? ", " : "", first, l - 1);
-
-			used += n > 0 ? (size_t)n : 0;
-		}
+		if (!roster_serves(d) || d->assignment.model != model)
+			continue;
+		for (uint32_t l = d->assignment.layers.first; l < d->assignment.layers.last; l++)
+			held[l] = true;
 	}
+	n = placement_gaps(held, n_layers, gaps, LIMIT_LAYERS / 2);
+	text[0] = '\0';
+	for (size_t i = 0; i < n && used < bytes; i++)
+		used += (size_t)snprintf(text + used, bytes - used, "%s%u to %u", i > 0 ? ", " : "",
+		    gaps[i].first, gaps[i].last - 1);
 }
 
 static void wait_for_layers(
@@ -215,7 +202,7 @@ static void wait_for_layers(
 	binding_finish(s, session, FINISH_FAILED, text, q);
 }
 
-static bool bind_session(
+static void bind_session(
     struct scheduler *s, struct session *session, int slot, const struct source *source)
 {
 	struct path *p = &s->paths[slot];
@@ -230,7 +217,6 @@ static bool bind_session(
 	if (source->session != 0 && source->path == (uint32_t)slot)
 		session_begin_with(session, source->session, source->n_tokens);
 	kept_make_room(s, p);
-	return true;
 }
 
 /* Where most of its tokens are known already, unless many more are served there. */
@@ -242,7 +228,9 @@ static bool bind_to(struct scheduler *s, struct session *session, const struct p
 
 	if (source.session != 0 && s->paths[source.path].sessions <= elsewhere + CROWD)
 		slot = (int)source.path;
-	return slot >= 0 && bind_session(s, session, slot, &source);
+	if (slot >= 0)
+		bind_session(s, session, slot, &source);
+	return slot >= 0;
 }
 
 /* Give waiting sessions a path, in order of arrival. */

@@ -25,13 +25,23 @@ struct books {
 	bool any_unsaved;
 };
 
-/* What an earlier run left, as receipts that wait for their donors. */
-static int recover(void *context, const struct window *w)
+static struct window window_of(const struct receipt *r)
 {
-	struct books *b = context;
-	struct receipt r = {.number = b->last_number + 1,
-	    .pool = *identity_public(b->pool),
-	    .donor = w->donor,
+	return (struct window){.donor = r->donor,
+	    .model = r->model,
+	    .layer_first = r->layer_first,
+	    .layer_last = r->layer_last,
+	    .units = r->units,
+	    .tokens = r->tokens,
+	    .cost = r->cost,
+	    .units_hash = r->units_hash,
+	    .first_ms = r->first_ms,
+	    .last_ms = r->last_ms};
+}
+
+static struct receipt receipt_of(const struct window *w)
+{
+	return (struct receipt){.donor = w->donor,
 	    .model = w->model,
 	    .layer_first = w->layer_first,
 	    .layer_last = w->layer_last,
@@ -41,19 +51,37 @@ static int recover(void *context, const struct window *w)
 	    .units_hash = w->units_hash,
 	    .first_ms = w->first_ms,
 	    .last_ms = w->last_ms};
-	struct signed_receipt s;
-	struct ledger_entry e;
-	int rc = receipt_issue(&r, b->pool, &s, NULL);
+}
 
+/* As the receipt that follows the last one, into the ledger, and out of the windows. In a
+ * transaction. */
+static int write_receipt(
+    struct books *b, struct receipt *r, struct signed_receipt *s, struct error *err)
+{
+	struct ledger_entry e;
+	int rc;
+
+	r->number = b->last_number + 1;
+	r->pool = *identity_public(b->pool);
+	rc = receipt_issue(r, b->pool, s, err);
 	if (rc != AYNI_OK)
 		return rc;
-	e = receipts_entry(&r, &s);
-	rc = ledger_append(b->ledger, &e, NULL);
+	e = receipts_entry(r, s);
+	rc = ledger_append(b->ledger, &e, err);
 	if (rc == AYNI_OK)
-		rc = windows_drop(b->saved, &w->donor, NULL);
+		rc = windows_drop(b->saved, &r->donor, err);
 	if (rc == AYNI_OK)
 		b->last_number++;
 	return rc;
+}
+
+/* What an earlier run left, as receipts that wait for their donors. */
+static int recover(void *context, const struct window *w)
+{
+	struct receipt r = receipt_of(w);
+	struct signed_receipt s;
+
+	return write_receipt(context, &r, &s, NULL);
 }
 
 static int recover_all(struct books *b, struct error *err)
@@ -109,19 +137,9 @@ int books_save(struct books *b, struct error *err)
 	if (!b->any_unsaved || (rc = db_begin(b->db, err)) != AYNI_OK)
 		return rc;
 	for (int i = 0; i < ROSTER_MAX_DONORS && rc == AYNI_OK; i++) {
-		const struct receipt *r = &b->windows[i];
-		struct window w = {.donor = r->donor,
-		    .model = r->model,
-		    .layer_first = r->layer_first,
-		    .layer_last = r->layer_last,
-		    .units = r->units,
-		    .tokens = r->tokens,
-		    .cost = r->cost,
-		    .units_hash = r->units_hash,
-		    .first_ms = r->first_ms,
-		    .last_ms = r->last_ms};
+		struct window w = window_of(&b->windows[i]);
 
-		if (b->unsaved[i] && r->units > 0)
+		if (b->unsaved[i] && w.units > 0)
 			rc = windows_put(b->saved, &w, err);
 	}
 	if (rc == AYNI_OK)
@@ -135,28 +153,6 @@ int books_save(struct books *b, struct error *err)
 	return AYNI_OK;
 }
 
-/* The window as the receipt that follows the last one, into the ledger, and out of the windows. In
- * a transaction. */
-static int write_receipt(struct books *b, int donor, struct signed_receipt *s, struct error *err)
-{
-	struct receipt *r = &b->windows[donor];
-	struct ledger_entry e;
-	int rc;
-
-	r->number = b->last_number + 1;
-	r->pool = *identity_public(b->pool);
-	rc = receipt_issue(r, b->pool, s, err);
-	if (rc != AYNI_OK)
-		return rc;
-	e = receipts_entry(r, s);
-	rc = ledger_append(b->ledger, &e, err);
-	if (rc == AYNI_OK)
-		rc = windows_drop(b->saved, &r->donor, err);
-	if (rc == AYNI_OK)
-		b->last_number++;
-	return rc;
-}
-
 /* Receipts of the windows of these n donors, all or none. */
 static int write_all(struct books *b, const int *donors, size_t n, struct signed_receipt *receipts,
     struct error *err)
@@ -167,7 +163,7 @@ static int write_all(struct books *b, const int *donors, size_t n, struct signed
 	if (rc != AYNI_OK)
 		return rc;
 	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
-		rc = write_receipt(b, donors[i], &receipts[i], err);
+		rc = write_receipt(b, &b->windows[donors[i]], &receipts[i], err);
 	if (rc == AYNI_OK)
 		rc = db_commit(b->db, err);
 	if (rc != AYNI_OK) {

@@ -11,15 +11,15 @@ static struct session *user_of(const struct scheduler *s, uint64_t session)
 	return NULL;
 }
 
-static void count_at_donors(struct scheduler *s, struct path *p, bool more)
+static void count_at_donors(struct scheduler *s, struct path *p, int more)
 {
 	for (uint32_t i = 0; i < p->n_stages; i++) {
 		struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
 
 		if (d != NULL)
-			d->kept += more ? 1 : UINT32_MAX;
+			d->kept += (uint32_t)more;
 	}
-	p->kept += more ? 1 : UINT32_MAX;
+	p->kept += (uint32_t)more;
 }
 
 static void give_up(struct scheduler *s, size_t i)
@@ -27,7 +27,7 @@ static void give_up(struct scheduler *s, size_t i)
 	struct kept *k = &s->kept[i];
 	struct path *p = &s->paths[k->path];
 
-	count_at_donors(s, p, false);
+	count_at_donors(s, p, -1);
 	binding_close(s, p, k->session);
 	prefix_free(&k->prefix);
 	s->n_kept--;
@@ -89,7 +89,7 @@ void kept_add(struct scheduler *s, struct session *session, uint64_t now_us)
 	k.prefix = session->prefix;
 	session->prefix = (struct prefix){0};
 	s->kept[s->n_kept++] = k;
-	count_at_donors(s, p, true);
+	count_at_donors(s, p, 1);
 }
 
 static bool has_room(struct scheduler *s, const struct path *p)

@@ -21,6 +21,7 @@ struct path_stage {
 
 struct path {
 	bool broken; /* a stage failed: no new work */
+	bool hedged; /* broken, but by a suspicion alone */
 	uint32_t model;
 	uint32_t n_stages; /* 0: free slot */
 	struct path_stage stages[PATH_MAX_STAGES];

@@ -170,20 +170,10 @@ uint32_t placement_cut(const struct placement_model *m, uint32_t stages, uint32_
 
 /* ---- what is missing ---------------------------------------------------------------------- */
 
-size_t placement_missing(const struct placement_donor *donors, size_t n_donors, uint32_t model,
-    uint32_t n_layers, struct layer_range *out, size_t max)
+size_t placement_gaps(const bool *held, uint32_t n_layers, struct layer_range *out, size_t max)
 {
-	bool held[LIMIT_LAYERS] = {false};
 	size_t n = 0;
 
-	for (size_t i = 0; i < n_donors; i++) {
-		const struct placement_donor *d = &donors[i];
-
-		if (!d->usable || d->model != model)
-			continue;
-		for (uint32_t l = d->layers.first; l < d->layers.last && l < n_layers; l++)
-			held[l] = true;
-	}
 	for (uint32_t l = 0; l < n_layers && n < max; l++) {
 		if (held[l])
 			continue;
@@ -193,4 +183,20 @@ size_t placement_missing(const struct placement_donor *donors, size_t n_donors, 
 		out[n++].last = l;
 	}
 	return n;
+}
+
+size_t placement_missing(const struct placement_donor *donors, size_t n_donors, uint32_t model,
+    uint32_t n_layers, struct layer_range *out, size_t max)
+{
+	bool held[LIMIT_LAYERS] = {false};
+
+	for (size_t i = 0; i < n_donors; i++) {
+		const struct placement_donor *d = &donors[i];
+
+		if (!d->usable || d->model != model)
+			continue;
+		for (uint32_t l = d->layers.first; l < d->layers.last && l < n_layers; l++)
+			held[l] = true;
+	}
+	return placement_gaps(held, n_layers, out, max);
 }

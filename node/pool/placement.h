@@ -95,6 +95,8 @@ double placement_stage_us(
  */
 uint32_t placement_cut(const struct placement_model *m, uint32_t stages, uint32_t *cuts);
 
+/* Where none of `held` [n_layers] is: up to `max` ranges into out; their number. */
+size_t placement_gaps(const bool *held, uint32_t n_layers, struct layer_range *out, size_t max);
 /* Layers of a model that no donor in the list holds: up to `max` ranges into out; their number. */
 size_t placement_missing(const struct placement_donor *donors, size_t n_donors, uint32_t model,
     uint32_t n_layers, struct layer_range *out, size_t max);

@@ -245,7 +245,7 @@ static void hedge(struct scheduler *s)
 			continue;
 		n_layers = catalog_at(s->catalog, p->model)->sizes.n_layers;
 		if (path_find(s->roster, p->model, n_layers, &other) == PATH_FOUND)
-			p->broken = s->hedged[i] = true;
+			p->broken = p->hedged = true;
 	}
 	for (size_t i = 0; i < s->n_flights; i++) {
 		struct flight *f = &s->flights[i];

@@ -61,7 +61,6 @@ struct scheduler {
 	struct session **sessions; /* [max_sessions + max_waiting], in order of arrival */
 	uint32_t n_paths, n_flights; /* slots below these were used */
 	struct path paths[MAX_PATHS];
-	bool hedged[MAX_PATHS]; /* broken, but by a suspicion alone */
 	struct flight flights[MAX_FLIGHTS];
 	size_t n_kept;
 	struct kept kept[MAX_KEPT]; /* in order of their ends */

@@ -245,16 +245,15 @@ static void on_result(struct pool *p, struct peer *peer, const struct message *m
 		peer_refuse(p, peer, wrong, why.text);
 }
 
-static void on_heartbeat(struct roster_donor *d, const struct msg_heartbeat *h)
+/* When it was asked what it answers; 0: it was not, or its answer was behind what it fetches. */
+static uint64_t heartbeat_echo(struct roster_donor *d, const struct msg_heartbeat *h)
 {
 	uint64_t now = loop_now_us();
-	bool asked = h->echo_us != 0 && h->echo_us <= now;
 
-	asked = asked && link_trip(&d->link, h->echo_us, now);
-	liveness_heard(&d->alive, asked ? h->echo_us : 0, now);
-	d->refused_by_donor = h->refusals;
-	if (asked)
-		d->round_trip_us = now - h->echo_us;
+	if (h->echo_us == 0 || h->echo_us > now || !link_trip(&d->link, h->echo_us, now))
+		return 0;
+	d->round_trip_us = now - h->echo_us;
+	return h->echo_us;
 }
 
 static void on_leave(struct pool *p, struct peer *peer)
@@ -295,7 +294,8 @@ void donor_message(struct pool *p, struct peer *peer, const struct message *m)
 		return;
 	}
 	d->heard_us = loop_now_us();
-	liveness_heard(&d->alive, 0, d->heard_us);
+	liveness_heard(&d->alive, m->type == MSG_HEARTBEAT ? heartbeat_echo(d, &m->heartbeat) : 0,
+	    d->heard_us);
 	switch (m->type) {
 	case MSG_OFFER:
 		on_offer(p, peer, &m->offer);
@@ -313,7 +313,7 @@ void donor_message(struct pool *p, struct peer *peer, const struct message *m)
 		scheduler_unit_failed(p->scheduler, peer->donor, &m->unit_failed, &p->actions);
 		break;
 	case MSG_HEARTBEAT:
-		on_heartbeat(d, &m->heartbeat);
+		d->refused_by_donor = m->heartbeat.refusals;
 		break;
 	case MSG_LEAVE:
 		on_leave(p, peer);

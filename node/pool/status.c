@@ -12,7 +12,6 @@ static size_t missing_layers(struct pool *p, uint32_t model, struct layer_range 
 {
 	uint32_t n_layers = catalog_at(p->catalog, model)->sizes.n_layers;
 	bool held[LIMIT_LAYERS] = {false};
-	size_t n = 0;
 
 	for (int i = 0; i < roster_slots(p->roster); i++) {
 		const struct roster_donor *d = roster_get(p->roster, i);
@@ -22,15 +21,7 @@ static size_t missing_layers(struct pool *p, uint32_t model, struct layer_range 
 		for (uint32_t l = d->assignment.layers.first; l < d->assignment.layers.last; l++)
 			held[l] = true;
 	}
-	for (uint32_t l = 0; l < n_layers && n < MISSING_MAX; l++) {
-		if (held[l])
-			continue;
-		out[n].first = l;
-		while (l < n_layers && !held[l])
-			l++;
-		out[n++].last = l;
-	}
-	return n;
+	return placement_gaps(held, n_layers, out, MISSING_MAX);
 }
 
 static void describe_model(

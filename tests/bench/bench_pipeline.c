@@ -20,13 +20,12 @@
 
 #include <cmocka.h>
 
-#include "node/bench/geometry.h"
 #include "node/cli/answer.h"
 #include "node/cli/local.h"
 #include "node/loop.h"
 #include "tests/support/network.h"
+#include "tests/support/pool_bench.h"
 #include "tests/support/scratch.h"
-#include "tests/support/unit_log.h"
 
 enum {
 	THREADS = 2,
@@ -124,20 +123,6 @@ static void decode_there(const char *invite, struct decoded *out)
 		fail_msg("%s", err.text);
 	answer_free(&a);
 	client_free(c);
-}
-
-static void write_model(const char *path)
-{
-	struct gguf *g;
-	FILE *f = fopen(path, "we");
-
-	assert_non_null(f);
-	assert_int_equal(
-	    geometry_make(geometry_find("llama-3.2-1b"), TENSOR_Q4_0, &g, NULL), AYNI_OK);
-	assert_int_equal(
-	    fwrite(gguf_data(g), 1, (size_t)gguf_file_bytes(g), f), gguf_file_bytes(g));
-	assert_int_equal(fclose(f), 0);
-	gguf_free(g);
 }
 
 static void start(struct network *n, const char *model)
@@ -249,7 +234,7 @@ static void one_stream_through_two_donors(void **unused)
 		prompt[i] = 1000 + 97 * i;
 	scratch_make(&folder);
 	(void)snprintf(path, sizeof path, "%s", scratch_path(&folder, "model.gguf"));
-	write_model(path);
+	pool_bench_model(path);
 	start(&n, path);
 	(void)setenv("AYNI_HOME", n.folder, 1);
 	assert_int_equal(local_open(path, &options, &l, NULL), AYNI_OK);

@@ -14,14 +14,13 @@
 
 #include <cmocka.h>
 
-#include "node/bench/geometry.h"
 #include "node/cli/client.h"
 #include "node/cli/local.h"
 #include "node/loop.h"
 #include "tests/support/network.h"
+#include "tests/support/pool_bench.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
-#include "tests/support/unit_log.h"
 #include "tests/support/wan.h"
 
 enum {
@@ -267,8 +266,7 @@ static void start_far(struct network *n, const char *model, const char *draft, s
 	char pool[NETWORK_PATH];
 
 	start_pool(n, model, draft);
-	(void)snprintf(pool, sizeof pool, "tcp://%.*s",
-	    (int)strcspn(n->invite + strlen("ayni://"), "?"), n->invite + strlen("ayni://"));
+	network_endpoint(n, pool);
 	for (int i = 0; i < 2; i++) {
 		char invite[NETWORK_PATH];
 
@@ -329,20 +327,10 @@ static void two_stages_of_20_ms_there_and_back(void **unused)
 
 static int write_model(void **unused)
 {
-	struct gguf *g;
-	FILE *f;
-
 	(void)unused;
 	scratch_make(&folder);
 	(void)snprintf(model_path, sizeof model_path, "%s", scratch_path(&folder, "model.gguf"));
-	f = fopen(model_path, "we");
-	assert_non_null(f);
-	assert_int_equal(
-	    geometry_make(geometry_find("llama-3.2-1b"), TENSOR_Q4_0, &g, NULL), AYNI_OK);
-	assert_int_equal(
-	    fwrite(gguf_data(g), 1, (size_t)gguf_file_bytes(g), f), gguf_file_bytes(g));
-	assert_int_equal(fclose(f), 0);
-	gguf_free(g);
+	pool_bench_model(model_path);
 	return 0;
 }
 

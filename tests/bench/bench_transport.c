@@ -18,6 +18,7 @@
 #include "node/loop.h"
 #include "protocol/envelope.h"
 #include "protocol/transport.h"
+#include "tests/support/pool_bench.h"
 
 enum {
 	D_MODEL = 2048, /* Llama-3.2-1B's */
@@ -28,19 +29,6 @@ enum {
 };
 
 static uint8_t payload[ACTIVATION_BYTES];
-
-static int by_value(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-	qsort(values, ROUNDS, sizeof *values, by_value);
-	return values[ROUNDS / 2];
-}
 
 /* ---- there and back ------------------------------------------------------------------------- */
 
@@ -106,7 +94,7 @@ static double round_trip_us(struct transport *t, size_t payload_bytes, uint64_t 
 		times[i] = (double)(loop_now_us() - began);
 		transport_parts_free(&parts);
 	}
-	return median(times);
+	return median(times, ROUNDS);
 }
 
 static void messages_there_and_back(void **unused)
@@ -189,7 +177,8 @@ static void signing_and_checking(void **unused)
 		free(header);
 	}
 	printf("a unit of %d bytes: sealed in %.0f us, opened in %.0f us; of each, its hash %.0f\n",
-	    ACTIVATION_BYTES, median(seal_us), median(open_us), median(hash_us));
+	    ACTIVATION_BYTES, median(seal_us, ROUNDS), median(open_us, ROUNDS),
+	    median(hash_us, ROUNDS));
 	identity_free(pool);
 	identity_free(donor);
 }

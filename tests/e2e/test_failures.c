@@ -439,8 +439,7 @@ static int start_network(bool lies)
 	model = tiny_model_temporary(&options);
 	network_start(&net, model, pool_settings);
 	(void)setenv("AYNI_HOME", net.folder, 1);
-	(void)snprintf(pool, sizeof pool, "tcp://%.*s",
-	    (int)strcspn(net.invite + strlen("ayni://"), "?"), net.invite + strlen("ayni://"));
+	network_endpoint(&net, pool);
 	if (lies)
 		start_liar(pool);
 	for (int i = 0; i < N_DONORS; i++) {

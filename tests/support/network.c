@@ -278,29 +278,50 @@ void network_start_pool(struct network *n, const char *model, const char *const 
 	start_pool(n, model, "127.0.0.1:0", settings);
 }
 
-void network_restart_pool(struct network *n, const char *model, const char *const *settings)
+void network_endpoint(const struct network *n, char out[NETWORK_PATH])
 {
 	const char *at = n->invite + strlen("ayni://");
-	char listen[64];
 
-	(void)snprintf(listen, sizeof listen, "%.*s", (int)strcspn(at, "?/"), at);
-	start_pool(n, model, listen, settings);
+	(void)snprintf(out, NETWORK_PATH, "tcp://%.*s", (int)strcspn(at, "?/"), at);
+}
+
+void network_restart_pool(struct network *n, const char *model, const char *const *settings)
+{
+	char endpoint[NETWORK_PATH];
+
+	network_endpoint(n, endpoint);
+	start_pool(n, model, endpoint + strlen("tcp://"), settings);
+}
+
+static int watch_file(const char *path)
+{
+	int fd = inotify_init1(IN_CLOEXEC);
+
+	assert_true(inotify_add_watch(fd, path, IN_MODIFY) >= 0);
+	return fd;
+}
+
+static void wait_for_change(int watch_fd, const char *path)
+{
+	struct pollfd change = {.fd = watch_fd, .events = POLLIN};
+	char events[4096];
+
+	if (poll(&change, 1, PATIENCE_MS) != 1)
+		fail_msg("waited in vain for more of %s", path);
+	(void)read(watch_fd, events, sizeof events);
 }
 
 void network_wait_output(const struct network *n, const char *name, size_t bytes)
 {
-	char path[NETWORK_PATH * 2], events[4096];
-	struct pollfd changes = {.fd = inotify_init1(IN_CLOEXEC), .events = POLLIN};
+	char path[NETWORK_PATH * 2];
 	struct stat st;
+	int fd;
 
 	(void)snprintf(path, sizeof path, "%s/%s.out", n->folder, name);
-	assert_true(inotify_add_watch(changes.fd, path, IN_MODIFY) >= 0);
-	while (stat(path, &st) == 0 && (size_t)st.st_size < bytes) {
-		if (poll(&changes, 1, PATIENCE_MS) != 1)
-			fail_msg("waited in vain for %zu bytes of %s", bytes, path);
-		(void)read(changes.fd, events, sizeof events);
-	}
-	(void)close(changes.fd);
+	fd = watch_file(path);
+	while (stat(path, &st) == 0 && (size_t)st.st_size < bytes)
+		wait_for_change(fd, path);
+	(void)close(fd);
 }
 
 unsigned network_count_log(const struct network *n, const char *name, const char *substring)
@@ -318,17 +339,14 @@ unsigned network_count_log(const struct network *n, const char *name, const char
 void network_wait_log(
     const struct network *n, const char *name, const char *substring, unsigned times)
 {
-	char path[NETWORK_PATH * 2], events[4096];
-	struct pollfd changes = {.fd = inotify_init1(IN_CLOEXEC), .events = POLLIN};
+	char path[NETWORK_PATH * 2];
+	int fd;
 
 	(void)snprintf(path, sizeof path, "%s/%s.err", n->folder, name);
-	assert_true(inotify_add_watch(changes.fd, path, IN_MODIFY) >= 0);
-	while (network_count_log(n, name, substring) < times) {
-		if (poll(&changes, 1, PATIENCE_MS) != 1)
-			fail_msg("waited in vain for \"%s\" in %s", substring, path);
-		(void)read(changes.fd, events, sizeof events);
-	}
-	(void)close(changes.fd);
+	fd = watch_file(path);
+	while (network_count_log(n, name, substring) < times)
+		wait_for_change(fd, path);
+	(void)close(fd);
 }
 
 void network_start(struct network *n, const char *model, const char *const *settings)

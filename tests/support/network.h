@@ -34,6 +34,8 @@ void network_start_pool(
 void network_restart_pool(struct network *n, const char *model, const char *const *settings);
 /* Donor number i, folder <folder>/donor<i>; invite NULL: the network's own. */
 void network_donor(struct network *n, int i, const char *invite, const char *const *settings);
+/* Where the pool is, as its invite says: "tcp://host:port". */
+void network_endpoint(const struct network *n, char out[NETWORK_PATH]);
 /* The network's invite by another way to its pool: "tcp://host:port" of a relay, say. */
 void network_invite_through(const struct network *n, const char *endpoint, char out[NETWORK_PATH]);
 /* Wait until `ayni status` of the pool says that no layer is missing. */

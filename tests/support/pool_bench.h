@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a pool that runs with log=debug says of each work unit: for benches, which tell computing
- * from everything else.
+ * What benches of pools share: a model of a size that is in use, what a pool that runs with
+ * log=debug says of each work unit, and medians. Whatever goes wrong fails the bench.
  */
-#ifndef AYNI_TESTS_SUPPORT_UNIT_LOG_H
-#define AYNI_TESTS_SUPPORT_UNIT_LOG_H
+#ifndef AYNI_TESTS_SUPPORT_POOL_BENCH_H
+#define AYNI_TESTS_SUPPORT_POOL_BENCH_H
 
 #include "tests/support/network.h"
 
 #include <stdint.h>
+
+/* Write the file of a model of Llama-3.2-1B's geometry in Q4_0, with random weights. */
+void pool_bench_model(const char *path);
 
 struct unit_record {
 	uint32_t layer_first, tokens;

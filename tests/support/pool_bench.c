@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/unit_log.h"
+#include "tests/support/pool_bench.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +8,22 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "node/bench/geometry.h"
+
+void pool_bench_model(const char *path)
+{
+	struct gguf *g;
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_int_equal(
+	    geometry_make(geometry_find("llama-3.2-1b"), TENSOR_Q4_0, &g, NULL), AYNI_OK);
+	assert_int_equal(
+	    fwrite(gguf_data(g), 1, (size_t)gguf_file_bytes(g), f), gguf_file_bytes(g));
+	assert_int_equal(fclose(f), 0);
+	gguf_free(g);
+}
 
 static void add(struct unit_log *l, const struct unit_record *r)
 {
