@@ -25,8 +25,8 @@ struct donor_config {
 	uint64_t disk_mib;              /* layer cache */
 	uint64_t max_layers;            /* 0: as many as memory allows */
 	char kernels[32];               /* "auto", "scalar", "avx2" */
-	char listen[64];   /* for other donors: "auto", "none", or "192.168.1.7:7412" */
-	char announce[64]; /* where they reach it, if not there: "203.0.113.5:7412" */
+	char listen[64];     /* for other donors: "auto", "none", or "192.168.1.7:7412" */
+	char announce[64];   /* where they reach it, if not there: "203.0.113.5:7412" */
 	uint64_t seed_kib_s; /* of model chunks to other donors; 0: none */
 	char log[16];
 };

@@ -10,6 +10,7 @@
 #define AYNI_PROTOCOL_MESSAGES_H
 
 #include "protocol/message_types.h"
+#include "protocol/status_types.h"
 
 /* Numbers are on the wire: never renumber. */
 enum message_type {

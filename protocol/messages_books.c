@@ -226,6 +226,7 @@ static void status_donor_load(
 	    &out->refused_by_pool);
 	load_line(c, "donors.role", in->role, out->role, sizeof out->role);
 	load_line(c, "donors.note", in->note, out->note, sizeof out->note);
+	out->link_bytes_per_s = in->link_bytes_per_s;
 }
 
 static void status_donor_check(struct conversion *c, const struct status_donor *d)
@@ -257,6 +258,7 @@ static Ayni__StatusDonor *status_donor_store(struct conversion *c, const struct 
 	out->n_refused_by_pool = store_refusals(c, &in->refused_by_pool, &out->refused_by_pool);
 	out->role = store_line(in->role);
 	out->note = store_line(in->note);
+	out->link_bytes_per_s = in->link_bytes_per_s;
 	return out;
 }
 

@@ -28,8 +28,12 @@ enum statement {
 	ASSIGNMENTS_END_ALL,
 	SESSION_ADD,
 	SESSION_END,
+	HABIT_PUT,
+	HABITS_EACH,
 	N_STATEMENTS
 };
+
+#define HABIT "donor, stay_s, pace_permille, flop_per_s, read_bytes_per_s, down_us, up_us"
 
 static const char *const texts[N_STATEMENTS] = {
     [INVITE_ADD] = "INSERT INTO invites (token_hash, created_ms, expires_ms, uses_left, note)"
@@ -62,6 +66,9 @@ static const char *const texts[N_STATEMENTS] = {
     [SESSION_ADD] = "INSERT INTO sessions (member, model, begun_ms) VALUES (?, ?, ?)",
     [SESSION_END] = "UPDATE sessions SET prompt_tokens = ?, answer_tokens = ?, finish_reason = ?,"
                     " ended_ms = ? WHERE number = ? AND ended_ms IS NULL",
+    [HABIT_PUT] = "INSERT OR REPLACE INTO habits (" HABIT ", saved_ms)"
+                  " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [HABITS_EACH] = "SELECT " HABIT " FROM habits ORDER BY saved_ms DESC, donor LIMIT ?",
 };
 
 struct registry {
@@ -404,4 +411,53 @@ int registry_session_end(struct registry *r, uint64_t number, uint32_t prompt_to
 	query_u64(&q, now_ms);
 	query_u64(&q, number);
 	return run_end(r, &q, "session", err);
+}
+
+int registry_habit_put(
+    struct registry *r, const struct registry_habit *h, uint64_t now_ms, struct error *err)
+{
+	struct query q = start(r, HABIT_PUT, "registry: noting a donor's habits");
+
+	query_blob(&q, h->donor.bytes, PUBLIC_KEY_BYTES);
+	query_u64(&q, h->stay_s);
+	query_u64(&q, h->pace_permille);
+	query_u64(&q, h->flop_per_s);
+	query_u64(&q, h->read_bytes_per_s);
+	query_u64(&q, h->down_us);
+	query_u64(&q, h->up_us);
+	query_u64(&q, now_ms);
+	return query_run(&q, err);
+}
+
+static void read_habit(struct query *q, struct registry_habit *h)
+{
+	memset(h, 0, sizeof *h);
+	query_get_bytes(q, 0, h->donor.bytes, PUBLIC_KEY_BYTES);
+	h->stay_s = query_get_u64(q, 1);
+	h->pace_permille = query_get_u64(q, 2);
+	h->flop_per_s = query_get_u64(q, 3);
+	h->read_bytes_per_s = query_get_u64(q, 4);
+	h->down_us = query_get_u64(q, 5);
+	h->up_us = query_get_u64(q, 6);
+}
+
+int registry_habits_each(
+    struct registry *r, uint32_t max, registry_habit_fn *fn, void *context, struct error *err)
+{
+	struct query q = start(r, HABITS_EACH, "registry: reading donors' habits");
+	int rc = QUERY_DONE, end, stop = 0;
+
+	query_u64(&q, max);
+	while (stop == 0 && (rc = query_step(&q, err)) == QUERY_ROW) {
+		struct registry_habit h;
+
+		read_habit(&q, &h);
+		if (q.failed != AYNI_OK)
+			break;
+		stop = fn(context, &h);
+	}
+	end = query_end(&q, rc < 0 ? NULL : err);
+	if (rc < 0)
+		return rc;
+	return stop != 0 ? stop : end;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whom and what a pool knows: invites, members, donors, models, assignments, sessions. Current
- * truth only; contributions are in ledger.h. One thread, like struct db.
+ * Whom and what a pool knows: invites, members, donors, models, assignments, sessions, and
+ * what donors are like. Current truth only; contributions are in ledger.h. One thread, like struct
+ * db.
  */
 #ifndef AYNI_STORAGE_REGISTRY_H
 #define AYNI_STORAGE_REGISTRY_H
@@ -55,5 +56,23 @@ int registry_session_add(struct registry *r, const struct public_key *member,
     const struct hash *model, uint64_t now_ms, uint64_t *number, struct error *err);
 int registry_session_end(struct registry *r, uint64_t number, uint32_t prompt_tokens,
     uint32_t answer_tokens, int finish_reason, uint64_t now_ms, struct error *err);
+
+/* ---- what was learnt of donors ---- */
+struct registry_habit {
+	struct public_key donor;
+	uint64_t stay_s;                       /* usual; this and the others 0: not known */
+	uint64_t pace_permille;                /* 1000: as slow as others of such an offer */
+	uint64_t flop_per_s, read_bytes_per_s; /* that offer */
+	uint64_t down_us, up_us;               /* a MiB to it, and from it */
+};
+/* A callback's non-zero return ends the walk and is returned. */
+typedef int registry_habit_fn(void *context, const struct registry_habit *h);
+
+/* In place of what was there. */
+int registry_habit_put(
+    struct registry *r, const struct registry_habit *h, uint64_t now_ms, struct error *err);
+/* The last written first, at most so many. */
+int registry_habits_each(
+    struct registry *r, uint32_t max, registry_habit_fn *fn, void *context, struct error *err);
 
 #endif

@@ -3,7 +3,7 @@
 -- Times are milliseconds since 1970 UTC. Keys are Ed25519 public keys, hashes are BLAKE2b-256.
 
 PRAGMA application_id = 0x61796e69; -- "ayni"
-PRAGMA user_version = 2;            -- the number of the last migration
+PRAGMA user_version = 3;            -- the number of the last migration
 
 -- Facts about this file.
 CREATE TABLE meta (
@@ -102,6 +102,19 @@ CREATE TABLE windows (
 	units_hash BLOB NOT NULL CHECK (length(units_hash) = 32),     -- the chain over units and results
 	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),              -- the window begins
 	last_ms INTEGER NOT NULL CHECK (last_ms >= 0)                 -- its last unit
+) STRICT, WITHOUT ROWID;
+
+-- What a pool has learnt of its donors, so that it places layers well when they come again.
+CREATE TABLE habits (
+	donor BLOB NOT NULL PRIMARY KEY CHECK (length(donor) = 32),      -- whose
+	stay_s INTEGER NOT NULL CHECK (stay_s >= 0),                     -- it usually stays; 0: not known
+	pace_permille INTEGER NOT NULL CHECK (pace_permille >= 0),       -- how slow it computes, 1000 as others do
+	                                                                 -- for such an offer; 0: not known
+	flop_per_s INTEGER NOT NULL CHECK (flop_per_s >= 0),             -- the offer that this is about
+	read_bytes_per_s INTEGER NOT NULL CHECK (read_bytes_per_s >= 0), -- likewise
+	down_us INTEGER NOT NULL CHECK (down_us >= 0),                   -- a MiB to it; 0: not known
+	up_us INTEGER NOT NULL CHECK (up_us >= 0),                       -- a MiB from it; 0: not known
+	saved_ms INTEGER NOT NULL CHECK (saved_ms >= 0)                  -- when this was so
 ) STRICT, WITHOUT ROWID;
 
 -- The ledger. A pool has its own receipts; a donor those that it got from any pool.

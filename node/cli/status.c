@@ -103,11 +103,12 @@ static json_t *json_donor(const struct status_donor *d)
 	char hex[HEX32_CHARS];
 
 	hex32(d->donor.bytes, hex);
-	return json_pack("{ss ss ss ss ss s[ii] sI sI sI sI so so}", "key", hex, "name", d->name,
+	return json_pack("{ss ss ss ss ss s[ii] sI sI sI sI sI so so}", "key", hex, "name", d->name,
 	    "state", d->state, "role", d->role, "note", d->note, "layers", (int)d->layer_first,
 	    (int)d->layer_last, "units", (json_int_t)d->units, "cost_flop",
 	    (json_int_t)flop_count(d->cost), "round_trip_us", (json_int_t)d->round_trip_us,
-	    "flop_per_s", (json_int_t)d->flop_per_s, "refused_by_donor",
+	    "flop_per_s", (json_int_t)d->flop_per_s, "link_bytes_per_s",
+	    (json_int_t)d->link_bytes_per_s, "refused_by_donor",
 	    json_refusals(&d->refused_by_donor), "refused_by_pool",
 	    json_refusals(&d->refused_by_pool));
 }
@@ -182,14 +183,16 @@ static void print_model(const struct status_model *m)
 
 static void print_donor(const struct status_donor *d)
 {
-	char hex[HEX32_CHARS], layers[32] = "-";
+	char hex[HEX32_CHARS], layers[32] = "-", link[32] = "-";
 
 	hex32(d->donor.bytes, hex);
+	if (d->link_bytes_per_s > 0)
+		(void)snprintf(link, sizeof link, "%.3g", (double)d->link_bytes_per_s / 1e6);
 	if (d->layer_last > 0)
 		(void)snprintf(layers, sizeof layers, "%u-%u", d->layer_first, d->layer_last - 1);
-	(void)printf("%.8s  %-16.16s %-9s %-8s %9s %9llu %10.3f %9.1f %9.1f\n", hex, d->name,
+	(void)printf("%.8s  %-16.16s %-9s %-8s %9s %9llu %10.3f %9.1f %9.1f %10s\n", hex, d->name,
 	    d->state, d->role, layers, (unsigned long long)d->units, flop_giga(d->cost),
-	    (double)d->round_trip_us / 1000, (double)d->flop_per_s / 1e9);
+	    (double)d->round_trip_us / 1000, (double)d->flop_per_s / 1e9, link);
 	if (d->note[0] != '\0')
 		(void)printf("          %s: %s\n", d->role, d->note);
 	print_refusals("          it refused:", &d->refused_by_donor);
@@ -206,7 +209,7 @@ static void print_text(const struct msg_status *s)
 	if (s->n_donors > 0)
 		(void)printf(
 		    "donor     name             state     role        layers     units      GFLOP "
-		    "   rtt ms   GFLOP/s\n");
+		    "   rtt ms   GFLOP/s  link MB/s\n");
 	for (size_t i = 0; i < s->n_donors; i++)
 		print_donor(&s->donors[i]);
 	print_refusals("the pool refused:", &s->refusals);

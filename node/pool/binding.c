@@ -216,7 +216,7 @@ static void want_links(struct scheduler *s, const struct path *p)
 	for (uint32_t i = 0; i < p->n_stages; i++) {
 		int a = p->stages[i].donor, b = p->stages[(i + 1) % p->n_stages].donor;
 
-		links_want(s->links, a, roster_get(s->roster, a)->offer.address[0] != '\0', b,
+		pairs_want(s->pairs, a, roster_get(s->roster, a)->offer.address[0] != '\0', b,
 		    roster_get(s->roster, b)->offer.address[0] != '\0');
 	}
 }

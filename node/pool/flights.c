@@ -228,7 +228,7 @@ bool flight_may_ring(struct scheduler *s, const struct flight *f, uint64_t now_u
 	    !path_responds(p, s->roster))
 		return false;
 	for (uint32_t i = 0; i < p->n_stages; i++) {
-		if (!links_up(s->links, p->stages[i].donor, p->stages[(i + 1) % p->n_stages].donor,
+		if (!pairs_up(s->pairs, p->stages[i].donor, p->stages[(i + 1) % p->n_stages].donor,
 		        now_us))
 			return false;
 	}

@@ -109,7 +109,7 @@ bool legs_send(struct scheduler *s, struct flight *f, uint8_t *payload, size_t p
 	do {
 		uint32_t stage = f->sent;
 
-		direct = !is_last(s, f, stage) && links_up(s->links, p->stages[stage].donor,
+		direct = !is_last(s, f, stage) && pairs_up(s->pairs, p->stages[stage].donor,
 		                                      p->stages[stage + 1].donor, now_us);
 		if (direct)
 			f->legs[stage].to = f->legs[stage + 1].from = ++s->next_ticket;
@@ -139,8 +139,8 @@ void legs_withdraw(struct scheduler *s, const struct flight *f, struct actions *
 
 void legs_input_lost(struct scheduler *s, const struct flight *f, uint32_t stage, uint64_t now_us)
 {
-	links_lost(
-	    s->links, giver(s, f, stage)->donor, s->paths[f->path].stages[stage].donor, now_us);
+	pairs_lost(
+	    s->pairs, giver(s, f, stage)->donor, s->paths[f->path].stages[stage].donor, now_us);
 }
 
 /* ---- results ------------------------------------------------------------------------------ */
@@ -372,7 +372,7 @@ static void settle(struct scheduler *s, struct flight *f, uint64_t now_us, struc
 			return;
 		}
 		if (f->legs[f->stage].from != 0)
-			links_kept(s->links, giver(s, f, f->stage)->donor,
+			pairs_kept(s->pairs, giver(s, f, f->stage)->donor,
 			    s->paths[f->path].stages[f->stage].donor);
 		f->stage++;
 		if (f->stage < f->sent)

@@ -6,13 +6,14 @@
 
 /* What a token's time over a path consists of, and where most of each is. */
 struct parts {
-	uint64_t total_us, compute_us, trip_us, wait_us;
-	const struct roster_donor *slowest, *farthest, *busiest;
+	uint64_t total_us, compute_us, trip_us, transfer_us, wait_us;
+	const struct roster_donor *slowest, *farthest, *narrowest, *busiest;
 };
 
 static uint64_t trip_us(const struct roster_donor *d)
 {
-	return path_stage_us(d) - d->assignment.token_us - path_wait_us(d);
+	return path_stage_us(d) - d->assignment.token_us - d->assignment.transfer_us -
+	       path_wait_us(d);
 }
 
 static void add_part(struct parts *p, const struct roster_donor *d)
@@ -20,11 +21,15 @@ static void add_part(struct parts *p, const struct roster_donor *d)
 	p->total_us += path_stage_us(d);
 	p->compute_us += d->assignment.token_us;
 	p->trip_us += trip_us(d);
+	p->transfer_us += d->assignment.transfer_us;
 	p->wait_us += path_wait_us(d);
 	if (p->slowest == NULL || d->assignment.token_us > p->slowest->assignment.token_us)
 		p->slowest = d;
 	if (p->farthest == NULL || trip_us(d) > trip_us(p->farthest))
 		p->farthest = d;
+	if (p->narrowest == NULL ||
+	    d->assignment.transfer_us > p->narrowest->assignment.transfer_us)
+		p->narrowest = d;
 	if (p->busiest == NULL || path_wait_us(d) > path_wait_us(p->busiest))
 		p->busiest = d;
 }
@@ -42,9 +47,16 @@ static void say_limit(const struct parts *p, char *text, size_t size)
 		where = "the longest to";
 		us = p->trip_us;
 	}
+	if (p->transfer_us > us) {
+		d = p->narrowest;
+		what = "sending activations";
+		where = "most over the link of";
+		us = p->transfer_us;
+	}
 	if (p->wait_us > us) {
 		d = p->busiest;
 		what = "waiting for other sessions";
+		where = "most at";
 		us = p->wait_us;
 	}
 	(void)snprintf(text, size, "%s: %.1f of %.1f ms a token, %s %s", what, (double)us / 1000,
@@ -80,7 +92,7 @@ static void describe_path(
 		s->round_trip_us = roster_trip_us(d);
 		s->replicas = replicas(p, &path->stages[k], path->model);
 		s->direct = k + 1 < path->n_stages &&
-		            links_up(scheduler_links(p->scheduler), path->stages[k].donor,
+		            pairs_up(scheduler_pairs(p->scheduler), path->stages[k].donor,
 		                path->stages[k + 1].donor, loop_now_us());
 		add_part(parts, d);
 	}

@@ -20,7 +20,7 @@ uint64_t path_stage_us(const struct roster_donor *d)
 	uint64_t trip = roster_trip_us(d);
 
 	trip = trip > 0 ? trip : PLACEMENT_ASSUMED_ROUND_TRIP_US;
-	return trip + d->assignment.token_us + path_wait_us(d);
+	return trip + d->assignment.transfer_us + d->assignment.token_us + path_wait_us(d);
 }
 
 static bool takes(const struct roster_donor *d, bool full_too)

@@ -37,11 +37,11 @@ enum path_search {
 
 /*
  * The least time of a token, with the sessions that are there already: each stage is
- *   round trip + computing + sessions * (computing + PATH_TURN_US),
+ *   round trip + transfer + computing + sessions * (computing + PATH_TURN_US),
  * as if the donor computed for its sessions one after the other. So streams go over the fastest
  * donors first, and over slower replicas as soon as their turn comes earlier there; the trip, which
- * nobody waits for, is paid once. Computing is what the donor's offer says, the trip what was
- * measured, or assumed (placement.h).
+ * nobody waits for, is paid once. Computing is what the donor's offer and its pace say; trip and
+ * transfer are what was measured, or assumed (placement.h).
  */
 enum path_search path_find(struct roster *r, uint32_t model, uint32_t n_layers, struct path *out);
 /* The stage of that equation; the donor must hold layers. */

@@ -8,11 +8,6 @@
 /* Planning may take one part in so many of the loop's time, whatever joins and leaves. */
 enum { PLANNING_SHARE = 10 };
 
-/* So long plans must have wished without a break to move donors for a faster path, or because what
- * they hold is of no use, before they may: a round trip that was long for a moment is no reason to
- * fetch gigabytes. */
-enum { STEADY_US = 60000000 };
-
 static bool holds_layers(const struct roster_donor *d)
 {
 	return d->state == DONOR_FETCHING || d->state == DONOR_LOADING || d->state == DONOR_READY;
@@ -44,8 +39,10 @@ static void describe_donor(const struct pool *p, const struct roster_donor *d, u
 	out->sessions = d->sessions;
 	out->read_bytes_per_s = d->offer.read_bytes_per_s;
 	out->flop_per_s = d->offer.flop_per_s;
+	out->pace = pace_relative(&d->pace, p->usual_pace, now_us);
 	out->round_trip_us = roster_trip_us(d);
-	out->stay_s = stays_usual(p->stays, &d->key, (now_us - d->joined_us) / 1000000);
+	out->link_bytes_per_s = link_bytes_per_s(&d->link);
+	out->stay_s = remember_stay_s(p, d, now_us);
 	if (holds_layers(d)) {
 		out->model = d->assignment.model;
 		out->layers = d->assignment.layers;
@@ -67,22 +64,34 @@ size_t place_models(const struct pool *p, struct placement_model *models)
 		    .active_bytes = m->active_bytes,
 		    .layer_flop = m->layer_flop,
 		    .last_flop = m->last_flop,
-		    .activation_bytes = (uint64_t)m->sizes.d_model * sizeof(float)};
+		    .activation_bytes = (uint64_t)m->sizes.d_model * sizeof(float),
+		    .pace = p->usual_pace[i]};
 	}
 	return n;
 }
 
-uint32_t place_token_us(
-    const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers)
+static uint32_t rounded_us(double us)
+{
+	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static void estimate(const struct placement_model *models, const struct placement_donor *donor,
+    struct donor_assignment *a)
+{
+	const struct placement_model *m = &models[a->model];
+
+	a->token_us = rounded_us(placement_compute_us(m, donor, a->layers));
+	a->transfer_us = rounded_us(placement_transfer_us(m, donor, 1));
+}
+
+void place_estimate(const struct pool *p, const struct roster_donor *d, struct donor_assignment *a)
 {
 	struct placement_model models[CONFIG_MAX_MODELS];
 	struct placement_donor donor;
-	double us;
 
 	(void)place_models(p, models);
 	describe_donor(p, d, loop_now_us(), &donor);
-	us = placement_compute_us(&models[model], &donor, layers);
-	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+	estimate(models, &donor, a);
 }
 
 void place_forget(struct pool *p, int slot)
@@ -116,17 +125,17 @@ static void on_time(void *context)
 	pool_advance(p);
 }
 
-static bool steady(uint64_t since_us, uint64_t now_us)
+/* All donors, as they are known now; new sessions choose their paths by that too. */
+static void describe_donors(struct pool *p, const struct placement_model *models, uint64_t now_us,
+    struct placement_donor *donors)
 {
-	return since_us != 0 && now_us - since_us >= STEADY_US;
-}
+	for (int i = 0; i < roster_slots(p->roster); i++) {
+		struct roster_donor *d = roster_get(p->roster, i);
 
-static void note(uint64_t *since_us, bool wish, uint64_t now_us)
-{
-	if (!wish)
-		*since_us = 0;
-	else if (*since_us == 0)
-		*since_us = now_us;
+		describe_donor(p, d, now_us, &donors[i]);
+		if (d != NULL && holds_layers(d))
+			estimate(models, &donors[i], &d->assignment);
+	}
 }
 
 void donors_place(struct pool *p)
@@ -146,23 +155,22 @@ void donors_place(struct pool *p)
 		    loop_timer(p->loop, p->place_again_us, on_time, p, NULL) == AYNI_OK;
 		return;
 	}
-	settings.hold = !steady(p->gains_since_us, begun_us);
-	settings.hold_strays = !steady(p->strays_since_us, begun_us);
+	plan_wishes_hold(&p->wishes, begun_us, &settings);
 	n = (size_t)roster_slots(p->roster);
+	observe_usual(p);
 	n_models = place_models(p, models);
 	donors = calloc(n + 1, sizeof *donors);
 	plan_free(p->plan);
 	p->plan = NULL;
-	for (size_t i = 0; donors != NULL && i < n; i++)
-		describe_donor(p, roster_get(p->roster, (int)i), begun_us, &donors[i]);
-	if (donors != NULL)
+	if (donors != NULL) {
+		describe_donors(p, models, begun_us, donors);
 		p->plan = plan_new(donors, n, models, n_models, &settings);
+	}
 	if (p->plan == NULL)
 		report(REPORT_ERROR, "out of memory: no layers are placed");
 	else
 		carry_out(p);
-	note(&p->gains_since_us, p->plan != NULL && p->plan->gains, begun_us);
-	note(&p->strays_since_us, p->plan != NULL && p->plan->strays, begun_us);
+	plan_wishes_note(&p->wishes, p->plan, begun_us);
 	free(donors);
 	p->place_again_us = loop_now_us() + (loop_now_us() - begun_us) * (PLANNING_SHARE - 1);
 }

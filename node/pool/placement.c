@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/pool/placement.h"
 
-static uint64_t weight(const struct placement_model *m, struct layer_range range)
+uint64_t placement_weight(const struct placement_model *m, struct layer_range range)
 {
 	uint64_t sum = range.first == 0 ? m->first_bytes : 0;
 
@@ -18,7 +18,7 @@ uint32_t placement_sessions(const struct placement_model *m, const struct placem
 
 	if (d->max_layers != 0 && range.last - range.first > d->max_layers)
 		return 0;
-	weights = weight(m, range);
+	weights = placement_weight(m, range);
 	if (weights >= d->memory_bytes)
 		return 0;
 	n = session > 0 ? (d->memory_bytes - weights) / session : most;
@@ -37,16 +37,32 @@ static double time_us(const struct placement_donor *d, double bytes, double flop
 	return reading > computing ? reading : computing;
 }
 
+/* Each token may need other experts. */
+static double layer_bytes(const struct placement_model *m, uint32_t layer, uint32_t tokens)
+{
+	double all = (double)m->layer_bytes[layer], some = all;
+
+	if (m->active_bytes != NULL)
+		some = (double)m->active_bytes[layer] * tokens;
+	return some < all ? some : all;
+}
+
+static double offered_us(const struct placement_model *m, const struct placement_donor *d,
+    uint32_t layer, uint32_t tokens)
+{
+	double flop = m->layer_flop != NULL ? (double)m->layer_flop[layer] : 0;
+	double us = time_us(d, layer_bytes(m, layer, tokens), flop * tokens);
+
+	if (layer + 1 == m->n_layers)
+		us += time_us(d, (double)m->last_bytes, (double)m->last_flop * tokens);
+	return us;
+}
+
 double placement_layer_us(
     const struct placement_model *m, const struct placement_donor *d, uint32_t layer)
 {
-	const uint64_t *bytes = m->active_bytes != NULL ? m->active_bytes : m->layer_bytes;
-	double us = time_us(
-	    d, (double)bytes[layer], m->layer_flop != NULL ? (double)m->layer_flop[layer] : 0);
-
-	if (layer + 1 == m->n_layers)
-		us += time_us(d, (double)m->last_bytes, (double)m->last_flop);
-	return us;
+	return offered_us(m, d, layer, 1) * (m->pace > 0 ? m->pace : 1) *
+	       (d->pace > 0 ? d->pace : 1);
 }
 
 double placement_compute_us(
@@ -59,14 +75,31 @@ double placement_compute_us(
 	return us;
 }
 
+double placement_offered_us(const struct placement_model *m, const struct placement_donor *d,
+    struct layer_range range, uint32_t tokens)
+{
+	double us = 0;
+
+	for (uint32_t i = range.first; i < range.last; i++)
+		us += offered_us(m, d, i, tokens);
+	return us;
+}
+
+double placement_transfer_us(
+    const struct placement_model *m, const struct placement_donor *d, uint32_t tokens)
+{
+	uint64_t rate = d->link_bytes_per_s > 0 ? d->link_bytes_per_s
+	                                        : (uint64_t)PLACEMENT_ASSUMED_LINK_BYTES_PER_S;
+
+	return 2 * (double)m->activation_bytes * tokens / (double)rate * 1e6;
+}
+
 double placement_trip_us(const struct placement_model *m, const struct placement_donor *d)
 {
 	double us = d->round_trip_us > 0 ? (double)d->round_trip_us
 	                                 : (double)PLACEMENT_ASSUMED_ROUND_TRIP_US;
 
-	if (d->link_bytes_per_s > 0)
-		us += 2 * (double)m->activation_bytes / (double)d->link_bytes_per_s * 1e6;
-	return us;
+	return us + placement_transfer_us(m, d, 1);
 }
 
 double placement_loss_factor(const struct placement_donor *d)
@@ -86,7 +119,7 @@ double placement_stage_us(
 /* What a token reads of it: the embedding is looked up. */
 static uint64_t read_bytes(const struct placement_model *m, struct layer_range range)
 {
-	return weight(m, range) - (range.first == 0 ? m->first_bytes : 0);
+	return placement_weight(m, range) - (range.first == 0 ? m->first_bytes : 0);
 }
 
 static uint64_t heaviest(const struct placement_model *m, const uint32_t *cuts, uint32_t n)

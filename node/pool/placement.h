@@ -6,6 +6,7 @@
  * A token passes the stages of a path one after the other, so its time is a sum:
  *
  *   stage = (sum over layers of max(bytes / read rate, flop / flop rate)   weights are read once
+ *              * pace of the model * pace of the donor                     what was seen of it
  *            + round trip + 2 * activation bytes / link)                   in and out
  *           * (1 + PLACEMENT_LOSS_S / stay)
  *
@@ -21,7 +22,8 @@
 enum {
 	PLACEMENT_LOSS_S = 30, /* of a stream, when a donor on its path goes */
 	PLACEMENT_ASSUMED_ROUND_TRIP_US = 20000,
-	PLACEMENT_ASSUMED_READ_BYTES_PER_S = 2000000000
+	PLACEMENT_ASSUMED_READ_BYTES_PER_S = 2000000000,
+	PLACEMENT_ASSUMED_LINK_BYTES_PER_S = 2500000 /* 20 Mbit/s */
 };
 
 struct placement_model {
@@ -33,6 +35,7 @@ struct placement_model {
 	const uint64_t *layer_flop;       /* [n_layers] of one token; NULL: only bytes count */
 	uint64_t last_flop;               /* of the output head */
 	uint64_t activation_bytes;        /* of one token, between stages */
+	double pace; /* times that its layers usually take longer than offered; 0: not known */
 };
 
 enum { PLACEMENT_NO_MODEL = UINT32_MAX };
@@ -46,7 +49,8 @@ struct placement_donor {
 	struct layer_range layers;
 	uint32_t sessions;                     /* bound to it now */
 	uint64_t read_bytes_per_s, flop_per_s; /* 0: not measured */
-	uint64_t link_bytes_per_s;             /* 0: not measured, taken as no limit */
+	double pace;                           /* times slower than usual (pace.h); 0: not known */
+	uint64_t link_bytes_per_s;             /* both ways (link.h); 0: not measured */
 	uint64_t round_trip_us;                /* 0: not measured */
 	uint64_t stay_s;                       /* usual; 0: not known, taken as long */
 };
@@ -59,14 +63,22 @@ struct placement_change {
 	uint32_t max_sessions; /* that its memory allows, up to the limit given */
 };
 
+/* Bytes of a range's weights, the extras with the first and the last layer too. */
+uint64_t placement_weight(const struct placement_model *m, struct layer_range range);
 /* Sessions that fit beside the weights of a range, `most` at most; 0: the range does not fit. */
 uint32_t placement_sessions(const struct placement_model *m, const struct placement_donor *d,
     struct layer_range range, uint32_t most);
-/* Computing one token, microseconds; the last layer includes the output head. */
+/* Computing one token, microseconds; the last layer includes the output head. Both paces count. */
 double placement_layer_us(
     const struct placement_model *m, const struct placement_donor *d, uint32_t layer);
 double placement_compute_us(
     const struct placement_model *m, const struct placement_donor *d, struct layer_range range);
+/* Computing a unit of few tokens, microseconds, by the donor's offer alone. */
+double placement_offered_us(const struct placement_model *m, const struct placement_donor *d,
+    struct layer_range range, uint32_t tokens);
+/* Activations of so many tokens, to the donor and back, microseconds. */
+double placement_transfer_us(
+    const struct placement_model *m, const struct placement_donor *d, uint32_t tokens);
 /* Reaching the donor and coming back with one token, microseconds. */
 double placement_trip_us(const struct placement_model *m, const struct placement_donor *d);
 /* By which its stages are longer because donors like it go soon; 1: not at all. */

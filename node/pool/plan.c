@@ -222,3 +222,30 @@ const char *plan_role_name(enum plan_role r)
 	}
 	return "";
 }
+
+/* ---- wishes ------------------------------------------------------------------------------- */
+
+static bool steady(uint64_t since_us, uint64_t now_us)
+{
+	return since_us != 0 && now_us - since_us >= PLAN_STEADY_S * UINT64_C(1000000);
+}
+
+void plan_wishes_hold(const struct plan_wishes *w, uint64_t now_us, struct plan_settings *settings)
+{
+	settings->hold = !steady(w->gains_us, now_us);
+	settings->hold_strays = !steady(w->strays_us, now_us);
+}
+
+static void note(uint64_t *since_us, bool wish, uint64_t now_us)
+{
+	if (!wish)
+		*since_us = 0;
+	else if (*since_us == 0)
+		*since_us = now_us;
+}
+
+void plan_wishes_note(struct plan_wishes *w, const struct plan *p, uint64_t now_us)
+{
+	note(&w->gains_us, p != NULL && p->gains, now_us);
+	note(&w->strays_us, p != NULL && p->strays, now_us);
+}

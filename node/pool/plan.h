@@ -41,7 +41,8 @@ enum {
 	PLAN_GAIN_PERCENT = 10, /* hysteresis: how much faster a token must be for donors to move */
 	PLAN_HOLDERS_LEAST = 2,
 	PLAN_SLOW_TIMES = 2,
-	PLAN_CROWD_TIMES = 3
+	PLAN_CROWD_TIMES = 3,
+	PLAN_STEADY_S = 60 /* that a wish stands without a break before donors move for it */
 };
 
 enum plan_role { PLAN_NOTHING, PLAN_PATH, PLAN_REPLICA, PLAN_SPARE };
@@ -87,6 +88,16 @@ struct plan_settings {
 	bool hold;             /* move no donor only because a token would be faster, */
 	bool hold_strays;      /* nor because what it holds joins no path */
 };
+
+/* Since when plans wish to move donors; 0: not in the last. A round trip that was long for a moment
+ * is no reason to fetch gigabytes. */
+struct plan_wishes {
+	uint64_t gains_us, strays_us;
+};
+
+/* Before a plan: may it move donors? After it: what does it wish (NULL: there is none)? */
+void plan_wishes_hold(const struct plan_wishes *w, uint64_t now_us, struct plan_settings *settings);
+void plan_wishes_note(struct plan_wishes *w, const struct plan *p, uint64_t now_us);
 
 /* NULL without memory. */
 struct plan *plan_new(const struct placement_donor *donors, size_t n_donors,

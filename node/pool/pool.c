@@ -27,6 +27,7 @@ static void book(struct pool *p, const struct action_book *a)
 	    (unsigned long long)a->unit, d->name, a->layers.first, a->layers.last - 1,
 	    (unsigned long long)a->tokens, (unsigned long long)a->away_us,
 	    (unsigned long long)a->compute_us, a->handed ? ", handed on" : "");
+	observe_booked(p, a);
 	if (books_add(p->books, a, &d->key, &catalog_at(p->catalog, a->model)->id, loop_wall_ms(),
 	        &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
@@ -163,6 +164,7 @@ static void on_tick(void *context)
 	drop_silent(p);
 	if (books_close_idle(p->books, loop_wall_ms() - WINDOW_IDLE_MS, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
+	remember_sometimes(p);
 	donors_place(p);
 	pool_advance(p);
 	(void)loop_timer(p->loop, loop_now_us() + p->config->heartbeat_ms * 1000, on_tick, p, NULL);
@@ -328,10 +330,8 @@ static int open_machines(struct pool *p, struct error *err)
 	    .first_unit = loop_wall_ms() * 1000};
 	int rc;
 
-	p->stays = stays_new();
-	if (p->stays == NULL)
-		return error_set(err, AYNI_ERR_MEMORY, "pool: out of memory");
-	if ((rc = roster_new(&p->roster, err)) != AYNI_OK ||
+	if ((rc = remember_load(p, err)) != AYNI_OK ||
+	    (rc = roster_new(&p->roster, err)) != AYNI_OK ||
 	    (rc = scheduler_new(p->catalog, p->roster, &limits, &p->scheduler, err)) != AYNI_OK)
 		return rc;
 	return books_new(p->identity, p->db, p->ledger, p->config->receipt_units,
@@ -379,7 +379,7 @@ static void close_all(struct pool *p)
 	peers_free(p);
 	actions_free(&p->actions);
 	plan_free(p->plan);
-	stays_free(p->stays);
+	habits_free(p->habits);
 	scheduler_free(p->scheduler);
 	roster_free(p->roster);
 	books_free(p->books);
@@ -401,6 +401,7 @@ int pool_run(const struct pool_config *config, struct error *err)
 		report(REPORT_INFO, "listening on %s", transport_endpoint(p.transport));
 		on_tick(&p);
 		rc = loop_run(p.loop, err);
+		remember_all(&p);
 	}
 	close_all(&p);
 	return rc;

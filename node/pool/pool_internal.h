@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the pool's loop share: pool.c (life), peers.c (connections), serve_donors.c,
- * serve_members.c, status.c. Only these do I/O.
+ * serve_members.c, place.c, observe.c, remember.c, status.c. Only these do I/O.
  */
 #ifndef AYNI_NODE_POOL_POOL_INTERNAL_H
 #define AYNI_NODE_POOL_POOL_INTERNAL_H
@@ -12,11 +12,11 @@
 #include "node/loop.h"
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
+#include "node/pool/habits.h"
 #include "node/pool/plan.h"
 #include "node/pool/pool.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
-#include "node/pool/stays.h"
 #include "protocol/envelope.h"
 #include "protocol/transport.h"
 #include "storage/registry.h"
@@ -65,11 +65,13 @@ struct pool {
 	uint64_t started_us, requests_done;
 	uint64_t stop_at_us; /* 0: running */
 	uint64_t saved_us;   /* when the books were written down last */
-	struct stays *stays;
-	struct plan *plan; /* the last; its donors are slots. NULL: none yet */
+	struct habits *habits;
+	uint64_t remember_at_us;              /* when they are written down next */
+	struct plan *plan;                    /* the last; its donors are slots. NULL: none yet */
+	double usual_pace[CONFIG_MAX_MODELS]; /* pace.h; 0: not known */
 	uint64_t place_again_us;
-	uint64_t gains_since_us, strays_since_us; /* without a break in plans; 0: not in the last */
-	bool place_waits;                         /* for that time */
+	struct plan_wishes wishes;
+	bool place_waits;     /* for that time */
 	bool watching;        /* donors that have work, whether they are still there */
 	uint64_t watch_at_us; /* when that is due */
 	uint64_t awake_us;    /* since when this process was not kept from running */
@@ -109,12 +111,38 @@ void donor_unassign(struct pool *p, int donor);
 void donors_place(struct pool *p);
 /* The models of the catalog as placement sees them, borrowed from it; their number. */
 size_t place_models(const struct pool *p, struct placement_model *models);
-/* What a token takes in these layers at the donor, microseconds, by its offer. */
-uint32_t place_token_us(
-    const struct pool *p, const struct roster_donor *d, uint32_t model, struct layer_range layers);
+/* How long a token takes over the layers of an assignment at the donor, into it. */
+void place_estimate(const struct pool *p, const struct roster_donor *d, struct donor_assignment *a);
 
 /* The slot is another donor's from now on. */
 void place_forget(struct pool *p, int slot);
+
+/* ---- observe.c: what work tells of donors, for the placement ---- */
+/* Times as long as by the first offer, by the second. */
+double observe_offers(
+    const struct pool *p, const struct msg_offer *before, const struct msg_offer *now);
+/* A blob of so many bytes is sent to the donor; it tells how far it is with its layers. */
+void observe_asked(struct pool *p, int slot, uint64_t bytes);
+void observe_fetched(struct pool *p, struct roster_donor *d, enum assignment_progress progress);
+/* A unit is sent now. */
+void observe_sent(struct pool *p, const struct action_unit *a);
+/* A result was right, and came now. */
+void observe_booked(struct pool *p, const struct action_book *a);
+/* From all donors, before a plan: what is usual of a model. */
+void observe_usual(struct pool *p);
+
+/* ---- remember.c: what donors are like, from one connection to the next ---- */
+int remember_load(struct pool *p, struct error *err);
+/* How long it usually stays. */
+uint64_t remember_stay_s(const struct pool *p, const struct roster_donor *d, uint64_t now_us);
+/* It offers this now; call it before the roster knows. What it says makes it no faster than it was
+ * seen to be. */
+void remember_offer(struct pool *p, int slot, const struct msg_offer *offer);
+/* Its connection ended. */
+void remember_gone(struct pool *p, const struct roster_donor *d);
+/* Write down what all are like: now, or if it is time. */
+void remember_all(struct pool *p);
+void remember_sometimes(struct pool *p);
 
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);

@@ -214,7 +214,7 @@ bool roster_responds(const struct roster_donor *d)
 
 uint64_t roster_trip_us(const struct roster_donor *d)
 {
-	return d->alive.trip_us > 0 ? d->alive.trip_us : d->round_trip_us;
+	return d->link.trip_us >= 1 ? (uint64_t)d->link.trip_us : d->round_trip_us;
 }
 
 const char *donor_state_name(enum donor_state s)

@@ -14,7 +14,9 @@
 #ifndef AYNI_NODE_POOL_ROSTER_H
 #define AYNI_NODE_POOL_ROSTER_H
 
+#include "node/pool/link.h"
 #include "node/pool/liveness.h"
+#include "node/pool/pace.h"
 #include "protocol/message_types.h"
 
 enum {
@@ -39,7 +41,8 @@ struct donor_assignment {
 	uint32_t model;  /* catalog index */
 	struct layer_range layers;
 	uint32_t max_sessions;
-	uint32_t token_us; /* computing a token in these layers, by the donor's offer */
+	uint32_t token_us;    /* computing a token in these layers, by its offer and its pace */
+	uint32_t transfer_us; /* its activations, there and back over the donor's link */
 };
 
 struct roster_donor {
@@ -60,6 +63,8 @@ struct roster_donor {
 	uint64_t stalled_us;   /* since when its worker seems to stand still; 0: it does not */
 	uint64_t us_per_layer; /* a small unit's time away for each layer, smoothed; 0: not known */
 	uint64_t round_trip_us; /* 0: not measured yet */
+	struct link link;       /* how fast bytes go to it and come back */
+	struct pace pace;       /* how long it computes, beside what it offered */
 	struct refusal_counts refused_by_donor;
 };
 
@@ -91,7 +96,7 @@ int roster_silent(const struct roster *r, uint64_t before_us);
 bool roster_serves(const struct roster_donor *d);
 /* It serves, and neither is it silent nor does its worker stand still, as far as is known. */
 bool roster_responds(const struct roster_donor *d);
-/* The round trip, smoothed where it is; 0: not measured yet. */
+/* The round trip with nothing in the way, else the last; 0: not measured yet. */
 uint64_t roster_trip_us(const struct roster_donor *d);
 const char *donor_state_name(enum donor_state s);
 /* Each donor's fields agree with its state; asserts after every event. */

@@ -11,7 +11,7 @@ int scheduler_new(const struct catalog *c, struct roster *r, const struct schedu
 
 	if (s != NULL)
 		s->sessions = calloc(most, sizeof *s->sessions);
-	if (s == NULL || s->sessions == NULL || links_new(&s->links, NULL) != AYNI_OK) {
+	if (s == NULL || s->sessions == NULL || pairs_new(&s->pairs, NULL) != AYNI_OK) {
 		if (s != NULL)
 			free(s->sessions);
 		free(s);
@@ -35,14 +35,14 @@ void scheduler_free(struct scheduler *s)
 		session_free(s->sessions[i]);
 	for (size_t i = 0; i < s->n_kept; i++)
 		prefix_free(&s->kept[i].prefix);
-	links_free(s->links);
+	pairs_free(s->pairs);
 	free(s->sessions);
 	free(s);
 }
 
-struct links *scheduler_links(struct scheduler *s)
+struct pairs *scheduler_pairs(struct scheduler *s)
 {
-	return s->links;
+	return s->pairs;
 }
 
 int scheduler_submit(

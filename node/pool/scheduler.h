@@ -15,7 +15,7 @@
 
 #include "node/pool/action.h"
 #include "node/pool/catalog.h"
-#include "node/pool/links.h"
+#include "node/pool/pairs.h"
 #include "node/pool/path.h"
 
 struct scheduler;
@@ -56,7 +56,7 @@ enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_r
 void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit_failed *u,
     uint64_t now_us, struct actions *q);
 /* Which donors its work goes between, and which of them can hand over directly. */
-struct links *scheduler_links(struct scheduler *s);
+struct pairs *scheduler_pairs(struct scheduler *s);
 
 /* After every event, and when scheduler_next_us says so: bind, time out, send. */
 void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q);

@@ -74,7 +74,7 @@ struct kept {
 struct scheduler {
 	const struct catalog *catalog;
 	struct roster *roster;
-	struct links *links; /* owned */
+	struct pairs *pairs; /* owned */
 	struct scheduler_limits limits;
 	uint64_t next_unit, next_ticket;
 	size_t n_sessions, bound;

@@ -72,9 +72,9 @@ void donor_gone(struct pool *p, struct peer *peer)
 	close_window(p, slot);
 	end_assignment(p, d);
 	report(REPORT_INFO, "donor %s is gone", d->name);
-	stays_ended(p->stays, &d->key, (loop_now_us() - d->joined_us) / 1000000);
+	remember_gone(p, d);
 	place_forget(p, slot);
-	links_forget(scheduler_links(p->scheduler), slot);
+	pairs_forget(scheduler_pairs(p->scheduler), slot);
 	roster_remove(p->roster, slot);
 }
 
@@ -96,7 +96,7 @@ static void want_seeds(struct pool *p, int donor, const struct donor_assignment 
 			    other->assignment.layers.first >= a->layers.last ||
 			    a->layers.first >= other->assignment.layers.last)
 				continue;
-			links_want(scheduler_links(p->scheduler), donor,
+			pairs_want(scheduler_pairs(p->scheduler), donor,
 			    d->offer.address[0] != '\0', i, other->offer.address[0] != '\0');
 			left--;
 		}
@@ -107,13 +107,12 @@ void donor_assign(struct pool *p, const struct placement_change *change)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, change->model);
 	struct roster_donor *d = roster_get(p->roster, (int)change->donor);
-	struct donor_assignment a = {.model = change->model,
-	    .layers = change->layers,
-	    .max_sessions = change->max_sessions,
-	    .token_us = place_token_us(p, d, change->model, change->layers)};
+	struct donor_assignment a = {
+	    .model = change->model, .layers = change->layers, .max_sessions = change->max_sessions};
 	struct message out = {.type = MSG_ASSIGNMENT};
 	struct error err = {0};
 
+	place_estimate(p, d, &a);
 	if (registry_assignment_add(p->registry, &d->key, &m->id, a.layers.first, a.layers.last,
 	        loop_wall_ms(), &a.number, &err) != AYNI_OK) {
 		report(REPORT_ERROR, "%s", err.text);
@@ -212,6 +211,7 @@ static void on_offer(struct pool *p, struct peer *peer, const struct msg_offer *
 {
 	int slot = peer->donor;
 
+	remember_offer(p, slot, offer);
 	if (roster_offer(p->roster, slot, offer) == AYNI_OK && offer->holds &&
 	    roster_get(p->roster, slot)->state == DONOR_IDLE)
 		assign_held(p, slot, &offer->held);
@@ -233,6 +233,7 @@ static void on_progress(struct pool *p, struct peer *peer, const struct msg_assi
 	}
 	if (roster_progress(p->roster, slot, s->assignment, s->state) != AYNI_OK)
 		return;
+	observe_fetched(p, d, s->state);
 	if (s->state == PROGRESS_READY)
 		report(REPORT_INFO, "donor %s has layers %u to %u of %s", d->name,
 		    before.layers.first, before.layers.last - 1,
@@ -252,6 +253,8 @@ static void on_blob_request(struct pool *p, struct peer *peer, const struct msg_
 		m.blob.hash = q->hashes[i];
 		m.blob.found = catalog_blob(p->catalog, &q->hashes[i], &content);
 		peer = peer_by_number(p, number);
+		if (peer != NULL)
+			observe_asked(p, peer->donor, content.len);
 		if (peer == NULL || peer_send(p, peer, &m, content, 0) != AYNI_OK)
 			return;
 	}
@@ -260,20 +263,25 @@ static void on_blob_request(struct pool *p, struct peer *peer, const struct msg_
 static void on_result(struct pool *p, struct peer *peer, const struct message *m)
 {
 	struct error why = {0};
-	enum refusal wrong = scheduler_result(
+	enum refusal wrong;
+
+	link_arrived(&donor_of(p, peer)->link, m->result.unit, m->payload.len, loop_now_us());
+	wrong = scheduler_result(
 	    p->scheduler, peer->donor, &m->result, m->payload, loop_now_us(), &p->actions, &why);
 
 	if (wrong != REFUSAL_NONE)
 		peer_refuse(p, peer, wrong, why.text);
 }
 
-static void on_heartbeat(struct roster_donor *d, const struct msg_heartbeat *h)
+/* When it was asked what it answers; 0: it was not, or its answer was behind what it fetches. */
+static uint64_t heartbeat_echo(struct roster_donor *d, const struct msg_heartbeat *h)
 {
 	uint64_t now = loop_now_us();
 
-	d->refused_by_donor = h->refusals;
-	if (h->echo_us != 0 && h->echo_us <= now)
-		d->round_trip_us = now - h->echo_us;
+	if (h->echo_us == 0 || h->echo_us > now || !link_trip(&d->link, h->echo_us, now))
+		return 0;
+	d->round_trip_us = now - h->echo_us;
+	return h->echo_us;
 }
 
 static int donor_with_key(struct pool *p, const struct public_key *key)
@@ -296,7 +304,7 @@ static void on_link_state(struct pool *p, struct peer *peer, const struct msg_li
 	report(REPORT_DEBUG, "donor %s %s donor %s directly, %llu us there and back",
 	    donor_of(p, peer)->name, l->up ? "reaches" : "does not reach",
 	    roster_get(p->roster, other)->name, (unsigned long long)l->round_trip_us);
-	links_heard(scheduler_links(p->scheduler), peer->donor, other, l->up);
+	pairs_heard(scheduler_pairs(p->scheduler), peer->donor, other, l->up);
 }
 
 /* The one that listens first, so that it knows who comes. */
@@ -315,7 +323,7 @@ void donors_introduce(struct pool *p)
 {
 	int dials, listens;
 
-	while (links_tell(scheduler_links(p->scheduler), &dials, &listens)) {
+	while (pairs_tell(scheduler_pairs(p->scheduler), &dials, &listens)) {
 		char address[ADDRESS_BYTES];
 
 		memcpy(address, roster_get(p->roster, listens)->offer.address, sizeof address);
@@ -363,7 +371,8 @@ void donor_message(struct pool *p, struct peer *peer, const struct message *m)
 		return;
 	}
 	d->heard_us = loop_now_us();
-	liveness_heard(&d->alive, m->type == MSG_HEARTBEAT ? m->heartbeat.echo_us : 0, d->heard_us);
+	liveness_heard(&d->alive, m->type == MSG_HEARTBEAT ? heartbeat_echo(d, &m->heartbeat) : 0,
+	    d->heard_us);
 	switch (m->type) {
 	case MSG_OFFER:
 		on_offer(p, peer, &m->offer);
@@ -382,7 +391,7 @@ void donor_message(struct pool *p, struct peer *peer, const struct message *m)
 		    p->scheduler, peer->donor, &m->unit_failed, loop_now_us(), &p->actions);
 		break;
 	case MSG_HEARTBEAT:
-		on_heartbeat(d, &m->heartbeat);
+		d->refused_by_donor = m->heartbeat.refusals;
 		break;
 	case MSG_LINK_STATE:
 		on_link_state(p, peer, &m->link_state);
@@ -411,6 +420,7 @@ void donor_send_unit(struct pool *p, const struct action_unit *a)
 	if (peer == NULL)
 		return; /* gone meanwhile: the scheduler drops the flight */
 	m.work_unit = a->unit;
+	observe_sent(p, a);
 	(void)peer_send(p, peer, &m, (struct span){a->payload, a->payload_len},
 	    loop_wall_ms() + p->config->unit_timeout_ms);
 }

@@ -62,6 +62,7 @@ static void describe_donor(struct pool *p, int slot, struct status_donor *out)
 	out->cost = d->cost;
 	out->round_trip_us = d->round_trip_us;
 	out->flop_per_s = d->offer.flop_per_s;
+	out->link_bytes_per_s = link_bytes_per_s(&d->link);
 	out->refused_by_donor = d->refused_by_donor;
 	if (peer != NULL)
 		out->refused_by_pool = peer->refused;

@@ -278,6 +278,34 @@ static void an_answer_goes_on_when_its_pool_is_killed_and_started_again(void **s
 	tiny_model_remove(model);
 }
 
+static bool the_link_is_measured(struct network *n)
+{
+	const char *args[] = {"status", "--json", "--pool", n->invite, NULL};
+
+	if (network_run(n, args, NULL, out, err) != 0)
+		fail_msg("%s", err);
+	assert_non_null(strstr(out, "\"link_bytes_per_s\":"));
+	return strstr(out, "\"link_bytes_per_s\":0,") == NULL;
+}
+
+/* Its link was measured while it fetched; the second time it has its layers already. */
+static void what_a_pool_learnt_of_its_donors_outlives_it(void **state)
+{
+	struct network n;
+
+	(void)state;
+	network_start(&n, DEMO_MODEL, NULL);
+	network_donor(&n, 0, NULL, NULL);
+	network_wait_ready(&n);
+	assert_true(the_link_is_measured(&n));
+	assert_int_equal(kill(n.pool, SIGTERM), 0);
+	assert_int_equal(network_wait_end(n.pool), 0);
+	network_restart_pool(&n, DEMO_MODEL, NULL);
+	network_wait_ready(&n);
+	assert_true(the_link_is_measured(&n));
+	network_stop(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +317,7 @@ int main(void)
 	    cmocka_unit_test(a_request_waits_for_the_donor_that_is_missing),
 	    cmocka_unit_test(sessions_go_on_when_a_donor_leaves_or_dies),
 	    cmocka_unit_test(an_answer_goes_on_when_its_pool_is_killed_and_started_again),
+	    cmocka_unit_test(what_a_pool_learnt_of_its_donors_outlives_it),
 	    cmocka_unit_test(the_ledger_adds_up_and_donors_keep_the_same_receipts),
 	};
 

@@ -203,6 +203,7 @@ static void make_status(struct sample *s, bool full)
 		fill_refusals(&m->donors[i].refused_by_donor, false);
 		fill_text(m->donors[i].role, sizeof m->donors[i].role, false);
 		fill_text(m->donors[i].note, sizeof m->donors[i].note, full && i < 100);
+		m->donors[i].link_bytes_per_s = full && i < 100 ? UINT64_MAX : 1;
 	}
 }
 

@@ -86,7 +86,7 @@ int play_ready(uint32_t first, uint32_t last, uint32_t max_sessions)
 	int slot = roster_slots(play.roster);
 	struct public_key key = {{(uint8_t)(slot + 1)}};
 	struct msg_offer offer = {0};
-	struct donor_assignment a = {(uint64_t)slot + 1, 0, {first, last}, max_sessions, 0};
+	struct donor_assignment a = {(uint64_t)slot + 1, 0, {first, last}, max_sessions, 0, 0};
 
 	assert_int_equal(roster_join(play.roster, &key, "d", 1, 1, &slot), AYNI_OK);
 	assert_int_equal(roster_offer(play.roster, slot, &offer), AYNI_OK);

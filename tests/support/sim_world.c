@@ -358,12 +358,12 @@ static void take_withdraw(struct sim_world *w, const struct action_withdraw *a)
 /* Donors that are to know each other mostly find a way at once. */
 static void introduce(struct sim_world *w)
 {
-	struct links *links = scheduler_links(w->scheduler);
+	struct pairs *pairs = scheduler_pairs(w->scheduler);
 	int dials, listens;
 
-	while (links_tell(links, &dials, &listens)) {
+	while (pairs_tell(pairs, &dials, &listens)) {
 		assert_string_not_equal(roster_get(w->roster, listens)->offer.address, "");
-		links_heard(links, dials, listens, sim_chance(w, 80));
+		pairs_heard(pairs, dials, listens, sim_chance(w, 80));
 	}
 }
 

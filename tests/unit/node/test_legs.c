@@ -17,11 +17,11 @@
 static void two_donors(void)
 {
 	int low = play_ready(0, 2, 4), high = play_ready(2, 4, 4);
-	struct links *links = scheduler_links(play.scheduler);
+	struct pairs *pairs = scheduler_pairs(play.scheduler);
 
-	links_want(links, low, true, high, true);
-	assert_true(links_tell(links, &low, &high));
-	links_heard(links, low, high, true);
+	pairs_want(pairs, low, true, high, true);
+	assert_true(pairs_tell(pairs, &low, &high));
+	pairs_heard(pairs, low, high, true);
 }
 
 /* What a donor gave: handed on if its unit says so, or else given to the pool. */

@@ -129,6 +129,19 @@ static void two_fast_stages_are_better_than_a_slow_one(void **state)
 	assert_int_equal(path.stages[0].donor, whole);
 }
 
+static void a_donor_with_a_slow_link_is_gone_around(void **state)
+{
+	int near = timed(0, N_LAYERS, 20000, 1000), far = timed(0, N_LAYERS, 20000, 30000);
+
+	(void)state;
+	roster_get(roster, near)->assignment.transfer_us = 10000;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.stages[0].donor, near);
+	roster_get(roster, near)->assignment.transfer_us = 40000;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.stages[0].donor, far);
+}
+
 /* 20 ms each, or 70 ms alone: the fourth waits 60 ms for the three before it. */
 static void sessions_spread_over_slower_replicas_once_the_fast_one_is_busy(void **state)
 {
@@ -242,6 +255,7 @@ int main(void)
 	    TEST(the_fewest_stages_win),
 	    TEST(of_equal_paths_the_less_busy_donors_win),
 	    TEST(two_fast_stages_are_better_than_a_slow_one),
+	    TEST(a_donor_with_a_slow_link_is_gone_around),
 	    TEST(sessions_spread_over_slower_replicas_once_the_fast_one_is_busy),
 	    TEST(full_donors_are_gone_around),
 	    TEST(only_ready_donors_of_the_model_count),

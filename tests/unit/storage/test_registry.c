@@ -358,6 +358,50 @@ static void a_session_is_kept_as_counts(void **state)
 	assert_int_equal(number("SELECT ended_ms - begun_ms FROM sessions"), 5);
 }
 
+static int note_habit(void *context, const struct registry_habit *h)
+{
+	struct registry_habit *last = context;
+
+	*last = *h;
+	return 0;
+}
+
+static int stop_at_once(void *context, const struct registry_habit *h)
+{
+	(void)context;
+	return h->donor.bytes[0];
+}
+
+static void habits_are_kept_and_replaced(void **state)
+{
+	struct registry_habit put = {ana, 3600, 1500, 7, 8, 9, 10}, got = {0};
+
+	(void)state;
+	assert_int_equal(
+	    registry_habits_each(registry, 10, stop_at_once, NULL, &err), AYNI_OK); /* none */
+	assert_int_equal(registry_habit_put(registry, &put, NOW, &err), AYNI_OK);
+	put.stay_s = 60;
+	assert_int_equal(registry_habit_put(registry, &put, NOW, &err), AYNI_OK);
+	close_registry();
+	open_registry();
+	assert_int_equal(registry_habits_each(registry, 10, note_habit, &got, &err), AYNI_OK);
+	assert_memory_equal(&got, &put, sizeof put);
+	assert_int_equal(number("SELECT count(*) FROM habits"), 1);
+}
+
+static void the_habits_noted_last_are_read_first(void **state)
+{
+	struct registry_habit h = {.donor = ben}, got = {0};
+
+	(void)state;
+	assert_int_equal(registry_habit_put(registry, &h, NOW + 1, &err), AYNI_OK);
+	h.donor = ana;
+	assert_int_equal(registry_habit_put(registry, &h, NOW, &err), AYNI_OK);
+	assert_int_equal(registry_habits_each(registry, 1, note_habit, &got, &err), AYNI_OK);
+	assert_memory_equal(&got.donor, &ben, sizeof ben);
+	assert_int_equal(registry_habits_each(registry, 9, stop_at_once, NULL, &err), ben.bytes[0]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -381,6 +425,8 @@ int main(void)
 	    TEST(an_assignment_ends_once),
 	    TEST(only_known_donors_and_models_are_assigned),
 	    TEST(a_session_is_kept_as_counts),
+	    TEST(habits_are_kept_and_replaced),
+	    TEST(the_habits_noted_last_are_read_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

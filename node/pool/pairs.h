@@ -11,35 +11,35 @@
  * no direction: each end may send. A plain state machine; donors are slots of the roster. One
  * thread.
  */
-#ifndef AYNI_NODE_POOL_LINKS_H
-#define AYNI_NODE_POOL_LINKS_H
+#ifndef AYNI_NODE_POOL_PAIRS_H
+#define AYNI_NODE_POOL_PAIRS_H
 
 #include "protocol/base.h"
 
 enum {
-	LINKS_MOST = 1 << 14,             /* pairs; of more nothing is known */
-	LINK_BLOCKED_US = 1000000,        /* after the first loss, */
-	LINK_BLOCKED_MOST_US = 512000000, /* and twice as long after each other, up to this; */
-	LINK_MAKES_UP = 100               /* so many that arrive make up for one */
+	PAIRS_MOST = 1 << 14,             /* pairs; of more nothing is known */
+	PAIR_BLOCKED_US = 1000000,        /* after the first loss, */
+	PAIR_BLOCKED_MOST_US = 512000000, /* and twice as long after each other, up to this; */
+	PAIR_MAKES_UP = 100               /* so many that arrive make up for one */
 };
 
-struct links;
+struct pairs;
 
-int links_new(struct links **out, struct error *err);
-void links_free(struct links *l);
+int pairs_new(struct pairs **out, struct error *err);
+void pairs_free(struct pairs *l);
 
 /* Work will go from one to the other; whether each can be dialled. Again and again is fine. */
-void links_want(struct links *l, int a, bool a_listens, int b, bool b_listens);
+void pairs_want(struct pairs *l, int a, bool a_listens, int b, bool b_listens);
 /* A pair that its ends have to be told of, once: true, and who dials whom. */
-bool links_tell(struct links *l, int *dials, int *listens);
+bool pairs_tell(struct pairs *l, int *dials, int *listens);
 /* What the end that dials says. */
-void links_heard(struct links *l, int dials, int listens, bool up);
+void pairs_heard(struct pairs *l, int dials, int listens, bool up);
 /* A handing over was lost, or was not what it should be. */
-void links_lost(struct links *l, int a, int b, uint64_t now_us);
-void links_kept(struct links *l, int a, int b); /* one arrived, as it should */
-void links_forget(struct links *l, int donor);  /* it is gone */
+void pairs_lost(struct pairs *l, int a, int b, uint64_t now_us);
+void pairs_kept(struct pairs *l, int a, int b); /* one arrived, as it should */
+void pairs_forget(struct pairs *l, int donor);  /* it is gone */
 
 /* May one hand over to the other? A donor to itself always. */
-bool links_up(const struct links *l, int a, int b, uint64_t now_us);
+bool pairs_up(const struct pairs *l, int a, int b, uint64_t now_us);
 
 #endif

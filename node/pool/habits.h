@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is known of donors from one connection to the next, by key: how long they usually stay, how
+ * their computing compares with their offer, how fast their links are. A donor that comes again is
+ * as it was when it went, whatever it offers now, also after the pool was started anew: the loop
+ * keeps this in the database (remember.c). Of HABITS_MAX donors at most, after which those it does
+ * not know stay unknown.
+ *
+ * The usual stay is the mean of the connections' lengths, later ones counting more (each a quarter
+ * of the mean). A donor that is here for longer than that counts as staying as long as it has.
+ *
+ * No clock, no I/O; one thread.
+ */
+#ifndef AYNI_NODE_POOL_HABITS_H
+#define AYNI_NODE_POOL_HABITS_H
+
+#include "protocol/base.h"
+
+enum { HABITS_MAX = 65536 };
+
+struct habit {
+	uint64_t stay_s; /* usual; 0: not known */
+	double pace;     /* times slower than usual (pace.h), of this offer: */
+	uint64_t flop_per_s, read_bytes_per_s;
+	double down_us, up_us; /* of its link (link.h); 0: not known */
+};
+
+struct habits;
+
+struct habits *habits_new(void); /* NULL without memory */
+void habits_free(struct habits *h);
+/* NULL: nothing is known of it. Valid until the next is added. */
+const struct habit *habits_find(const struct habits *h, const struct public_key *donor);
+/* In place of what was known. Without memory, or beyond HABITS_MAX, nothing is kept. */
+void habits_put(struct habits *h, const struct public_key *donor, const struct habit *habit);
+
+/* Seconds, `here_s` of which it has been here now; 0: never seen before. NULL: nothing is known. */
+uint64_t habit_stay_s(const struct habit *known, uint64_t here_s);
+/* The mean with a connection that ended after so many seconds. */
+uint64_t habit_stayed_s(const struct habit *known, uint64_t here_s);
+
+#endif
