@@ -19,7 +19,7 @@
 enum {
 	PAIRS_MOST = 1 << 14,             /* pairs; of more nothing is known */
 	PAIR_BLOCKED_US = 1000000,        /* after the first loss, */
-	PAIR_BLOCKED_MOST_US = 512000000, /* and twice as long after each other, up to this; */
+	PAIR_BLOCKED_MOST_US = 32000000, /* and twice as long after each other, up to this; */
 	PAIR_MAKES_UP = 100               /* so many that arrive make up for one */
 };
 
