@@ -165,8 +165,9 @@ bench: $(BUILD)/ayni $(BENCH_BIN)
 	@for b in $(BENCH_BIN); do $$b || exit 1; done
 
 .PHONY: bench-pool
-bench-pool: $(BUILD)/ayni $(BUILD)/tests/bench/bench_pool
+bench-pool: $(BUILD)/ayni $(BUILD)/tests/bench/bench_pool $(BUILD)/tests/bench/bench_waiting
 	@$(BUILD)/tests/bench/bench_pool
+	@$(BUILD)/tests/bench/bench_waiting
 
 # ---- fuzzing: clang's libFuzzer, one program a parser -----------------------------------------
 FUZZ_SECONDS ?= 30

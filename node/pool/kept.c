@@ -4,9 +4,9 @@
 /* A bound session that is to begin with it; NULL: none. */
 static struct session *user_of(const struct scheduler *s, uint64_t session)
 {
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		if (s->sessions[i]->from == session)
-			return s->sessions[i];
+	for (size_t i = 0; i < s->n_bound; i++) {
+		if (s->bound[i]->from == session)
+			return s->bound[i];
 	}
 	return NULL;
 }
@@ -130,11 +130,11 @@ struct source kept_find(struct scheduler *s, struct session *session)
 
 		consider(s, session, &k->prefix, k->session, k->path, &best);
 	}
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		const struct session *other = s->sessions[i];
+	for (size_t i = 0; i < s->n_bound; i++) {
+		const struct session *other = s->bound[i];
 		struct prefix held = other->prefix;
 
-		if (!session_is_bound(other) || other->from != 0)
+		if (other->from != 0)
 			continue;
 		if (held.n > other->n_fed / PREFIX_PAGE_TOKENS)
 			held.n = other->n_fed / PREFIX_PAGE_TOKENS;
