@@ -43,6 +43,12 @@ static void wait_again(struct scheduler *s, struct session *session)
 	s->n_waiting++;
 }
 
+static void promise(struct roster_donor *d, const struct session *session, int more)
+{
+	d->sessions += (uint32_t)more;
+	d->pages += (uint32_t)more * session_pages(session);
+}
+
 void binding_leave(struct scheduler *s, struct session *session)
 {
 	struct path *p = &s->paths[session->path];
@@ -51,7 +57,7 @@ void binding_leave(struct scheduler *s, struct session *session)
 		struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
 
 		if (d != NULL)
-			d->sessions--;
+			promise(d, session, -1);
 	}
 	p->sessions--;
 	take_out(s->bound, &s->n_bound, session);
@@ -263,7 +269,7 @@ static void bind_session(
 	struct path *p = &s->paths[slot];
 
 	for (uint32_t k = 0; k < p->n_stages; k++) {
-		roster_get(s->roster, p->stages[k].donor)->sessions++;
+		promise(roster_get(s->roster, p->stages[k].donor), session, 1);
 		keep_open(s, &p->stages[k], session->r.id);
 	}
 	p->sessions++;
@@ -306,7 +312,8 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
 	}
 	if (*stand == MISSING)
 		return wait_for_layers(s, session, now_us, q);
-	switch (path_find(s->roster, session->r.model, m->sizes.n_layers, &path)) {
+	switch (path_find(
+	    s->roster, session->r.model, m->sizes.n_layers, session_pages(session), &path)) {
 	case PATH_MISSING:
 		*stand = MISSING;
 		return wait_for_layers(s, session, now_us, q);

@@ -224,7 +224,7 @@ static bool has_other_path(struct scheduler *s, const struct path *p)
 {
 	struct path other;
 
-	return path_find(s->roster, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers,
+	return path_find(s->roster, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers, 1,
 	           &other) == PATH_FOUND;
 }
 
@@ -457,6 +457,11 @@ void scheduler_check(const struct scheduler *s)
 			aboard += f->sessions[k] != NULL;
 	}
 	assert(flying == aboard);
+	for (int i = 0; i < roster_slots(s->roster); i++) {
+		const struct roster_donor *d = roster_get(s->roster, i);
+
+		assert(d == NULL || d->pages + d->kept_pages <= d->assignment.pages);
+	}
 	for (size_t i = 0; i < s->n_kept; i++)
 		kept[s->kept[i].path]++;
 	for (size_t i = 0; i < s->n_paths; i++)

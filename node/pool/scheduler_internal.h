@@ -67,6 +67,7 @@ struct closed {
 struct kept {
 	uint64_t session;
 	uint32_t path;
+	uint32_t pages; /* that it takes of its donors' room */
 	uint64_t until_us;
 	struct prefix prefix; /* owned */
 };

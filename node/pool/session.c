@@ -75,6 +75,11 @@ uint32_t session_most_tokens(const struct session *s)
 	                                                     : s->r.kv_tokens;
 }
 
+uint32_t session_pages(const struct session *s)
+{
+	return kv_pages(session_most_tokens(s));
+}
+
 /* What an answer that broke off said is known; what follows is not. */
 static int read_so_far(const struct session *s, const struct tokenizer *t, struct reasoning **out)
 {

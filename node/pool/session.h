@@ -87,8 +87,9 @@ int session_new(
 void session_free(struct session *s);                       /* wipes the history */
 void session_request_free(const struct session_request *r); /* its tokens, wiped */
 
-/* Positions that it can come to, at most. */
+/* Positions that it can come to, at most, and what their keys and values take of a donor's room. */
 uint32_t session_most_tokens(const struct session *s);
+uint32_t session_pages(const struct session *s);
 /*
  * Room for all that it may become, before it is bound for the first time; from then on drawing
  * allocates no tokens. The tokenizer is borrowed. AYNI_ERR_MEMORY: it is as before.

@@ -63,12 +63,11 @@ void crowd_close(struct crowd *c)
 	scratch_remove(&c->folder);
 }
 
-void crowd_donor(struct crowd *c, uint32_t max_sessions)
+void crowd_donor(struct crowd *c, uint32_t n_sessions)
 {
 	const struct public_key key = {{1}};
 	const struct msg_offer offer = {0};
-	const struct donor_assignment a = {
-	    .number = 1, .layers = {0, LAYERS}, .max_sessions = max_sessions};
+	const struct donor_assignment a = {.number = 1, .layers = {0, LAYERS}, .pages = n_sessions};
 	int slot;
 
 	assert_int_equal(roster_join(c->roster, &key, "d", 1, 1, &slot), AYNI_OK);
@@ -76,7 +75,7 @@ void crowd_donor(struct crowd *c, uint32_t max_sessions)
 	assert_int_equal(roster_assign(c->roster, slot, &a), AYNI_OK);
 	assert_int_equal(roster_progress(c->roster, slot, a.number, PROGRESS_READY), AYNI_OK);
 	c->donor.layers = a.layers;
-	c->donor.max_sessions = max_sessions;
+	c->donor.pages = a.pages;
 }
 
 int crowd_submit(struct crowd *c, struct error *err)

@@ -27,8 +27,8 @@ struct crowd {
 /* Nobody holds the model's layers yet. */
 void crowd_open(struct crowd *c, uint32_t max_sessions, uint32_t max_waiting);
 void crowd_close(struct crowd *c);
-/* The donor is ready with all layers. */
-void crowd_donor(struct crowd *c, uint32_t max_sessions);
+/* The donor is ready with all layers, and room for so many of the crowd's requests. */
+void crowd_donor(struct crowd *c, uint32_t n_sessions);
 /* One more request, of CROWD_PROMPT tokens and one to come. */
 int crowd_submit(struct crowd *c, struct error *err);
 /* scheduler_run, a millisecond later. What it sends is computed, or nobody answers. */

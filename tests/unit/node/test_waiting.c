@@ -22,7 +22,8 @@
 enum {
 	SESSIONS = 32,
 	WAITING = 10000,
-	WAITING_BYTES = 1024 /* of a request, its short prompt included */
+	LONG_PAGES = CROWD_KV_TOKENS / KV_PAGE_TOKENS, /* of a request that may fill its context */
+	WAITING_BYTES = 1024                           /* of a request, its short prompt included */
 };
 
 static size_t refused_from = SIZE_MAX; /* bytes */
@@ -99,12 +100,30 @@ static void who_lost_its_donors_waits_before_those_that_came_later(void **state)
 		assert_int_equal(crowd.scheduler->waiting[i]->r.id, i + 1);
 }
 
+static void a_long_request_waits_until_its_end_is_sure_and_nobody_passes_it(void **state)
+{
+	(void)state;
+	crowd_donor(&crowd, LONG_PAGES + 1);
+	submit(3);
+	crowd.scheduler->waiting[2]->r.max_tokens = 0;
+	submit(2);
+	crowd_run(&crowd, false);
+	assert_int_equal(crowd.scheduler->n_bound, 2); /* LONG_PAGES - 1 are left */
+	assert_int_equal(crowd.scheduler->n_waiting, 3);
+	crowd_give_up(&crowd);
+	submit(2);
+	crowd.scheduler->waiting[0]->r.max_tokens = 0;
+	crowd_run(&crowd, false);
+	assert_int_equal(crowd.scheduler->n_bound, 2);
+	assert_int_equal(roster_get(crowd.roster, 0)->pages, LONG_PAGES + 1);
+}
+
 static void a_request_ends_if_there_is_no_memory_to_serve_it(void **state)
 {
 	(void)state;
 	if (!CAN_REFUSE_MEMORY)
 		skip();
-	crowd_donor(&crowd, SESSIONS);
+	crowd_donor(&crowd, LONG_PAGES + 1);
 	submit(1);
 	crowd.scheduler->waiting[0]->r.max_tokens = 0; /* it may fill the context */
 	submit(1);
@@ -123,6 +142,7 @@ int main(void)
 	    TEST(ten_thousand_that_wait_take_little_memory),
 	    TEST(each_of_ten_thousand_is_served_and_one_more_is_refused),
 	    TEST(who_lost_its_donors_waits_before_those_that_came_later),
+	    TEST(a_long_request_waits_until_its_end_is_sure_and_nobody_passes_it),
 	    TEST(a_request_ends_if_there_is_no_memory_to_serve_it),
 	};
 
