@@ -67,6 +67,7 @@ struct closed {
 struct kept {
 	uint64_t session;
 	uint32_t path;
+	uint32_t pages; /* that it takes of its donors' room */
 	uint64_t until_us;
 	struct prefix prefix; /* owned */
 };
@@ -77,10 +78,13 @@ struct scheduler {
 	struct pairs *pairs; /* owned */
 	struct scheduler_limits limits;
 	uint64_t next_unit, next_ticket;
-	size_t n_sessions, bound;
-	uint64_t stall_ends_us;    /* when the first donor that stalls counts as failed; 0: none */
-	size_t turn;               /* session that is asked first, so that all are served */
-	struct session **sessions; /* [max_sessions + max_waiting], in order of arrival */
+	uint64_t stall_ends_us; /* when the first donor that stalls counts as failed; 0: none */
+	/* Each session is in one of these. What is done often looks at no session that waits. */
+	size_t n_bound, n_waiting;
+	struct session **bound;   /* [max_sessions], in order of binding */
+	struct session **waiting; /* [max_sessions + max_waiting], in order of arrival */
+	size_t turn;              /* bound session that is asked first, so that all are served */
+	uint64_t wait_ends_us; /* when the first has waited long enough for layers; 0: none does */
 	uint32_t n_paths, n_flights; /* slots below these were used */
 	struct path paths[MAX_PATHS];
 	struct flight flights[MAX_FLIGHTS];
@@ -92,6 +96,8 @@ struct scheduler {
 
 /* binding.c: sessions and the paths they are bound to */
 bool session_is_bound(const struct session *s);
+size_t binding_sessions(const struct scheduler *s); /* all of them: [0, n) of binding_session */
+struct session *binding_session(const struct scheduler *s, size_t i);
 void binding_release(struct scheduler *s, struct session *session);
 void binding_rewind(struct scheduler *s, struct session *session);
 /* It is bound no more; its donors still hold it. */

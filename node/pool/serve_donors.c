@@ -2,6 +2,7 @@
 #include "node/pool/pool_internal.h"
 
 #include "node/report.h"
+#include "node/work.h"
 
 enum { SEEDS_MOST = 4 /* donors that another is to fetch of, beside the pool */ };
 
@@ -107,8 +108,9 @@ void donor_assign(struct pool *p, const struct placement_change *change)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, change->model);
 	struct roster_donor *d = roster_get(p->roster, (int)change->donor);
-	struct donor_assignment a = {
-	    .model = change->model, .layers = change->layers, .max_sessions = change->max_sessions};
+	struct donor_assignment a = {.model = change->model,
+	    .layers = change->layers,
+	    .pages = work_room_pages(m->kv_tokens, change->max_sessions)};
 	struct message out = {.type = MSG_ASSIGNMENT};
 	struct error err = {0};
 
@@ -125,7 +127,7 @@ void donor_assign(struct pool *p, const struct placement_change *change)
 	    .layer_first = a.layers.first,
 	    .layer_last = a.layers.last,
 	    .kv_tokens = m->kv_tokens,
-	    .max_sessions = a.max_sessions,
+	    .max_sessions = change->max_sessions,
 	    .kv_type = m->kv_type};
 	report(REPORT_INFO, "layers %u to %u of %s go to donor %s", a.layers.first,
 	    a.layers.last - 1, m->name, d->name);

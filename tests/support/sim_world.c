@@ -181,14 +181,14 @@ static void assign(struct sim_world *w, const struct placement_change *c)
 	struct donor_assignment a = {.number = w->next_assignment++,
 	    .model = c->model,
 	    .layers = c->layers,
-	    .max_sessions = c->max_sessions};
+	    .pages = work_room_pages(SIM_KV_TOKENS, c->max_sessions)};
 
 	assert_non_null(d);
 	assert_int_equal(roster_assign(w->roster, d->slot, &a), AYNI_OK);
 	d->assignment = a.number;
 	fake_donor_forget(&d->fake);
 	d->fake.layers = a.layers;
-	d->fake.max_sessions = a.max_sessions;
+	d->fake.pages = a.pages;
 }
 
 static void unassign(struct sim_world *w, int slot)
@@ -208,7 +208,7 @@ static size_t place_once(struct sim_world *w)
 	    .layer_bytes = w->model->layer_bytes,
 	    .first_bytes = w->model->first_bytes,
 	    .last_bytes = w->model->last_bytes,
-	    .kv_layer_bytes = kv_bytes_per_token(&w->model->sizes, KV_F16, 1) * SIM_KV_TOKENS};
+	    .kv_layer_bytes = work_room_bytes(&w->model->sizes, KV_F16, 1, SIM_KV_TOKENS, 1)};
 	struct plan_settings settings = {.stages = w->stages, .max_sessions = 8};
 	struct plan *p = plan_new(donors, describe(w, donors), &m, 1, &settings);
 	size_t n;
