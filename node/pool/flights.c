@@ -66,6 +66,8 @@ void flight_drop(struct scheduler *s, struct flight *f, struct actions *q)
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		if (f->sessions[i] != NULL)
 			binding_rewind(s, f->sessions[i]);
+		else
+			kept_lose(s, f->work.spans[i].session);
 	}
 	flight_abandon(s, f, q);
 }
@@ -307,6 +309,8 @@ uint64_t flight_deadline_us(const struct scheduler *s, const struct flight *f)
 {
 	const struct leg *leg = &f->legs[f->stage];
 
+	if (f->ahead)
+		return UINT64_MAX; /* the one that it follows has one */
 	return (leg->begun_us > 0 ? leg->begun_us : leg->sent_us) + s->limits.unit_timeout_us;
 }
 

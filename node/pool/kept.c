@@ -105,6 +105,14 @@ void kept_add(struct scheduler *s, struct session *session, uint64_t now_us)
 	count_at_donors(s, &k, 1);
 }
 
+void kept_lose(struct scheduler *s, uint64_t session)
+{
+	for (size_t i = 0; i < s->n_kept; i++) {
+		if (s->kept[i].session == session)
+			give_up(s, i--);
+	}
+}
+
 static bool has_room(struct scheduler *s, const struct path *p, const struct session *session)
 {
 	if (!path_responds(p, s->roster))

@@ -18,7 +18,7 @@ int scheduler_new(const struct catalog *c, struct roster *r, const struct schedu
 	s->catalog = c;
 	s->roster = r;
 	s->limits = *limits;
-	s->next_unit = limits->first_unit;
+	s->next_unit = s->next_ticket = limits->first_unit;
 	*out = s;
 	return AYNI_OK;
 
@@ -165,10 +165,20 @@ static void fail_sessions(struct scheduler *s, struct flight *f, struct actions 
 	flight_abandon(s, f, q);
 }
 
-/* Nobody here has seen what was handed over to it: it may be that which does not fit. */
-static bool is_inputs_fault(const struct flight *f, uint32_t stage, enum refusal reason)
+/* Nobody can tell whether it was handed its input: it goes on through the pool, which sees. */
+static void try_again(
+    struct scheduler *s, struct flight *f, uint32_t stage, uint64_t now_us, struct actions *q)
 {
-	return f->legs[stage].from != 0 && (reason == REFUSAL_NUMERIC || reason == REFUSAL_BOUNDS);
+	legs_input_lost(s, f, stage, now_us);
+	flight_drop(s, f, q);
+}
+
+/* Nobody here has seen what was handed over to it: it may be that which does not fit. */
+static bool is_inputs_fault(
+    const struct scheduler *s, const struct flight *f, uint32_t stage, enum refusal reason)
+{
+	return f->legs[stage].from != 0 && !legs_from_itself(s, f, stage) &&
+	       (reason == REFUSAL_NUMERIC || reason == REFUSAL_BOUNDS);
 }
 
 void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit_failed *u,
@@ -182,9 +192,8 @@ void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit
 		stands_no_more(s, d, false);
 	if (f == NULL)
 		return;
-	if (is_inputs_fault(f, stage, u->reason)) {
-		legs_input_lost(s, f, stage, now_us);
-		flight_drop(s, f, q);
+	if (is_inputs_fault(s, f, stage, u->reason)) {
+		try_again(s, f, stage, now_us, q);
 		return;
 	}
 	switch (u->reason) {
@@ -230,20 +239,15 @@ static bool has_other_path(struct scheduler *s, const struct path *p)
 
 static void note_stalled(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q)
 {
-	struct path *p = &s->paths[f->path];
-	struct roster_donor *d = path_donor(s->roster, &p->stages[f->stage]);
-	bool handed = f->legs[f->stage].from != 0;
+	struct roster_donor *d = path_donor(s->roster, &s->paths[f->path].stages[f->stage]);
 
-	if (d == NULL || d->stalled_us != 0)
-		return;
-	if (handed)
-		legs_input_lost(s, f, f->stage, now_us);
-	d->stalled_us = now_us;
-	if (handed && !has_other_path(s, p)) { /* the way is tried again, through the pool */
-		d->stalled_us = 0;
-		flight_drop(s, f, q);
+	if (f->legs[f->stage].from != 0) {
+		try_again(s, f, f->stage, now_us, q);
 		return;
 	}
+	if (d == NULL || d->stalled_us != 0)
+		return;
+	d->stalled_us = now_us;
 	s->stall_ends_us =
 	    s->stall_ends_us > 0 ? s->stall_ends_us : now_us + s->limits.unit_timeout_us;
 }
@@ -313,10 +317,10 @@ static void reap_flights(struct scheduler *s, uint64_t now_us, struct actions *q
 		    (path_donor(s->roster, &s->paths[f->path].stages[f->stage]) != NULL &&
 		        now_us < flight_deadline_us(s, f)))
 			continue;
-		if (f->legs[f->stage].begun_us > 0)
+		if (f->legs[f->stage].from == 0)
 			give_up(s, f, f->stage, 1, q);
 		else
-			flight_drop(s, f, q);
+			try_again(s, f, f->stage, now_us, q);
 	}
 }
 

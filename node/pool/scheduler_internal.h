@@ -123,6 +123,8 @@ struct source {
 void kept_add(struct scheduler *s, struct session *session, uint64_t now_us);
 /* Who has most in common with it, on a path with room: kept, or bound itself. */
 struct source kept_find(struct scheduler *s, struct session *session);
+/* Its donors may hold it no more: nobody begins with it. */
+void kept_lose(struct scheduler *s, uint64_t session);
 /* A session is bound to this path: its donors give up kept ones until it has room. */
 void kept_make_room(struct scheduler *s, const struct path *p);
 /* Give up what is too old, and what lies on broken paths. */
@@ -162,6 +164,8 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
     struct error *why);
 /* What was handed over to this stage was lost, or is wrong. */
 void legs_input_lost(struct scheduler *s, const struct flight *f, uint32_t stage, uint64_t now_us);
+/* It is handed what it gave itself. */
+bool legs_from_itself(const struct scheduler *s, const struct flight *f, uint32_t stage);
 /* Tell the donors that wait for input which will not come. */
 void legs_withdraw(struct scheduler *s, const struct flight *f, struct actions *q);
 

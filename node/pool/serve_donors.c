@@ -85,14 +85,14 @@ void donor_gone(struct pool *p, struct peer *peer)
 static void want_seeds(struct pool *p, int donor, const struct donor_assignment *a)
 {
 	const struct roster_donor *d = roster_get(p->roster, donor);
-	int left = SEEDS_MOST;
+	int left = SEEDS_MOST, slots = roster_slots(p->roster);
 
 	for (int wanted = DONOR_READY; wanted >= DONOR_FETCHING; wanted--) {
-		for (int i = 0; i < roster_slots(p->roster) && left > 0; i++) {
+		for (int k = 1; k < slots && left > 0; k++) {
+			int i = (donor + k) % slots; /* others for each */
 			const struct roster_donor *other = roster_get(p->roster, i);
 
-			if (i == donor || other == NULL ||
-			    other->state != (enum donor_state)wanted ||
+			if (other == NULL || other->state != (enum donor_state)wanted ||
 			    other->assignment.model != a->model ||
 			    other->assignment.layers.first >= a->layers.last ||
 			    a->layers.first >= other->assignment.layers.last)
