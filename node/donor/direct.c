@@ -11,25 +11,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "node/donor/early.h"
 #include "node/report.h"
 
 enum {
 	LINKS_MAX = 16,
-	EARLY_MAX = 16,             /* handed over before the unit came that takes it */
-	EARLY_BYTES = 16 << 20,     /* of one donor, */
-	EARLY_ALL_BYTES = 32 << 20, /* and of all */
-	DIAL_AGAIN_US = 5000000,    /* and no more than LINKS_MAX in this time */
-	LINK_SILENT_US = 3000000,   /* or so many heartbeats, each of which is a probe: */
+	DIAL_AGAIN_US = 5000000,  /* and no more than LINKS_MAX in this time */
+	LINK_SILENT_US = 3000000, /* or so many heartbeats, each of which is a probe: */
 	LINK_SILENT_HEARTBEATS = 3,
 	MESSAGES_AT_ONCE = 32, /* of one socket, before the pool has its turn again */
 	SPARE_DESCRIPTORS = 24 /* libzmq ends the program where one is missing */
-};
-
-struct early {
-	uint64_t ticket; /* 0: none */
-	struct hash hash;
-	uint8_t *data; /* owned */
-	size_t len;
 };
 
 struct link {
@@ -41,8 +32,7 @@ struct link {
 	struct envelope_channel channel;
 	bool up, told_down;
 	uint64_t dialled_us, heard_us, round_trip_us;
-	struct early early[EARLY_MAX];
-	size_t early_next;
+	struct early_box early;
 	struct seed_source seeds;
 };
 
@@ -76,61 +66,22 @@ static struct link *find_curve(const struct donor *d, const uint8_t key[CURVE_KE
 
 /* ---- what comes before its unit ----------------------------------------------------------- */
 
-static void early_free(struct donor *d, struct early *e)
-{
-	d->direct->early_bytes -= e->len;
-	free(e->data);
-	*e = (struct early){0};
-}
-
-/* The oldest goes where there is no room: its unit never came. */
-static void early_keep(
-    struct donor *d, struct link *l, uint64_t ticket, struct span payload, const struct hash *hash)
-{
-	struct early *e = &l->early[l->early_next];
-	size_t held = payload.len;
-
-	early_free(d, e);
-	for (size_t i = 1; i < EARLY_MAX; i++) {
-		struct early *newer = &l->early[(l->early_next + EARLY_MAX - i) % EARLY_MAX];
-
-		held += newer->len;
-		if (held > EARLY_BYTES)
-			early_free(d, newer);
-	}
-	if (payload.len > EARLY_BYTES || payload.len > EARLY_ALL_BYTES - d->direct->early_bytes ||
-	    (e->data = malloc(payload.len > 0 ? payload.len : 1)) == NULL)
-		return; /* the pool notices that the unit goes on waiting */
-	if (payload.len > 0)
-		memcpy(e->data, payload.data, payload.len);
-	e->len = payload.len;
-	e->ticket = ticket;
-	e->hash = *hash;
-	d->direct->early_bytes += e->len;
-	l->early_next = (l->early_next + 1) % EARLY_MAX;
-}
-
 void direct_recall(struct donor *d, const struct transfer *from)
 {
 	struct link *l = find(d, &from->donor);
+	struct early *e = l != NULL ? early_find(&l->early, from->ticket) : NULL;
 
-	for (size_t i = 0; l != NULL && i < EARLY_MAX; i++) {
-		struct early *e = &l->early[i];
-
-		if (e->ticket != from->ticket)
-			continue;
-		(void)units_handover(
-		    d, &l->donor, e->ticket, (struct span){e->data, e->len}, &e->hash);
-		early_free(d, e);
+	if (e == NULL)
 		return;
-	}
+	(void)units_handover(d, &l->donor, e->ticket, (struct span){e->data, e->len}, &e->hash);
+	early_drop(e, &d->direct->early_bytes);
 }
 
 static void take_handover(
     struct donor *d, struct link *l, uint64_t ticket, struct span payload, const struct hash *hash)
 {
 	if (!units_handover(d, &l->donor, ticket, payload, hash))
-		early_keep(d, l, ticket, payload, hash);
+		early_keep(&l->early, &d->direct->early_bytes, ticket, payload, hash);
 }
 
 /* ---- sending ------------------------------------------------------------------------------ */
@@ -433,8 +384,7 @@ bool direct_receive(struct donor *d)
 static void empty(struct donor *d, struct link *l)
 {
 	hang_up(d, l);
-	for (size_t i = 0; i < EARLY_MAX; i++)
-		early_free(d, &l->early[i]);
+	early_empty(&l->early, &d->direct->early_bytes);
 }
 
 /* A new one; where there are too many, in place of the one that was heard of longest ago. */
