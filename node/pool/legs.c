@@ -294,6 +294,7 @@ static void land(struct scheduler *s, struct flight *f, uint64_t now_us, struct 
 		    !add_piece(session, &step, &rows, q))
 			rc = AYNI_ERR_MEMORY;
 		f->sessions[i] = NULL;
+		s->gains[f->path] = session->drafting.gain;
 		if (rc == AYNI_OK && !step.finished) {
 			if (next != NULL)
 				go_on(s, next, session, now_us, q);

@@ -342,6 +342,7 @@ void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 	kept_run(s, now_us);
 	reap(s, now_us, q);
 	binding_run(s, now_us, q);
+	drafts_run(s, now_us, q);
 	flights_run(s, now_us, q);
 	actions_units_first(q);
 	scheduler_check(s);
@@ -374,6 +375,7 @@ uint64_t scheduler_next_us(const struct scheduler *s)
 	}
 	next = sooner(next, s->stall_ends_us);
 	next = sooner(next, kept_next_us(s));
+	next = sooner(next, drafts_next_us(s));
 	for (size_t i = 0; i < s->n_sessions; i++)
 		next = sooner(next, s->sessions[i]->wait_until_us);
 	return next;
