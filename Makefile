@@ -164,9 +164,10 @@ bench: $(BUILD)/ayni $(BENCH_BIN)
 	@$(BUILD)/ayni bench
 	@for b in $(BENCH_BIN); do $$b || exit 1; done
 
+BENCH_POOL := $(addprefix $(BUILD)/tests/bench/bench_, pool waiting uneven)
 .PHONY: bench-pool
-bench-pool: $(BUILD)/ayni $(BUILD)/tests/bench/bench_pool
-	@$(BUILD)/tests/bench/bench_pool
+bench-pool: $(BUILD)/ayni $(BENCH_POOL)
+	@for b in $(BENCH_POOL); do $$b || exit 1; done
 
 # ---- fuzzing: clang's libFuzzer, one program a parser -----------------------------------------
 FUZZ_SECONDS ?= 30

@@ -74,6 +74,11 @@ static uint64_t bytes_of(enum kv_type type, uint64_t n_elements)
 	return n_elements * kv_element_bytes(type) + scales;
 }
 
+uint32_t kv_pages(uint32_t n_tokens)
+{
+	return n_tokens / KV_PAGE_TOKENS + (n_tokens % KV_PAGE_TOKENS != 0);
+}
+
 uint64_t kv_bytes_per_token(const struct model_sizes *sizes, enum kv_type type, uint32_t n_layers)
 {
 	struct attention_shape a = model_attention_shape(sizes);
@@ -124,7 +129,7 @@ int kv_new(const struct model *m, uint32_t capacity_tokens, enum kv_type type, s
 	kv->capacity = capacity_tokens;
 	kv->page_bytes = kv_bytes_per_token(&m->sizes, type, n_layers) * KV_PAGE_TOKENS;
 	kv->head_bytes = kv->page_bytes / n_layers / kv->shape.n_kv_heads;
-	if (!map(kv, ((uint64_t)capacity_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS))
+	if (!map(kv, kv_pages(capacity_tokens)))
 		goto err1;
 	*out = kv;
 	return AYNI_OK;
@@ -182,7 +187,7 @@ bool kv_fits(const struct kv *kv, const struct model *m)
 /* Memory for the first n positions. */
 static bool grow(struct kv *kv, uint32_t n)
 {
-	size_t n_pages = ((size_t)n + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+	size_t n_pages = kv_pages(n);
 	size_t end = n_pages * kv->page_bytes + READ_PAST;
 
 	end = (end + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
@@ -215,7 +220,7 @@ int kv_reserve(struct kv *kv, uint32_t position, uint32_t n, struct error *err)
 
 int kv_copy(struct kv *to, const struct kv *from, uint32_t n, struct error *err)
 {
-	size_t n_pages = ((size_t)n + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+	size_t n_pages = kv_pages(n);
 
 	if (to == from || to->layer_first != from->layer_first ||
 	    to->layer_last != from->layer_last || to->type != from->type ||

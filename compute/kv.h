@@ -68,6 +68,8 @@ struct kv_head kv_head(const struct kv *kv, uint32_t layer, uint32_t head, uint3
 /* Positions [0, length) now hold data; they must be reserved. A smaller length forgets the rest. */
 void kv_filled(struct kv *kv, uint32_t length);
 
+/* Pages that so many positions take: a begun one counts whole. */
+uint32_t kv_pages(uint32_t n_tokens);
 /* Bytes that one position takes in n_layers layers of a model of these sizes. */
 uint64_t kv_bytes_per_token(const struct model_sizes *sizes, enum kv_type type, uint32_t n_layers);
 /* True if a cache of this type can be had for a model of these sizes. */

@@ -44,14 +44,25 @@ struct reasoning {
 
 /* ---- output --------------------------------------------------------------------------------- */
 
+/* What is said and thought is private: it is left nowhere. */
+static void wipe(struct buffer *b)
+{
+	if (b->bytes != NULL)
+		explicit_bzero(b->bytes, b->capacity);
+	free(b->bytes);
+}
+
 static int put(struct buffer *b, const char *bytes, size_t n)
 {
 	if (n > b->capacity - b->len) {
 		size_t capacity = 2 * (b->len + n);
-		char *more = realloc(b->bytes, capacity);
+		char *more = malloc(capacity);
 
 		if (more == NULL)
 			return AYNI_ERR_MEMORY;
+		if (b->len > 0)
+			memcpy(more, b->bytes, b->len);
+		wipe(b);
 		b->bytes = more;
 		b->capacity = capacity;
 	}
@@ -331,8 +342,9 @@ void reasoning_free(struct reasoning *r)
 	if (r == NULL)
 		return;
 	tokenizer_stream_free(r->stream);
-	free(r->thought.bytes);
-	free(r->said.bytes);
+	wipe(&r->thought);
+	wipe(&r->said);
+	explicit_bzero(r, sizeof *r);
 	free(r);
 }
 

@@ -77,3 +77,21 @@ size_t work_result_bytes(uint32_t n_layers, uint32_t d_model, const struct msg_w
 		return work_activation_bytes(d_model, u);
 	return u->n_logits * logit_row_bytes(u->top);
 }
+
+uint32_t work_room_pages(uint32_t kv_tokens, uint32_t max_sessions)
+{
+	uint64_t pages = (uint64_t)kv_pages(kv_tokens) * max_sessions;
+
+	return pages < UINT32_MAX ? (uint32_t)pages : UINT32_MAX;
+}
+
+uint64_t work_room_bytes(const struct model_sizes *m, enum kv_type type, uint32_t n_layers,
+    uint32_t kv_tokens, uint32_t max_sessions)
+{
+	uint64_t bytes = kv_bytes_per_token(m, type, n_layers) * KV_PAGE_TOKENS;
+
+	if (__builtin_mul_overflow(bytes, kv_pages(kv_tokens), &bytes) ||
+	    __builtin_mul_overflow(bytes, max_sessions, &bytes))
+		return UINT64_MAX;
+	return bytes;
+}

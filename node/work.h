@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What pool and donor must agree on about a work unit: its published cost, how many bytes its
- * result has, and how a token is drawn of it. Pure functions.
+ * result has, and how a token is drawn of it; and about a donor's room for keys and values. Pure
+ * functions.
  */
 #ifndef AYNI_NODE_WORK_H
 #define AYNI_NODE_WORK_H
 
+#include "compute/kv.h"
 #include "compute/model.h"
 #include "compute/sampler.h"
 #include "compute/wire.h"
@@ -26,5 +28,15 @@ int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct
 size_t work_activation_bytes(uint32_t d_model, const struct msg_work_unit *u);
 /* Activations of every token, or at the model's last layer the rows of logits asked for. */
 size_t work_result_bytes(uint32_t n_layers, uint32_t d_model, const struct msg_work_unit *u);
+
+/*
+ * Keys and values that a donor agrees to hold: those of max_sessions that fill their contexts, or
+ * of more that are shorter. In pages (compute/kv.h) of all its layers, each session's counted
+ * apart.
+ */
+uint32_t work_room_pages(uint32_t kv_tokens, uint32_t max_sessions);
+/* Their bytes; UINT64_MAX if that is past counting. */
+uint64_t work_room_bytes(const struct model_sizes *m, enum kv_type type, uint32_t n_layers,
+    uint32_t kv_tokens, uint32_t max_sessions);
 
 #endif

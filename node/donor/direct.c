@@ -15,10 +15,14 @@
 
 enum {
 	LINKS_MAX = 16,
-	EARLY_MAX = 16, /* handed over before the unit came that takes it */
-	EARLY_BYTES = 16 << 20,
-	DIAL_AGAIN_US = 5000000,
-	LINK_SILENT_US = 3000000 /* a probe is sent at each heartbeat */
+	EARLY_MAX = 16,             /* handed over before the unit came that takes it */
+	EARLY_BYTES = 16 << 20,     /* of one donor, */
+	EARLY_ALL_BYTES = 32 << 20, /* and of all */
+	DIAL_AGAIN_US = 5000000,    /* and no more than LINKS_MAX in this time */
+	LINK_SILENT_US = 3000000,   /* or so many heartbeats, each of which is a probe: */
+	LINK_SILENT_HEARTBEATS = 3,
+	MESSAGES_AT_ONCE = 32, /* of one socket, before the pool has its turn again */
+	SPARE_DESCRIPTORS = 24 /* libzmq ends the program where one is missing */
 };
 
 struct early {
@@ -36,7 +40,7 @@ struct link {
 	struct route route; /* of the one that dialled; length 0: not heard of it */
 	struct envelope_channel channel;
 	bool up, told_down;
-	uint64_t dialled_us, heard_us;
+	uint64_t dialled_us, heard_us, round_trip_us;
 	struct early early[EARLY_MAX];
 	size_t early_next;
 	struct seed_source seeds;
@@ -45,6 +49,9 @@ struct link {
 /* The first is the way to oneself, for the token that a donor goes on from. */
 struct direct {
 	struct transport *listener; /* NULL: other donors cannot reach this one */
+	size_t early_bytes;
+	uint64_t dials_since_us; /* counted since then: */
+	unsigned dials;
 	size_t n;
 	struct link list[1 + LINKS_MAX];
 };
@@ -69,34 +76,37 @@ static struct link *find_curve(const struct donor *d, const uint8_t key[CURVE_KE
 
 /* ---- what comes before its unit ----------------------------------------------------------- */
 
-static void early_free(struct early *e)
+static void early_free(struct donor *d, struct early *e)
 {
+	d->direct->early_bytes -= e->len;
 	free(e->data);
 	*e = (struct early){0};
 }
 
 /* The oldest goes where there is no room: its unit never came. */
 static void early_keep(
-    struct link *l, uint64_t ticket, struct span payload, const struct hash *hash)
+    struct donor *d, struct link *l, uint64_t ticket, struct span payload, const struct hash *hash)
 {
 	struct early *e = &l->early[l->early_next];
 	size_t held = payload.len;
 
-	early_free(e);
+	early_free(d, e);
 	for (size_t i = 1; i < EARLY_MAX; i++) {
 		struct early *newer = &l->early[(l->early_next + EARLY_MAX - i) % EARLY_MAX];
 
 		held += newer->len;
 		if (held > EARLY_BYTES)
-			early_free(newer);
+			early_free(d, newer);
 	}
-	e->data = payload.len <= EARLY_BYTES ? malloc(payload.len) : NULL;
-	if (e->data == NULL)
+	if (payload.len > EARLY_BYTES || payload.len > EARLY_ALL_BYTES - d->direct->early_bytes ||
+	    (e->data = malloc(payload.len > 0 ? payload.len : 1)) == NULL)
 		return; /* the pool notices that the unit goes on waiting */
-	memcpy(e->data, payload.data, payload.len);
+	if (payload.len > 0)
+		memcpy(e->data, payload.data, payload.len);
 	e->len = payload.len;
 	e->ticket = ticket;
 	e->hash = *hash;
+	d->direct->early_bytes += e->len;
 	l->early_next = (l->early_next + 1) % EARLY_MAX;
 }
 
@@ -111,7 +121,7 @@ void direct_recall(struct donor *d, const struct transfer *from)
 			continue;
 		(void)units_handover(
 		    d, &l->donor, e->ticket, (struct span){e->data, e->len}, &e->hash);
-		early_free(e);
+		early_free(d, e);
 		return;
 	}
 }
@@ -120,7 +130,7 @@ static void take_handover(
     struct donor *d, struct link *l, uint64_t ticket, struct span payload, const struct hash *hash)
 {
 	if (!units_handover(d, &l->donor, ticket, payload, hash))
-		early_keep(l, ticket, payload, hash);
+		early_keep(d, l, ticket, payload, hash);
 }
 
 /* ---- sending ------------------------------------------------------------------------------ */
@@ -142,6 +152,10 @@ static int send_to(struct donor *d, struct link *l, struct message *m, struct sp
 		    (struct span){envelope, sizeof envelope}, (struct span){header, header_len},
 		    payload, NULL);
 	free(header);
+	if (rc == AYNI_ERR_NOT_FOUND) { /* the one that dialled is gone */
+		l->up = false;
+		l->route.len = 0;
+	}
 	return rc;
 }
 
@@ -226,6 +240,29 @@ static bool is_numeric(const char *address)
 	return true;
 }
 
+static bool has_descriptors(void)
+{
+	int fds[SPARE_DESCRIPTORS], n = 0;
+	bool all;
+
+	while (n < SPARE_DESCRIPTORS && (fds[n] = dup(STDERR_FILENO)) >= 0)
+		n++;
+	all = n == SPARE_DESCRIPTORS;
+	while (n > 0)
+		(void)close(fds[--n]);
+	return all;
+}
+
+/* Whatever the pool says: the addresses are its own choice. */
+static bool may_dial(struct direct *s, uint64_t now_us)
+{
+	if (s->dials_since_us + DIAL_AGAIN_US < now_us) {
+		s->dials_since_us = now_us;
+		s->dials = 0;
+	}
+	return s->dials++ < LINKS_MAX && has_descriptors();
+}
+
 static void dial(struct donor *d, struct link *l)
 {
 	char endpoint[ADDRESS_BYTES + 8];
@@ -233,6 +270,8 @@ static void dial(struct donor *d, struct link *l)
 
 	hang_up(d, l);
 	l->dialled_us = loop_now_us();
+	if (!may_dial(d->direct, l->dialled_us))
+		return;
 	(void)snprintf(endpoint, sizeof endpoint, "tcp://%s", l->address);
 	envelope_channel_init(&l->channel, d->identity, &l->donor, loop_wall_ms() * 1000);
 	if (transport_connect(d->identity, &l->donor, endpoint, &l->dialled, &err) != AYNI_OK ||
@@ -245,26 +284,42 @@ static void dial(struct donor *d, struct link *l)
 	probe(d, l);
 }
 
-static void tell_pool(struct donor *d, const struct link *l, uint64_t round_trip_us)
+static void tell_pool(struct donor *d, const struct link *l)
 {
 	struct message m = {.type = MSG_LINK_STATE};
 
 	m.link_state.donor = l->donor;
 	m.link_state.up = l->up;
-	m.link_state.round_trip_us = round_trip_us;
+	m.link_state.round_trip_us = l->round_trip_us;
 	donor_send(d, &m, (struct span){0});
+}
+
+static bool is_silent(const struct donor *d, const struct link *l, uint64_t now_us)
+{
+	uint64_t us = LINK_SILENT_HEARTBEATS * (uint64_t)d->heartbeat_ms * 1000;
+
+	return l->heard_us + (us > LINK_SILENT_US ? us : LINK_SILENT_US) < now_us;
+}
+
+/* The other end dials; it will again, if it still can. */
+static void wait_for(const struct donor *d, struct link *l, uint64_t now_us)
+{
+	if (l->up && is_silent(d, l, now_us)) {
+		l->up = false;
+		l->route.len = 0;
+	}
 }
 
 static void look_after(struct donor *d, struct link *l, uint64_t now_us)
 {
-	if (l->up && l->heard_us + LINK_SILENT_US < now_us) {
+	if (l->up && is_silent(d, l, now_us)) {
 		report(REPORT_DEBUG, "the way to another donor is lost");
 		l->up = false;
-		tell_pool(d, l, 0);
+		tell_pool(d, l);
 		dial(d, l);
 	} else if (!l->up && l->dialled_us + DIAL_AGAIN_US < now_us) {
 		if (!l->told_down)
-			tell_pool(d, l, 0);
+			tell_pool(d, l);
 		l->told_down = true;
 		dial(d, l);
 	} else {
@@ -277,8 +332,12 @@ void direct_tick(struct donor *d)
 	uint64_t now = loop_now_us();
 
 	for (size_t i = 1; i < d->direct->n; i++) {
-		if (d->direct->list[i].address[0] != '\0')
-			look_after(d, &d->direct->list[i], now);
+		struct link *l = &d->direct->list[i];
+
+		if (l->address[0] != '\0')
+			look_after(d, l, now);
+		else
+			wait_for(d, l, now);
 	}
 }
 
@@ -300,7 +359,8 @@ static void on_probe(struct donor *d, struct link *l, uint64_t echo_us, const st
 		report(REPORT_DEBUG, "another donor is reached directly");
 		l->up = true;
 		l->told_down = false;
-		tell_pool(d, l, now - echo_us);
+		l->round_trip_us = now - echo_us;
+		tell_pool(d, l);
 	}
 }
 
@@ -336,33 +396,36 @@ static void receive_one(struct donor *d, struct link *l, struct transport_parts 
 	message_free(m);
 }
 
-/* `l` NULL: the listener, where each message tells whose it is. */
-static void drain(struct donor *d, struct transport *t, struct link *l)
+/* `l` NULL: the listener, where each message tells whose it is. True: there may be more. */
+static bool drain(struct donor *d, struct transport *t, struct link *l)
 {
 	struct transport_parts parts;
-	int rc;
 
-	while ((rc = transport_receive(t, &parts, NULL)) != AYNI_ERR_AGAIN) {
+	for (unsigned n = 0; n < MESSAGES_AT_ONCE; n++) {
+		int rc = transport_receive(t, &parts, NULL);
+
 		if (rc == AYNI_OK)
 			receive_one(d, l != NULL ? l : find_curve(d, parts.curve_key), &parts);
 		else if (rc == AYNI_ERR_FORMAT || rc == AYNI_ERR_LIMIT)
 			donor_refuse(d, REFUSAL_SHAPE, "from another donor", false);
 		else
-			return;
+			return n > 0; /* what was sent meanwhile may have hidden more */
 		transport_parts_free(&parts);
 	}
+	return true;
 }
 
-void direct_receive(struct donor *d)
+bool direct_receive(struct donor *d)
 {
-	if (d->direct->listener != NULL)
-		drain(d, d->direct->listener, NULL);
+	bool more = d->direct->listener != NULL && drain(d, d->direct->listener, NULL);
+
 	for (size_t i = 1; i < d->direct->n; i++) {
 		struct link *l = &d->direct->list[i];
 
-		if (l->dialled != NULL)
-			drain(d, l->dialled, l);
+		if (l->dialled != NULL && drain(d, l->dialled, l))
+			more = true;
 	}
+	return more;
 }
 
 /* ---- what the pool wants ------------------------------------------------------------------ */
@@ -371,7 +434,7 @@ static void empty(struct donor *d, struct link *l)
 {
 	hang_up(d, l);
 	for (size_t i = 0; i < EARLY_MAX; i++)
-		early_free(&l->early[i]);
+		early_free(d, &l->early[i]);
 }
 
 /* A new one; where there are too many, in place of the one that was heard of longest ago. */
@@ -384,6 +447,9 @@ static struct link *add(struct donor *d)
 		return &s->list[s->n++];
 	for (size_t i = 2; i < s->n; i++)
 		l = s->list[i].heard_us < l->heard_us ? &s->list[i] : l;
+	l->up = false;
+	if (l->address[0] != '\0')
+		tell_pool(d, l); /* it is known here no more */
 	empty(d, l);
 	return l;
 }
@@ -393,15 +459,23 @@ void direct_set(struct donor *d, const struct msg_link *m)
 	struct link *l = find(d, &m->donor);
 
 	if (strcmp(d->config->listen, "none") == 0) {
-		tell_pool(d, &(struct link){.donor = m->donor}, 0); /* not here */
+		tell_pool(d, &(struct link){.donor = m->donor}); /* not here */
 		return;
 	}
-	if (l == &d->direct->list[0] || (m->address[0] != '\0' && !is_numeric(m->address))) {
+	if (m->address[0] != '\0' && !is_numeric(m->address)) {
+		tell_pool(d, &(struct link){.donor = m->donor});
+		return;
+	}
+	if (l == &d->direct->list[0]) {
 		donor_refuse(d, REFUSAL_BOUNDS, "no way to another donor", true);
 		return;
 	}
-	if (l != NULL && strcmp(l->address, m->address) == 0)
+	if (l != NULL && strcmp(l->address, m->address) == 0) { /* the pool knows it no more */
+		l->told_down = false;
+		if (l->up && l->address[0] != '\0')
+			tell_pool(d, l);
 		return;
+	}
 	l = l != NULL ? l : add(d);
 	empty(d, l);
 	memset(l, 0, sizeof *l);
@@ -416,7 +490,7 @@ void direct_set(struct donor *d, const struct msg_link *m)
 
 void direct_forget(struct donor *d)
 {
-	for (size_t i = 1; i < d->direct->n; i++)
+	for (size_t i = 0; i < d->direct->n; i++)
 		empty(d, &d->direct->list[i]);
 	d->direct->n = 1;
 }
@@ -532,7 +606,6 @@ void direct_close(struct donor *d)
 	if (d->direct == NULL)
 		return;
 	direct_forget(d);
-	empty(d, &d->direct->list[0]);
 	if (d->direct->listener != NULL)
 		transport_free(d->direct->listener, 0);
 	free(d->direct);

@@ -224,8 +224,7 @@ static bool receive(void *context)
 		else
 			donor_fail(d, &err);
 	}
-	direct_receive(d);
-	return false;
+	return direct_receive(d);
 }
 
 void donor_readable(void *context)
@@ -257,6 +256,8 @@ static void on_stop_time(void *context)
 	struct donor *d = context;
 	uint64_t now = loop_now_us(), open = open_work_units(&d->open);
 
+	if (d->stopping_us + STOP_INPUT_US < now)
+		units_fail_waiting(d, REFUSAL_LEAVING, "the donor is leaving");
 	if (d->queue.n == 0 && d->stop_at_us == 0)
 		d->stop_at_us = now + STOP_WAIT_US;
 	if (d->queue.n > 0 || (open > 0 && d->joined && now < d->stop_at_us)) {
@@ -281,6 +282,7 @@ static void on_signal(void *context, int signal_number)
 	report(
 	    REPORT_INFO, "leaving (%s): %zu units to finish", strsignal(signal_number), d->queue.n);
 	d->stopping = true;
+	d->stopping_us = loop_now_us();
 	intake_leave(d->intake);
 	m.leave.units_left = (uint32_t)d->queue.n;
 	donor_send(d, &m, (struct span){0});

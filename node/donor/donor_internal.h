@@ -22,11 +22,12 @@
 #include "storage/ledger.h"
 
 enum {
-	SILENT_HEARTBEATS = 5,  /* after so many without a word the pool is given up */
-	HELLO_FIRST_MS = 1000,  /* no Welcome by then: another Hello, */
-	HELLO_MOST_MS = 16000,  /* after waits that grow up to this, and half as much by chance */
-	STOP_WAIT_US = 2000000, /* for receipts at the end */
-	MAX_WORKER_DEATHS = 5,  /* within WORKER_DEATHS_US */
+	SILENT_HEARTBEATS = 5,   /* after so many without a word the pool is given up */
+	HELLO_FIRST_MS = 1000,   /* no Welcome by then: another Hello, */
+	HELLO_MOST_MS = 16000,   /* after waits that grow up to this, and half as much by chance */
+	STOP_WAIT_US = 2000000,  /* for receipts at the end */
+	STOP_INPUT_US = 1000000, /* before that, for what others are to hand over */
+	MAX_WORKER_DEATHS = 5,   /* within WORKER_DEATHS_US */
 	WORKER_DEATHS_US = 60000000
 };
 
@@ -58,10 +59,11 @@ enum { SEEDS_WISHES = 64, SEEDS_ASK_AGAIN_US = 30000000 };
 
 /* Whom chunks are asked of: the pool, or another donor. */
 struct seed_source {
-	uint32_t asked;    /* of these, not here yet */
-	uint64_t last_us;  /* when it gave something, or was asked with nothing open */
-	uint64_t chunk_us; /* from one chunk to the next, smoothed; 0: not known */
-	bool lacks;        /* what it was asked for */
+	uint32_t asked;          /* of these, not here yet */
+	uint64_t last_us;        /* when it gave something, or was asked with nothing open */
+	uint64_t chunk_us;       /* from one chunk to the next, smoothed; 0: not known */
+	uint64_t lacks_until_us; /* it did not give what it was asked for: not asked again before */
+	uint32_t times;          /* one after the other that it did not */
 };
 
 /* A chunk that another donor wants. */
@@ -111,8 +113,9 @@ struct donor {
 	uint64_t began_ms; /* pool's clock at the first Welcome */
 
 	bool stopping;
-	uint64_t stop_at_us; /* receipts are waited for until then; 0: units are still at hand */
-	int fatal;           /* an error that ends the loop */
+	uint64_t stopping_us; /* since then */
+	uint64_t stop_at_us;  /* receipts are waited for until then; 0: units are still at hand */
+	int fatal;            /* an error that ends the loop */
 	struct error *err;
 };
 
@@ -152,6 +155,7 @@ void units_on_worker(void *donor);    /* the worker has something to say */
 bool units_handover(struct donor *d, const struct public_key *from, uint64_t ticket,
     struct span payload, const struct hash *hash);
 void units_withdraw(struct donor *d, uint64_t unit);
+void units_fail_waiting(struct donor *d, enum refusal reason, const char *why);
 void units_receipt(struct donor *d, const struct signed_receipt *receipt);
 
 /* ---- direct.c ---- */
@@ -159,7 +163,7 @@ int direct_open(struct donor *d, struct error *err); /* listens, if it may; into
 void direct_close(struct donor *d);
 void direct_set(struct donor *d, const struct msg_link *m); /* the pool names a donor to know */
 void direct_forget(struct donor *d);                        /* the pool is lost */
-void direct_receive(struct donor *d);
+bool direct_receive(struct donor *d);                       /* true: there may be more */
 void direct_tick(struct donor *d);
 /* AYNI_ERR_NOT_FOUND: no way to it now. */
 int direct_hand_over(struct donor *d, const struct transfer *to, struct span payload);

@@ -6,6 +6,7 @@
 
 #include "compute/kv.h"
 #include "node/report.h"
+#include "node/work.h"
 #include "protocol/messages.h"
 #include "storage/cache.h"
 
@@ -259,14 +260,10 @@ static bool check_cache(struct holding *h)
 static uint64_t memory_needed(const struct holding *h, uint64_t weights)
 {
 	const struct msg_assignment *a = &h->a;
-	uint64_t bytes =
-	    kv_bytes_per_token(h->sizes, (enum kv_type)a->kv_type, a->layer_last - a->layer_first);
+	uint64_t bytes = work_room_bytes(h->sizes, (enum kv_type)a->kv_type,
+	    a->layer_last - a->layer_first, a->kv_tokens, a->max_sessions);
 
-	if (__builtin_mul_overflow(bytes, a->kv_tokens, &bytes) ||
-	    __builtin_mul_overflow(bytes, a->max_sessions, &bytes) ||
-	    __builtin_add_overflow(bytes, weights, &bytes))
-		return UINT64_MAX;
-	return bytes;
+	return __builtin_add_overflow(bytes, weights, &bytes) ? UINT64_MAX : bytes;
 }
 
 /* The head is here: which tensors do these layers need? */

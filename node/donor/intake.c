@@ -11,6 +11,7 @@ struct held {
 	uint64_t session;
 	uint32_t wire;
 	uint32_t length; /* positions in the KV cache when all admitted units have run */
+	uint32_t most;   /* that it ever reached: their memory stays with it */
 	UT_hash_handle hh;
 };
 
@@ -19,6 +20,7 @@ struct intake {
 	bool leaving;
 	uint64_t last_unit;
 	uint32_t queued;
+	uint32_t room, pages; /* agreed, and taken by all sessions */
 	struct held *sessions;
 };
 
@@ -30,6 +32,7 @@ int intake_new(struct intake **out, struct error *err)
 
 static void forget(struct intake *i, struct held *h)
 {
+	i->pages -= kv_pages(h->most);
 	HASH_DEL(i->sessions, h);
 	free(h);
 }
@@ -62,6 +65,7 @@ void intake_assign(struct intake *i, const struct intake_assignment *a)
 {
 	forget_all(i);
 	i->a = *a;
+	i->room = work_room_pages(a->kv_tokens, a->max_sessions);
 }
 
 void intake_unassign(struct intake *i)
@@ -138,14 +142,27 @@ static bool is_closed(const struct msg_work_unit *u, size_t n, uint64_t session)
 	return false;
 }
 
-/* Sessions that will be left when the unit has closed what it names, however often it names it. */
-static size_t left_open(const struct intake *i, const struct msg_work_unit *u)
+/* Pages that are left when the unit has closed what it names, however often it names it. */
+static uint64_t left_open(const struct intake *i, const struct msg_work_unit *u)
 {
-	size_t left = HASH_COUNT(i->sessions);
+	uint64_t left = i->pages;
 
-	for (size_t c = 0; c < u->n_closed; c++)
-		left -= find(i, u->closed[c]) != NULL && !is_closed(u, c, u->closed[c]);
+	for (size_t c = 0; c < u->n_closed; c++) {
+		const struct held *h = find(i, u->closed[c]);
+
+		if (h != NULL && !is_closed(u, c, u->closed[c]))
+			left -= kv_pages(h->most);
+	}
 	return left;
+}
+
+/* Pages that a span adds to those of its session; NULL: it has none. */
+static uint32_t added(const struct held *h, const struct unit_span *span)
+{
+	uint32_t has = h != NULL ? kv_pages(h->most) : 0;
+	uint32_t needs = kv_pages(span->position + span->n_tokens);
+
+	return needs > has ? needs - has : 0;
 }
 
 /* A session that begins with another's positions takes them before the unit closes or runs any. */
@@ -161,7 +178,7 @@ static bool reaches(
 static enum refusal check_sessions(
     const struct intake *i, const struct msg_work_unit *u, struct error *why)
 {
-	size_t held = left_open(i, u);
+	uint64_t pages = left_open(i, u);
 
 	for (size_t s = 0; s < u->n_spans; s++) {
 		const struct unit_span *span = &u->spans[s];
@@ -175,10 +192,10 @@ static enum refusal check_sessions(
 		if (span->position > 0 && !reaches(i, u, span))
 			return refuse(
 			    why, REFUSAL_SESSION, "the session does not reach that position here");
-		held += h == NULL;
+		pages += added(h, span);
 	}
-	if (held > i->a.max_sessions)
-		return refuse(why, REFUSAL_MEMORY, "more sessions than were agreed");
+	if (pages > i->room)
+		return refuse(why, REFUSAL_MEMORY, "more positions than were agreed");
 	return REFUSAL_NONE;
 }
 
@@ -193,8 +210,10 @@ static bool hold(struct intake *i, const struct unit_span *span)
 		h->session = span->session;
 		HASH_ADD(hh, i->sessions, session, sizeof h->session, h);
 	}
+	i->pages += added(h, span);
 	h->wire = span->wire;
 	h->length = span->position + span->n_tokens;
+	h->most = h->length > h->most ? h->length : h->most;
 	return true;
 }
 

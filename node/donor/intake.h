@@ -2,8 +2,8 @@
 /*
  * Decides whether a work unit is computed, before anything is: cheapest check first. The message
  * itself (signature, sender, freshness) was checked when it was opened; here: a number never seen,
- * work that was assigned, spans and payload of the right size, sessions that continue what is held,
- * and room in the queue.
+ * work that was assigned, spans and payload of the right size, sessions that continue what is held
+ * and that there is memory for, and room in the queue.
  *
  * A plain state machine: units are admitted in the order in which they will run, so the positions
  * that sessions will have reached are known without asking the worker. One thread.

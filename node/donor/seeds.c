@@ -12,24 +12,34 @@
 #include "node/report.h"
 
 enum {
-	ASK_MOST = 16,                 /* chunks of one source at a time, */
-	ASK_POOL_BESIDE = 4,           /* of the pool where there are others, */
-	ASK_FIRST = 2,                 /* of one whose speed is not known; */
-	ASK_AHEAD_US = 1000000,        /* and no more than it gives in this time: on a slow line the
-	                                  heartbeats would wait behind them */
-	ASK_OTHER_AGAIN_US = 10000000, /* nothing came of it: it gets another chance then */
+	ASK_MOST = 16,          /* chunks of one source at a time, */
+	ASK_POOL_BESIDE = 4,    /* of the pool where there are others, */
+	ASK_FIRST = 2,          /* of one whose speed is not known; */
+	ASK_AHEAD_US = 1000000, /* and no more than it gives in this time: on a slow line the
+	                           heartbeats would wait behind them */
+	PATIENCE_US = 5000000,  /* nothing came in this time: others are asked instead */
+	LACKS_US = 10000000,    /* and this one again after so long, twice as long each time */
+	LACKS_TIMES = 6,
+	WISHES_EACH = 16,
+	WISH_LEAST_BYTES = 1024, /* an answer costs, even "not found" */
 	BURST_BYTES = LIMIT_CHUNK_BYTES
 };
 
 /* ---- for this donor ----------------------------------------------------------------------- */
 
+/* It does not have what was asked of it, or does not give it. */
+static void disappoint(struct seed_source *s, uint64_t now_us)
+{
+	s->asked = 0;
+	s->lacks_until_us = now_us + ((uint64_t)LACKS_US << s->times);
+	s->times += s->times < LACKS_TIMES;
+}
+
 static bool may_ask(struct seed_source *s, uint64_t now_us)
 {
-	if (s->asked > 0 && s->last_us + SEEDS_ASK_AGAIN_US < now_us)
-		s->asked = 0; /* lost; what it was asked for is wanted again */
-	if (s->lacks && s->last_us + ASK_OTHER_AGAIN_US < now_us)
-		s->lacks = false;
-	return !s->lacks;
+	if (s->asked > 0 && s->last_us + PATIENCE_US < now_us)
+		disappoint(s, now_us);
+	return s->lacks_until_us <= now_us;
 }
 
 static uint32_t most_of(const struct seed_source *s, uint32_t most)
@@ -46,7 +56,7 @@ static size_t ask(struct donor *d, struct seed_source *s, uint32_t most, struct 
 
 	q->n_hashes = 0;
 	most = most_of(s, most);
-	if (!may_ask(s, now) || s->asked >= most)
+	if ((s != &d->seeds.pool && !may_ask(s, now)) || s->asked >= most)
 		return 0;
 	q->n_hashes =
 	    shards_ask(d->holding.shards, q->hashes, most - s->asked, now, SEEDS_ASK_AGAIN_US);
@@ -56,21 +66,33 @@ static size_t ask(struct donor *d, struct seed_source *s, uint32_t most, struct 
 	return q->n_hashes;
 }
 
+static void ask_other(struct donor *d, struct seed_source *s, const struct public_key *other)
+{
+	struct message m = {.type = MSG_BLOB_REQUEST};
+
+	if (ask(d, s, ASK_MOST, &m) == 0 || direct_send(d, other, &m, (struct span){0}) == AYNI_OK)
+		return;
+	for (size_t i = 0; i < m.blob_request.n_hashes; i++)
+		shards_lost(d->holding.shards, &m.blob_request.hashes[i]);
+	disappoint(s, loop_now_us());
+}
+
+/* The pool first: it gets what was asked of another in vain. */
 void seeds_ask(struct donor *d)
 {
 	struct message m = {.type = MSG_BLOB_REQUEST};
+	struct seed_source *pool = &d->seeds.pool, *s;
 	struct public_key other;
-	struct seed_source *s;
 	bool any = false;
 
-	for (size_t i = 0; (s = direct_source(d, &i, &other)) != NULL;) {
-		any = any || !s->lacks;
-		if (ask(d, s, ASK_MOST, &m) > 0 &&
-		    direct_send(d, &other, &m, (struct span){0}) != AYNI_OK)
-			s->last_us = 0; /* they are wanted again when their time is over */
-	}
-	if (ask(d, &d->seeds.pool, any ? ASK_POOL_BESIDE : ASK_MOST, &m) > 0)
+	for (size_t i = 0; (s = direct_source(d, &i, &other)) != NULL;)
+		any = any || may_ask(s, loop_now_us());
+	if (pool->asked > 0 && pool->last_us + SEEDS_ASK_AGAIN_US < loop_now_us())
+		pool->asked = 0;
+	if (ask(d, pool, any ? ASK_POOL_BESIDE : ASK_MOST, &m) > 0)
 		donor_send(d, &m, (struct span){0});
+	for (size_t i = 0; (s = direct_source(d, &i, &other)) != NULL;)
+		ask_other(d, s, &other);
 }
 
 static void came(struct seed_source *s)
@@ -93,14 +115,16 @@ void seeds_from_pool(struct donor *d)
 void seeds_blob(
     struct donor *d, struct seed_source *s, const struct msg_blob *b, struct span content)
 {
+	if (s->asked == 0 || d->holding.shards == NULL)
+		return; /* nobody asked */
 	came(s);
 	if (!b->found) {
-		s->lacks = true;
-		if (d->holding.shards != NULL)
-			shards_lost(d->holding.shards, &b->hash);
+		disappoint(s, loop_now_us());
+		shards_lost(d->holding.shards, &b->hash);
 		holding_step(d);
 		return;
 	}
+	s->times = 0;
 	if (holding_wants(d, &b->hash)) {
 		d->seeds.chunks++;
 		holding_blob(d, b, content);
@@ -147,7 +171,8 @@ static void serve(struct donor *d, const struct seed_wish *w)
 
 	m.blob.hash = w->hash;
 	m.blob.found = d->config->seed_kib_s > 0 && read_chunk(d, &w->hash, &content);
-	d->seeds.left_bytes -= (int64_t)content.len;
+	d->seeds.left_bytes -=
+	    content.len > WISH_LEAST_BYTES ? (int64_t)content.len : WISH_LEAST_BYTES;
 	(void)direct_send(d, &w->donor, &m, content);
 	free((void *)(uintptr_t)content.data);
 }
@@ -172,12 +197,24 @@ static void serve_some(void *donor)
 		    serve_some, d, NULL);
 }
 
+static size_t wishes_of(const struct seeds *s, const struct public_key *donor)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_wishes; i++)
+		n += public_key_equal(&s->wishes[(s->first_wish + i) % SEEDS_WISHES].donor, donor);
+	return n;
+}
+
+/* Past its share a donor is not answered, and asks another. */
 void seeds_request(
     struct donor *d, const struct public_key *other, const struct msg_blob_request *q)
 {
 	struct seeds *s = &d->seeds;
+	size_t most = WISHES_EACH - wishes_of(s, other);
 
-	for (size_t i = 0; i < q->n_hashes && s->n_wishes < SEEDS_WISHES; i++) {
+	most = most < q->n_hashes ? most : q->n_hashes;
+	for (size_t i = 0; i < most && s->n_wishes < SEEDS_WISHES; i++) {
 		s->wishes[(s->first_wish + s->n_wishes) % SEEDS_WISHES] =
 		    (struct seed_wish){*other, q->hashes[i]};
 		s->n_wishes++;

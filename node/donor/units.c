@@ -99,6 +99,18 @@ void units_fail_all(struct donor *d, enum refusal reason, const char *why)
 	}
 }
 
+void units_fail_waiting(struct donor *d, enum refusal reason, const char *why)
+{
+	for (size_t i = d->queue.n; i-- > (d->running ? 1 : 0);) {
+		if (!d->queue.units[i].waits)
+			continue;
+		send_failed(d, unit_at(d, i)->unit, reason, why);
+		intake_done(d->intake, unit_at(d, i), true);
+		queue_remove(&d->queue, i);
+	}
+	units_pump(d);
+}
+
 void units_drop_all(struct donor *d)
 {
 	if (d->orphaned)

@@ -17,6 +17,7 @@
 #include "compute/logits.h"
 #include "node/donor/spare.h"
 #include "node/donor/worker_wire.h"
+#include "node/work.h"
 #include "protocol/messages.h"
 
 static_assert((int)KV_TYPE_END == (int)LIMIT_KV_TYPES, "assignments name all types");
@@ -35,7 +36,7 @@ struct worker {
 	struct gguf *gguf;
 	struct model *model;
 	struct layers *layers;
-	uint32_t kv_tokens, max_sessions;
+	uint32_t kv_tokens, most_sessions;
 	enum kv_type kv_type;
 	struct held *sessions;
 	/* scratch */
@@ -73,7 +74,7 @@ static struct held *find(const struct worker *w, uint64_t session)
 
 static void forget(struct worker *w, struct held *h)
 {
-	HASH_DEL(w->sessions, h);
+	HASH_DEL(w->sessions, h); /* NOLINT(clang-analyzer-unix.Malloc): loses uthash's thread */
 	kv_free(h->kv);
 	free(h);
 }
@@ -128,7 +129,7 @@ static int fork_session(
 		return error_set(err, AYNI_ERR_STATE,
 		    "the session to begin with does not reach position %u here", s->position);
 	if (to == NULL)
-		rc = hold(w, s->session, w->max_sessions + n_closed, &to, err);
+		rc = hold(w, s->session, w->most_sessions + n_closed, &to, err);
 	if (rc != AYNI_OK)
 		return rc;
 	begin(to->kv, kv_wire(from->kv));
@@ -145,7 +146,7 @@ static int open_span(
 		return error_set(err, AYNI_ERR_STATE, "the session does not reach position %u here",
 		    s->position);
 	if (h == NULL)
-		rc = hold(w, s->session, w->max_sessions, &h, err);
+		rc = hold(w, s->session, w->most_sessions, &h, err);
 	if (rc == AYNI_OK && s->position == 0)
 		begin(h->kv, (enum wire_type)s->wire);
 	if (rc == AYNI_OK && kv_wire(h->kv) != (enum wire_type)s->wire)
@@ -186,7 +187,7 @@ static int load(struct worker *w, const struct worker_command *c, int image_fd,
 	        AYNI_OK)
 		return rc;
 	w->kv_tokens = c->kv_tokens;
-	w->max_sessions = c->max_sessions;
+	w->most_sessions = work_room_pages(c->kv_tokens, c->max_sessions); /* each takes a page */
 	w->kv_type = (enum kv_type)c->kv_type;
 	w->tokens = calloc(LIMIT_UNIT_TOKENS, sizeof *w->tokens);
 	w->activations = calloc(LIMIT_UNIT_TOKENS, (size_t)sizes.d_model * sizeof *w->activations);
@@ -252,6 +253,27 @@ static size_t put_activations(struct worker *w, const struct worker_command *c)
 	return (size_t)(out - w->shared->out);
 }
 
+static bool is_source(const struct worker *w, const struct worker_command *c, uint64_t session)
+{
+	for (uint32_t i = 0; i < c->n_spans; i++) {
+		if (w->shared->spans[i].from == session)
+			return true;
+	}
+	return false;
+}
+
+/* All that the unit closes, or at first only those that nobody begins with: their memory may be
+ * needed for the copies of the others. */
+static void close_sessions(struct worker *w, const struct worker_command *c, bool sources_too)
+{
+	for (uint32_t i = 0; i < c->n_closed; i++) {
+		struct held *h = find(w, w->shared->closed[i]);
+
+		if (h != NULL && (sources_too || !is_source(w, c, h->session)))
+			forget(w, h);
+	}
+}
+
 static int prepare(struct worker *w, const struct worker_command *c, struct error *err)
 {
 	const struct worker_shared *s = w->shared;
@@ -259,17 +281,12 @@ static int prepare(struct worker *w, const struct worker_command *c, struct erro
 
 	if (c->forget)
 		forget_all(w);
-
+	close_sessions(w, c, false);
 	for (uint32_t i = 0; i < c->n_spans && rc == AYNI_OK; i++) {
 		if (s->spans[i].from != 0)
 			rc = fork_session(w, &s->spans[i], c->n_closed, err);
 	}
-	for (uint32_t i = 0; i < c->n_closed; i++) {
-		struct held *h = find(w, s->closed[i]);
-
-		if (h != NULL)
-			forget(w, h);
-	}
+	close_sessions(w, c, true);
 	for (uint32_t i = 0; i < c->n_spans && rc == AYNI_OK; i++)
 		rc = open_span(w, &s->spans[i], &w->spans[i], err);
 	if (rc != AYNI_OK)

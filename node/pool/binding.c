@@ -9,6 +9,46 @@ bool session_is_bound(const struct session *s)
 	return s->state == SESSION_READY || s->state == SESSION_FLYING;
 }
 
+size_t binding_sessions(const struct scheduler *s)
+{
+	return s->n_bound + s->n_waiting;
+}
+
+struct session *binding_session(const struct scheduler *s, size_t i)
+{
+	return i < s->n_bound ? s->bound[i] : s->waiting[i - s->n_bound];
+}
+
+/* From the end: most often many leave one after the other. */
+static void take_out(struct session **list, size_t *n, const struct session *session)
+{
+	size_t i = *n;
+
+	do
+		assert(i > 0);
+	while (list[--i] != session);
+	(*n)--;
+	memmove(&list[i], &list[i + 1], (*n - i) * sizeof(struct session *));
+}
+
+/* Where it was in the order of arrival, among those that have not been served yet. */
+static void wait_again(struct scheduler *s, struct session *session)
+{
+	size_t i = 0;
+
+	while (i < s->n_waiting && s->waiting[i]->r.id < session->r.id)
+		i++;
+	memmove(&s->waiting[i + 1], &s->waiting[i], (s->n_waiting - i) * sizeof(struct session *));
+	s->waiting[i] = session;
+	s->n_waiting++;
+}
+
+static void promise(struct roster_donor *d, const struct session *session, int more)
+{
+	d->sessions += (uint32_t)more;
+	d->pages += (uint32_t)more * session_pages(session);
+}
+
 void binding_leave(struct scheduler *s, struct session *session)
 {
 	struct path *p = &s->paths[session->path];
@@ -17,10 +57,10 @@ void binding_leave(struct scheduler *s, struct session *session)
 		struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
 
 		if (d != NULL)
-			d->sessions--;
+			promise(d, session, -1);
 	}
 	p->sessions--;
-	s->bound--;
+	take_out(s->bound, &s->n_bound, session);
 }
 
 void binding_close(struct scheduler *s, const struct path *p, uint64_t session)
@@ -44,6 +84,7 @@ void binding_rewind(struct scheduler *s, struct session *session)
 	session->replays += !s->paths[session->path].hedged;
 	binding_release(s, session);
 	session_rewind(session);
+	wait_again(s, session);
 }
 
 /* What flies on flies for nobody; a token that comes ahead is not waited for. */
@@ -63,14 +104,8 @@ void binding_finish(struct scheduler *s, struct session *session, enum finish_re
 {
 	struct action *a = actions_add(q, ACTION_FINISH);
 
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		if (s->sessions[i] != session)
-			continue;
-		s->n_sessions--;
-		memmove(&s->sessions[i], &s->sessions[i + 1],
-		    (s->n_sessions - i) * sizeof *s->sessions);
-		break;
-	}
+	if (session->state == SESSION_WAITING)
+		take_out(s->waiting, &s->n_waiting, session);
 	for (size_t i = 0; i < s->n_flights; i++)
 		leave(s, &s->flights[i], session);
 	session_end(session);
@@ -159,7 +194,7 @@ static int slot_for_path(struct scheduler *s, const struct path *p)
 static void notice_missing(struct session *session, const struct catalog_model *m,
     const char *missing, uint64_t wait_us, struct actions *q)
 {
-	struct action *a = session->told ? NULL : actions_add(q, ACTION_PIECE);
+	struct action *a = actions_add(q, ACTION_PIECE);
 
 	session->told = true;
 	if (a == NULL)
@@ -193,23 +228,30 @@ static void describe_missing(struct scheduler *s, uint32_t model, char *text, si
 		    gaps[i].first, gaps[i].last - 1);
 }
 
-static void wait_for_layers(
+/* False: it has waited long enough, and ended. */
+static bool wait_for_layers(
     struct scheduler *s, struct session *session, uint64_t now_us, struct actions *q)
 {
 	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
 	char missing[120], text[TEXT_LONG];
 
-	describe_missing(s, session->r.model, missing, sizeof missing);
 	if (session->wait_until_us == 0)
 		session->wait_until_us = now_us + s->limits.wait_us;
 	if (now_us < session->wait_until_us) {
+		if (s->wait_ends_us == 0 || session->wait_until_us < s->wait_ends_us)
+			s->wait_ends_us = session->wait_until_us;
+		if (session->told)
+			return true;
+		describe_missing(s, session->r.model, missing, sizeof missing);
 		notice_missing(session, m, missing, s->limits.wait_us, q);
-		return;
+		return true;
 	}
+	describe_missing(s, session->r.model, missing, sizeof missing);
 	(void)snprintf(text, sizeof text,
 	    "no donor held layers %s of %.60s for %llu s; try again later, or donate", missing,
 	    m->name, (unsigned long long)(s->limits.wait_us / 1000000));
 	binding_finish(s, session, FINISH_FAILED, text, q);
+	return false;
 }
 
 /* Each stage to the next; the last one's tokens to the first. */
@@ -229,11 +271,12 @@ static void bind_session(
 	struct path *p = &s->paths[slot];
 
 	for (uint32_t k = 0; k < p->n_stages; k++) {
-		roster_get(s->roster, p->stages[k].donor)->sessions++;
+		promise(roster_get(s->roster, p->stages[k].donor), session, 1);
 		keep_open(s, &p->stages[k], session->r.id);
 	}
 	p->sessions++;
-	s->bound++;
+	take_out(s->waiting, &s->n_waiting, session);
+	s->bound[s->n_bound++] = session;
 	session_bind(session, (uint32_t)slot);
 	gain_begin(&session->drafting.gain, &s->gains[slot]);
 	if (source->session != 0 && source->path == (uint32_t)slot)
@@ -256,41 +299,58 @@ static bool bind_to(struct scheduler *s, struct session *session, const struct p
 	return slot >= 0;
 }
 
+/* How a model's donors stand in one run, found once for all who wait for it. */
+enum stand { UNKNOWN, FULL, MISSING };
+
+/* A session that waits, where its model has room. False: it waits no more. */
+static bool bind_or_wait(struct scheduler *s, struct session *session, enum stand *stand,
+    uint64_t now_us, struct actions *q)
+{
+	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
+	struct path path;
+
+	if (session->replays > MAX_REPLAYS) {
+		binding_finish(s, session, FINISH_FAILED, "its donors failed too often", q);
+		return false;
+	}
+	if (*stand == MISSING)
+		return wait_for_layers(s, session, now_us, q);
+	switch (path_find(
+	    s->roster, session->r.model, m->sizes.n_layers, session_pages(session), &path)) {
+	case PATH_MISSING:
+		*stand = MISSING;
+		return wait_for_layers(s, session, now_us, q);
+	case PATH_FOUND:
+		if (session_prepare(session, m->tokenizer) != AYNI_OK) {
+			binding_finish(s, session, FINISH_FAILED, "the pool is out of memory", q);
+			return false;
+		}
+		if (bind_to(s, session, &path))
+			return false;
+		/* fall through */
+	case PATH_FULL:
+		*stand = FULL;
+		session->wait_until_us = 0;
+		break;
+	}
+	return true;
+}
+
 /* Give waiting sessions a path, in order of arrival. */
 void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 {
-	uint32_t full = UINT32_MAX; /* a model whose donors have no room */
+	enum stand stands[CATALOG_MAX_MODELS] = {UNKNOWN};
 
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		struct session *session = s->sessions[i];
-		const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
-		size_t before = s->n_sessions;
-		struct path path;
+	s->wait_ends_us = 0;
+	for (size_t i = 0; i < s->n_waiting;) {
+		struct session *session = s->waiting[i];
+		enum stand *stand = &stands[session->r.model];
 
-		if (session->state != SESSION_WAITING)
-			continue;
-		if (s->bound == s->limits.max_sessions || session->r.model == full) {
+		if (s->n_bound == s->limits.max_sessions || *stand == FULL) {
 			session->wait_until_us = 0; /* it waits for room, not for layers */
-			continue;
-		}
-		if (session->replays > MAX_REPLAYS) {
-			binding_finish(s, session, FINISH_FAILED, "its donors failed too often", q);
-			i--;
-			continue;
-		}
-		switch (path_find(s->roster, session->r.model, m->sizes.n_layers, &path)) {
-		case PATH_MISSING:
-			wait_for_layers(s, session, now_us, q);
-			i -= before - s->n_sessions; /* it may have ended */
-			break;
-		case PATH_FOUND:
-			if (bind_to(s, session, &path))
-				break;
-			/* fall through */
-		case PATH_FULL:
-			session->wait_until_us = 0;
-			full = session->r.model;
-			break;
+			i++;
+		} else {
+			i += bind_or_wait(s, session, stand, now_us, q);
 		}
 	}
 }

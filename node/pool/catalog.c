@@ -7,8 +7,6 @@
 #include "node/prompt.h"
 #include "node/publish.h"
 
-enum { MAX_MODELS = 64 };
-
 struct blob {
 	struct hash name;
 	struct span content;
@@ -22,7 +20,7 @@ struct entry {
 
 struct catalog {
 	size_t n_entries;
-	struct entry *entries[MAX_MODELS];
+	struct entry *entries[CATALOG_MAX_MODELS];
 	size_t n_blobs, blobs_capacity;
 	struct blob *blobs; /* sorted by name */
 };
@@ -231,8 +229,9 @@ int catalog_add(struct catalog *c, const char *path, const struct identity *pool
 	size_t n_blobs = c->n_blobs;
 	int rc;
 
-	if (c->n_entries == MAX_MODELS)
-		return error_set(err, AYNI_ERR_LIMIT, "catalog: more than %d models", MAX_MODELS);
+	if (c->n_entries == CATALOG_MAX_MODELS)
+		return error_set(
+		    err, AYNI_ERR_LIMIT, "catalog: more than %d models", CATALOG_MAX_MODELS);
 	e = calloc(1, sizeof *e);
 	if (e == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");

@@ -15,6 +15,8 @@
 #include "compute/tokenizer.h"
 #include "protocol/identity.h"
 
+enum { CATALOG_MAX_MODELS = 64 };
+
 struct catalog;
 
 struct catalog_model {

@@ -55,8 +55,8 @@ static uint64_t patience_us(const struct session *session)
 
 void drafts_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 {
-	for (size_t i = 0; s->limits.drafted_models != 0 && i < s->n_sessions; i++) {
-		struct session *session = s->sessions[i];
+	for (size_t i = 0; s->limits.drafted_models != 0 && i < s->n_bound; i++) {
+		struct session *session = s->bound[i];
 
 		if (session->state != SESSION_READY)
 			continue;
@@ -75,8 +75,8 @@ uint64_t drafts_next_us(const struct scheduler *s)
 {
 	uint64_t next = 0;
 
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		uint64_t until = s->sessions[i]->drafting.until_us;
+	for (size_t i = 0; i < s->n_bound; i++) {
+		uint64_t until = s->bound[i]->drafting.until_us;
 
 		if (until != 0 && (next == 0 || until < next))
 			next = until;
@@ -87,8 +87,10 @@ uint64_t drafts_next_us(const struct scheduler *s)
 void scheduler_drafted(
     struct scheduler *s, uint64_t session, uint32_t at, const uint32_t *tokens, uint32_t n)
 {
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		if (s->sessions[i]->r.id == session)
-			(void)session_drafted(s->sessions[i], at, tokens, n);
+	for (size_t i = 0; i < binding_sessions(s); i++) {
+		struct session *asked = binding_session(s, i);
+
+		if (asked->r.id == session)
+			(void)session_drafted(asked, at, tokens, n);
 	}
 }

@@ -66,6 +66,8 @@ void flight_drop(struct scheduler *s, struct flight *f, struct actions *q)
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		if (f->sessions[i] != NULL)
 			binding_rewind(s, f->sessions[i]);
+		else
+			kept_lose(s, f->work.spans[i].session);
 	}
 	flight_abandon(s, f, q);
 }
@@ -117,10 +119,10 @@ static bool board(struct flight *f, struct session *session, uint32_t most_token
 /* Does anybody on this path wait for each single token? */
 static bool path_decodes(const struct scheduler *s, uint32_t path)
 {
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		const struct session *session = s->sessions[i];
+	for (size_t i = 0; i < s->n_bound; i++) {
+		const struct session *session = s->bound[i];
 
-		if (session_is_bound(session) && session->path == path && session_decodes(session))
+		if (session->path == path && session_decodes(session))
 			return true;
 	}
 	return false;
@@ -137,8 +139,8 @@ static void board_all(struct scheduler *s, struct flight *f, uint32_t path, uint
 	for (int reads = 0; reads <= 1; reads++) {
 		if (reads && path_decodes(s, path) && f->work.n_tokens + READ_BESIDE_TOKENS < most)
 			most = f->work.n_tokens + READ_BESIDE_TOKENS;
-		for (size_t i = 0; i < s->n_sessions && f->work.n_spans < most_spans; i++) {
-			struct session *session = s->sessions[(s->turn + i) % s->n_sessions];
+		for (size_t i = 0; i < s->n_bound && f->work.n_spans < most_spans; i++) {
+			struct session *session = s->bound[(s->turn + i) % s->n_bound];
 
 			if (session->state == SESSION_READY && session->drafting.until_us == 0 &&
 			    session->path == path && session_decodes(session) == !reads &&
@@ -313,6 +315,8 @@ uint64_t flight_deadline_us(const struct scheduler *s, const struct flight *f)
 {
 	const struct leg *leg = &f->legs[f->stage];
 
+	if (f->ahead)
+		return UINT64_MAX; /* the one that it follows has one */
 	return (leg->begun_us > 0 ? leg->begun_us : leg->sent_us) + s->limits.unit_timeout_us;
 }
 

@@ -4,20 +4,22 @@
 /* A bound session that is to begin with it; NULL: none. */
 static struct session *user_of(const struct scheduler *s, uint64_t session)
 {
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		if (s->sessions[i]->from == session)
-			return s->sessions[i];
+	for (size_t i = 0; i < s->n_bound; i++) {
+		if (s->bound[i]->from == session)
+			return s->bound[i];
 	}
 	return NULL;
 }
 
-static void count_at_donors(struct scheduler *s, struct path *p, int more)
+static void count_at_donors(struct scheduler *s, const struct kept *k, int more)
 {
+	struct path *p = &s->paths[k->path];
+
 	for (uint32_t i = 0; i < p->n_stages; i++) {
 		struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
 
 		if (d != NULL)
-			d->kept += (uint32_t)more;
+			d->kept_pages += (uint32_t)more * k->pages;
 	}
 	p->kept += (uint32_t)more;
 }
@@ -27,7 +29,7 @@ static void give_up(struct scheduler *s, size_t i)
 	struct kept *k = &s->kept[i];
 	struct path *p = &s->paths[k->path];
 
-	count_at_donors(s, p, -1);
+	count_at_donors(s, k, -1);
 	binding_close(s, p, k->session);
 	prefix_free(&k->prefix);
 	s->n_kept--;
@@ -73,10 +75,21 @@ static bool give_up_oldest(struct scheduler *s, int donor, bool used_too)
 	return false;
 }
 
+/* At its donors, with guesses that were wrong. */
+static uint32_t pages_held(const struct session *session)
+{
+	uint32_t most = session_most_tokens(session), n = session->n_tokens + DRAFT_MAX;
+
+	return kv_pages(n < most ? n : most);
+}
+
 void kept_add(struct scheduler *s, struct session *session, uint64_t now_us)
 {
 	struct path *p = &s->paths[session->path];
-	struct kept k = {session->r.id, session->path, now_us + s->limits.keep_us, {0}};
+	struct kept k = {.session = session->r.id,
+	    .path = session->path,
+	    .pages = pages_held(session),
+	    .until_us = now_us + s->limits.keep_us};
 
 	prefix_extend(&session->prefix, session->tokens, session->n_fed);
 	binding_leave(s, session);
@@ -89,17 +102,23 @@ void kept_add(struct scheduler *s, struct session *session, uint64_t now_us)
 	k.prefix = session->prefix;
 	session->prefix = (struct prefix){0};
 	s->kept[s->n_kept++] = k;
-	count_at_donors(s, p, 1);
+	count_at_donors(s, &k, 1);
 }
 
-static bool has_room(struct scheduler *s, const struct path *p)
+void kept_lose(struct scheduler *s, uint64_t session)
+{
+	for (size_t i = 0; i < s->n_kept; i++) {
+		if (s->kept[i].session == session)
+			give_up(s, i--);
+	}
+}
+
+static bool has_room(struct scheduler *s, const struct path *p, const struct session *session)
 {
 	if (!path_responds(p, s->roster))
 		return false;
 	for (uint32_t i = 0; i < p->n_stages; i++) {
-		const struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
-
-		if (d->sessions >= d->assignment.max_sessions)
+		if (!roster_has_room(path_donor(s->roster, &p->stages[i]), session_pages(session)))
 			return false;
 	}
 	return true;
@@ -112,7 +131,7 @@ static void consider(struct scheduler *s, const struct session *session, const s
 
 	n = n < session->n_tokens ? n : session->n_tokens - 1; /* its last gives the next */
 	if (n > best->n_tokens && s->paths[path].model == session->r.model &&
-	    has_room(s, &s->paths[path]))
+	    has_room(s, &s->paths[path], session))
 		*best = (struct source){id, path, n};
 }
 
@@ -130,11 +149,11 @@ struct source kept_find(struct scheduler *s, struct session *session)
 
 		consider(s, session, &k->prefix, k->session, k->path, &best);
 	}
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		const struct session *other = s->sessions[i];
+	for (size_t i = 0; i < s->n_bound; i++) {
+		const struct session *other = s->bound[i];
 		struct prefix held = other->prefix;
 
-		if (!session_is_bound(other) || other->from != 0)
+		if (other->from != 0)
 			continue;
 		if (held.n > other->n_fed / PREFIX_PAGE_TOKENS)
 			held.n = other->n_fed / PREFIX_PAGE_TOKENS;
@@ -149,7 +168,7 @@ void kept_make_room(struct scheduler *s, const struct path *p)
 		int donor = p->stages[i].donor;
 		const struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
 
-		while (d->sessions + d->kept > d->assignment.max_sessions &&
+		while (d->pages + d->kept_pages > d->assignment.pages &&
 		       (give_up_oldest(s, donor, false) || give_up_oldest(s, donor, true)))
 			;
 	}

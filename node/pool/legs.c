@@ -137,10 +137,30 @@ void legs_withdraw(struct scheduler *s, const struct flight *f, struct actions *
 	}
 }
 
+bool legs_from_itself(const struct scheduler *s, const struct flight *f, uint32_t stage)
+{
+	return f->legs[stage].from != 0 &&
+	       giver(s, f, stage)->donor == s->paths[f->path].stages[stage].donor;
+}
+
+static bool both_are_here(const struct scheduler *s, const struct flight *f, uint32_t stage)
+{
+	return path_donor(s->roster, giver(s, f, stage)) != NULL &&
+	       path_donor(s->roster, &s->paths[f->path].stages[stage]) != NULL;
+}
+
 void legs_input_lost(struct scheduler *s, const struct flight *f, uint32_t stage, uint64_t now_us)
 {
-	pairs_lost(
-	    s->pairs, giver(s, f, stage)->donor, s->paths[f->path].stages[stage].donor, now_us);
+	if (both_are_here(s, f, stage))
+		pairs_lost(s->pairs, giver(s, f, stage)->donor,
+		    s->paths[f->path].stages[stage].donor, now_us);
+}
+
+static void input_kept(struct scheduler *s, const struct flight *f, uint32_t stage)
+{
+	if (f->legs[stage].from != 0 && both_are_here(s, f, stage))
+		pairs_kept(
+		    s->pairs, giver(s, f, stage)->donor, s->paths[f->path].stages[stage].donor);
 }
 
 /* ---- results ------------------------------------------------------------------------------ */
@@ -372,9 +392,7 @@ static void settle(struct scheduler *s, struct flight *f, uint64_t now_us, struc
 			flight_drop(s, f, q);
 			return;
 		}
-		if (f->legs[f->stage].from != 0)
-			pairs_kept(s->pairs, giver(s, f, f->stage)->donor,
-			    s->paths[f->path].stages[f->stage].donor);
+		input_kept(s, f, f->stage);
 		f->stage++;
 		if (f->stage < f->sent)
 			f->legs[f->stage].begun_us = now_us;
@@ -391,11 +409,13 @@ static void settle(struct scheduler *s, struct flight *f, uint64_t now_us, struc
 static bool pass_on(struct scheduler *s, const struct flight *f, uint32_t stage,
     struct span payload, struct actions *q)
 {
-	struct action *a = actions_add(q, ACTION_HANDOVER);
+	const struct path_stage *next = &s->paths[f->path].stages[stage + 1];
+	struct action *a =
+	    path_donor(s->roster, next) != NULL ? actions_add(q, ACTION_HANDOVER) : NULL;
 
 	if (a == NULL)
 		return false;
-	a->handover.donor = s->paths[f->path].stages[stage + 1].donor;
+	a->handover.donor = next->donor;
 	a->handover.ticket = f->legs[stage].to;
 	a->handover.payload = malloc(payload.len);
 	if (a->handover.payload == NULL)

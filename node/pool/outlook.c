@@ -104,7 +104,7 @@ void outlook_model(struct pool *p, uint32_t index, struct status_model *out)
 	struct parts parts = {0};
 	struct path path = {0};
 
-	switch (path_find(p->roster, index, out->n_layers, &path)) {
+	switch (path_find(p->roster, index, out->n_layers, 1, &path)) {
 	case PATH_MISSING:
 		(void)snprintf(out->limit, sizeof out->limit,
 		    out->n_missing > 0 ? "no ready donor holds some of the layers"

@@ -57,21 +57,27 @@ static struct pair *find(const struct pairs *l, int a, int b)
 	return k;
 }
 
+static struct pair *add(struct pairs *l, int a, int b)
+{
+	struct pair *k = HASH_COUNT(l->all) < PAIRS_MOST ? calloc(1, sizeof *k) : NULL;
+
+	if (k == NULL)
+		return NULL;
+	k->ends = (struct ends){a < b ? a : b, a < b ? b : a};
+	HASH_ADD(hh, l->all, ends, sizeof k->ends, k);
+	return k;
+}
+
 void pairs_want(struct pairs *l, int a, bool a_listens, int b, bool b_listens)
 {
-	struct pair *k;
+	struct pair *k =
+	    a != b && (a_listens || b_listens) && find(l, a, b) == NULL ? add(l, a, b) : NULL;
 
-	if (a == b || (!a_listens && !b_listens) || find(l, a, b) != NULL ||
-	    HASH_COUNT(l->all) >= PAIRS_MOST)
-		return;
-	k = calloc(1, sizeof *k);
 	if (k == NULL)
-		return; /* the pool carries it */
-	k->ends = (struct ends){a < b ? a : b, a < b ? b : a};
+		return;                                 /* known, or the pool carries it */
 	k->low_dials = (k->ends.low == a) == b_listens; /* a, if it can */
 	k->may_swap = a_listens && b_listens;
 	l->n_wanted++;
-	HASH_ADD(hh, l->all, ends, sizeof k->ends, k);
 }
 
 bool pairs_tell(struct pairs *l, int *dials, int *listens)
@@ -118,6 +124,8 @@ void pairs_lost(struct pairs *l, int a, int b, uint64_t now_us)
 	struct pair *k = find(l, a, b);
 	uint64_t us = PAIR_BLOCKED_US;
 
+	if (k == NULL && a == b && (k = add(l, a, b)) != NULL)
+		k->state = PAIR_UP;
 	if (k == NULL)
 		return;
 	for (uint32_t i = 0; i < k->losses && us < PAIR_BLOCKED_MOST_US; i++)
@@ -150,7 +158,9 @@ void pairs_forget(struct pairs *l, int donor)
 
 bool pairs_up(const struct pairs *l, int a, int b, uint64_t now_us)
 {
-	const struct pair *k = a != b ? find(l, a, b) : NULL;
+	const struct pair *k = find(l, a, b);
 
-	return a == b || (k != NULL && k->state == PAIR_UP && now_us >= k->blocked_until_us);
+	if (k == NULL)
+		return a == b;
+	return k->state == PAIR_UP && now_us >= k->blocked_until_us;
 }

@@ -17,10 +17,10 @@
 #include "protocol/base.h"
 
 enum {
-	PAIRS_MOST = 1 << 14,             /* pairs; of more nothing is known */
-	PAIR_BLOCKED_US = 1000000,        /* after the first loss, */
-	PAIR_BLOCKED_MOST_US = 512000000, /* and twice as long after each other, up to this; */
-	PAIR_MAKES_UP = 100               /* so many that arrive make up for one */
+	PAIRS_MOST = 1 << 14,            /* pairs; of more nothing is known */
+	PAIR_BLOCKED_US = 1000000,       /* after the first loss, */
+	PAIR_BLOCKED_MOST_US = 32000000, /* and twice as long after each other, up to this; */
+	PAIR_MAKES_UP = 100              /* so many that arrive make up for one */
 };
 
 struct pairs;
@@ -39,7 +39,7 @@ void pairs_lost(struct pairs *l, int a, int b, uint64_t now_us);
 void pairs_kept(struct pairs *l, int a, int b); /* one arrived, as it should */
 void pairs_forget(struct pairs *l, int donor);  /* it is gone */
 
-/* May one hand over to the other? A donor to itself always. */
+/* May one hand over to the other? A donor to itself, unless it lost something there. */
 bool pairs_up(const struct pairs *l, int a, int b, uint64_t now_us);
 
 #endif

@@ -23,38 +23,43 @@ uint64_t path_stage_us(const struct roster_donor *d)
 	return trip + d->assignment.transfer_us + d->assignment.token_us + path_wait_us(d);
 }
 
-static bool takes(const struct roster_donor *d, bool full_too)
+/* What a path is for; pages 0: full donors, and those that do not respond, are as good. */
+struct wanted {
+	uint32_t model, n_layers, pages;
+};
+
+static bool takes(const struct roster_donor *d, uint32_t pages)
 {
-	return full_too || (d->sessions < d->assignment.max_sessions && roster_responds(d));
+	return pages == 0 || (roster_has_room(d, pages) && roster_responds(d));
 }
 
 /* Donors of the model by the layer that they begin at: lists through `next`. */
-static void sort_by_first(struct roster *r, uint32_t model, uint32_t n_layers, bool full_too,
-    int head[LIMIT_LAYERS], int next[ROSTER_MAX_DONORS])
+static void sort_by_first(
+    struct roster *r, const struct wanted *w, int head[LIMIT_LAYERS], int next[ROSTER_MAX_DONORS])
 {
-	for (uint32_t l = 0; l < n_layers; l++)
+	for (uint32_t l = 0; l < w->n_layers; l++)
 		head[l] = ROSTER_NONE;
 	for (int i = roster_slots(r); i-- > 0;) {
 		const struct roster_donor *d = roster_get(r, i);
 		const struct donor_assignment *a;
 
-		if (d == NULL || !roster_serves(d) || !takes(d, full_too))
+		if (d == NULL || !roster_serves(d) || !takes(d, w->pages))
 			continue;
 		a = &d->assignment;
-		if (a->model != model || a->layers.last > n_layers)
+		if (a->model != w->model || a->layers.last > w->n_layers)
 			continue;
 		next[i] = head[a->layers.first];
 		head[a->layers.first] = i;
 	}
 }
 
-static void search(struct roster *r, uint32_t model, uint32_t n_layers, bool full_too,
-    struct hop hops[LIMIT_LAYERS + 1])
+static void search(struct roster *r, const struct wanted *w, struct hop hops[LIMIT_LAYERS + 1])
 {
+	uint32_t n_layers = w->n_layers;
 	int head[LIMIT_LAYERS], next[ROSTER_MAX_DONORS];
 
 	memset(hops, 0, (n_layers + 1) * sizeof *hops);
-	sort_by_first(r, model, n_layers, full_too, head, next);
+	sort_by_first(r, w, head, next);
 	for (uint32_t l = n_layers; l-- > 0;) {
 		for (int i = head[l]; i != ROSTER_NONE; i = next[i]) {
 			const struct roster_donor *d = roster_get(r, i);
@@ -69,13 +74,16 @@ static void search(struct roster *r, uint32_t model, uint32_t n_layers, bool ful
 	}
 }
 
-enum path_search path_find(struct roster *r, uint32_t model, uint32_t n_layers, struct path *out)
+enum path_search path_find(
+    struct roster *r, uint32_t model, uint32_t n_layers, uint32_t pages, struct path *out)
 {
+	struct wanted w = {model, n_layers, pages};
 	struct hop hops[LIMIT_LAYERS + 1];
 
-	search(r, model, n_layers, false, hops);
+	search(r, &w, hops);
 	if (hops[0].n_stages == 0 || hops[0].n_stages > PATH_MAX_STAGES) {
-		search(r, model, n_layers, true, hops);
+		w.pages = 0;
+		search(r, &w, hops);
 		return hops[0].n_stages == 0 ? PATH_MISSING : PATH_FULL;
 	}
 	memset(out, 0, sizeof *out);

@@ -41,9 +41,11 @@ enum path_search {
  * as if the donor computed for its sessions one after the other. So streams go over the fastest
  * donors first, and over slower replicas as soon as their turn comes earlier there; the trip, which
  * nobody waits for, is paid once. Computing is what the donor's offer and its pace say; trip and
- * transfer are what was measured, or assumed (placement.h).
+ * transfer are what was measured, or assumed (placement.h). All
+ * donors have room for so many pages of keys and values more.
  */
-enum path_search path_find(struct roster *r, uint32_t model, uint32_t n_layers, struct path *out);
+enum path_search path_find(
+    struct roster *r, uint32_t model, uint32_t n_layers, uint32_t pages, struct path *out);
 /* The stage of that equation; the donor must hold layers. */
 uint64_t path_stage_us(const struct roster_donor *d);
 uint64_t path_wait_us(const struct roster_donor *d); /* its last term */

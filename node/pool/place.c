@@ -4,6 +4,7 @@
 #include "compute/kv.h"
 #include "node/pool/pool_internal.h"
 #include "node/report.h"
+#include "node/work.h"
 
 /* Planning may take one part in so many of the loop's time, whatever joins and leaves. */
 enum { PLANNING_SHARE = 10 };
@@ -60,7 +61,7 @@ size_t place_models(const struct pool *p, struct placement_model *models)
 		    .layer_bytes = m->layer_bytes,
 		    .first_bytes = m->first_bytes,
 		    .last_bytes = m->last_bytes,
-		    .kv_layer_bytes = kv_bytes_per_token(&m->sizes, m->kv_type, 1) * m->kv_tokens,
+		    .kv_layer_bytes = work_room_bytes(&m->sizes, m->kv_type, 1, m->kv_tokens, 1),
 		    .active_bytes = m->active_bytes,
 		    .layer_flop = m->layer_flop,
 		    .last_flop = m->last_flop,

@@ -125,7 +125,8 @@ static void forget_assignment(struct roster_donor *d)
 {
 	memset(&d->assignment, 0, sizeof d->assignment);
 	d->sessions = 0;
-	d->kept = 0;
+	d->pages = 0;
+	d->kept_pages = 0;
 	d->stalled_us = 0;
 }
 
@@ -210,6 +211,11 @@ bool roster_serves(const struct roster_donor *d)
 bool roster_responds(const struct roster_donor *d)
 {
 	return roster_serves(d) && !d->alive.suspect && d->stalled_us == 0;
+}
+
+bool roster_has_room(const struct roster_donor *d, uint32_t pages)
+{
+	return d->pages <= d->assignment.pages && pages <= d->assignment.pages - d->pages;
 }
 
 uint64_t roster_trip_us(const struct roster_donor *d)

@@ -40,7 +40,7 @@ struct donor_assignment {
 	uint64_t number; /* 0: none */
 	uint32_t model;  /* catalog index */
 	struct layer_range layers;
-	uint32_t max_sessions;
+	uint32_t pages;       /* room for keys and values (work_room_pages) */
 	uint32_t token_us;    /* computing a token in these layers, by its offer and its pace */
 	uint32_t transfer_us; /* its activations, there and back over the donor's link */
 };
@@ -52,11 +52,13 @@ struct roster_donor {
 	uint32_t peer; /* connection, as the pool's loop counts them */
 	struct msg_offer offer;
 	struct donor_assignment assignment;
-	uint32_t sessions; /* bound to it now */
-	uint32_t kept; /* sessions that ended and that it still holds, for who goes on from them */
-	uint32_t failures;  /* assignments and units it did not do, since the last it did */
-	uint64_t last_unit; /* number of the last unit sent */
-	uint64_t units;     /* right results */
+	uint32_t sessions;   /* bound to it now */
+	uint32_t pages;      /* of its room, promised to these until their ends */
+	uint32_t kept_pages; /* of sessions that ended and that it still holds; what is promised
+	                        takes their place */
+	uint32_t failures;   /* assignments and units it did not do, since the last it did */
+	uint64_t last_unit;  /* number of the last unit sent */
+	uint64_t units;      /* right results */
 	struct flop cost;
 	uint64_t joined_us, heard_us;
 	struct liveness alive;
@@ -96,6 +98,8 @@ int roster_silent(const struct roster *r, uint64_t before_us);
 bool roster_serves(const struct roster_donor *d);
 /* It serves, and neither is it silent nor does its worker stand still, as far as is known. */
 bool roster_responds(const struct roster_donor *d);
+/* Can it promise so many pages more? */
+bool roster_has_room(const struct roster_donor *d, uint32_t pages);
 /* The round trip with nothing in the way, else the last; 0: not measured yet. */
 uint64_t roster_trip_us(const struct roster_donor *d);
 const char *donor_state_name(enum donor_state s);

@@ -9,20 +9,25 @@ int scheduler_new(const struct catalog *c, struct roster *r, const struct schedu
 	struct scheduler *s = calloc(1, sizeof *s);
 	size_t most = (size_t)limits->max_sessions + limits->max_waiting;
 
-	if (s != NULL)
-		s->sessions = calloc(most, sizeof *s->sessions);
-	if (s == NULL || s->sessions == NULL || pairs_new(&s->pairs, NULL) != AYNI_OK) {
-		if (s != NULL)
-			free(s->sessions);
-		free(s);
-		return error_set(err, AYNI_ERR_MEMORY, "scheduler: out of memory");
-	}
+	if (s == NULL)
+		goto err0;
+	s->bound = calloc(limits->max_sessions, sizeof(struct session *));
+	s->waiting = calloc(most, sizeof(struct session *));
+	if (s->bound == NULL || s->waiting == NULL || pairs_new(&s->pairs, NULL) != AYNI_OK)
+		goto err1;
 	s->catalog = c;
 	s->roster = r;
 	s->limits = *limits;
-	s->next_unit = limits->first_unit;
+	s->next_unit = s->next_ticket = limits->first_unit;
 	*out = s;
 	return AYNI_OK;
+
+err1:
+	free(s->bound);
+	free(s->waiting);
+	free(s);
+err0:
+	return error_set(err, AYNI_ERR_MEMORY, "scheduler: out of memory");
 }
 
 void scheduler_free(struct scheduler *s)
@@ -31,12 +36,13 @@ void scheduler_free(struct scheduler *s)
 		return;
 	for (size_t i = 0; i < s->n_flights; i++)
 		flight_clear(s, &s->flights[i]);
-	for (size_t i = 0; i < s->n_sessions; i++)
-		session_free(s->sessions[i]);
+	for (size_t i = 0; i < binding_sessions(s); i++)
+		session_free(binding_session(s, i));
 	for (size_t i = 0; i < s->n_kept; i++)
 		prefix_free(&s->kept[i].prefix);
 	pairs_free(s->pairs);
-	free(s->sessions);
+	free(s->bound);
+	free(s->waiting);
 	free(s);
 }
 
@@ -48,11 +54,10 @@ struct pairs *scheduler_pairs(struct scheduler *s)
 int scheduler_submit(
     struct scheduler *s, const struct session_request *r, uint64_t now_us, struct error *err)
 {
-	const struct catalog_model *m = catalog_at(s->catalog, r->model);
 	struct session *session;
 	int rc = AYNI_OK;
 
-	if (s->n_sessions == (size_t)s->limits.max_sessions + s->limits.max_waiting)
+	if (binding_sessions(s) == (size_t)s->limits.max_sessions + s->limits.max_waiting)
 		rc = error_set(err, AYNI_ERR_LIMIT, "the pool is full; try again later");
 	else if (r->n_tokens == 0)
 		rc = error_set(err, AYNI_ERR_ARGUMENT, "the prompt is empty");
@@ -65,12 +70,12 @@ int scheduler_submit(
 		rc = error_set(err, AYNI_ERR_ARGUMENT,
 		    "an answer that has %u tokens already has no more to come", r->n_drawn);
 	if (rc != AYNI_OK) {
-		free(r->tokens);
+		session_request_free(r);
 		return rc;
 	}
-	rc = session_new(r, m->tokenizer, now_us, &session, err);
+	rc = session_new(r, now_us, &session, err);
 	if (rc == AYNI_OK)
-		s->sessions[s->n_sessions++] = session;
+		s->waiting[s->n_waiting++] = session;
 	return rc;
 }
 
@@ -85,8 +90,8 @@ static void end_session(struct scheduler *s, struct session *session, enum finis
 void scheduler_cancel(
     struct scheduler *s, uint32_t peer, const uint64_t *request, struct actions *q)
 {
-	for (size_t i = s->n_sessions; i-- > 0;) {
-		struct session *session = s->sessions[i];
+	for (size_t i = binding_sessions(s); i-- > 0;) {
+		struct session *session = binding_session(s, i);
 
 		if (session->r.peer == peer && (request == NULL || session->r.request == *request))
 			end_session(s, session, FINISH_CANCELLED, "", q);
@@ -95,8 +100,8 @@ void scheduler_cancel(
 
 void scheduler_fail_all(struct scheduler *s, const char *text, struct actions *q)
 {
-	while (s->n_sessions > 0)
-		end_session(s, s->sessions[s->n_sessions - 1], FINISH_FAILED, text, q);
+	for (size_t i = binding_sessions(s); i-- > 0;)
+		end_session(s, binding_session(s, i), FINISH_FAILED, text, q);
 }
 
 /* The stage's donor did not do its part: no more work over this path. */
@@ -160,10 +165,20 @@ static void fail_sessions(struct scheduler *s, struct flight *f, struct actions 
 	flight_abandon(s, f, q);
 }
 
-/* Nobody here has seen what was handed over to it: it may be that which does not fit. */
-static bool is_inputs_fault(const struct flight *f, uint32_t stage, enum refusal reason)
+/* Nobody can tell whether it was handed its input: it goes on through the pool, which sees. */
+static void try_again(
+    struct scheduler *s, struct flight *f, uint32_t stage, uint64_t now_us, struct actions *q)
 {
-	return f->legs[stage].from != 0 && (reason == REFUSAL_NUMERIC || reason == REFUSAL_BOUNDS);
+	legs_input_lost(s, f, stage, now_us);
+	flight_drop(s, f, q);
+}
+
+/* Nobody here has seen what was handed over to it: it may be that which does not fit. */
+static bool is_inputs_fault(
+    const struct scheduler *s, const struct flight *f, uint32_t stage, enum refusal reason)
+{
+	return f->legs[stage].from != 0 && !legs_from_itself(s, f, stage) &&
+	       (reason == REFUSAL_NUMERIC || reason == REFUSAL_BOUNDS);
 }
 
 void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit_failed *u,
@@ -177,9 +192,8 @@ void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit
 		stands_no_more(s, d, false);
 	if (f == NULL)
 		return;
-	if (is_inputs_fault(f, stage, u->reason)) {
-		legs_input_lost(s, f, stage, now_us);
-		flight_drop(s, f, q);
+	if (is_inputs_fault(s, f, stage, u->reason)) {
+		try_again(s, f, stage, now_us, q);
 		return;
 	}
 	switch (u->reason) {
@@ -219,26 +233,21 @@ static bool has_other_path(struct scheduler *s, const struct path *p)
 {
 	struct path other;
 
-	return path_find(s->roster, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers,
+	return path_find(s->roster, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers, 1,
 	           &other) == PATH_FOUND;
 }
 
 static void note_stalled(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q)
 {
-	struct path *p = &s->paths[f->path];
-	struct roster_donor *d = path_donor(s->roster, &p->stages[f->stage]);
-	bool handed = f->legs[f->stage].from != 0;
+	struct roster_donor *d = path_donor(s->roster, &s->paths[f->path].stages[f->stage]);
 
-	if (d == NULL || d->stalled_us != 0)
-		return;
-	if (handed)
-		legs_input_lost(s, f, f->stage, now_us);
-	d->stalled_us = now_us;
-	if (handed && !has_other_path(s, p)) { /* the way is tried again, through the pool */
-		d->stalled_us = 0;
-		flight_drop(s, f, q);
+	if (f->legs[f->stage].from != 0) {
+		try_again(s, f, f->stage, now_us, q);
 		return;
 	}
+	if (d == NULL || d->stalled_us != 0)
+		return;
+	d->stalled_us = now_us;
 	s->stall_ends_us =
 	    s->stall_ends_us > 0 ? s->stall_ends_us : now_us + s->limits.unit_timeout_us;
 }
@@ -308,10 +317,10 @@ static void reap_flights(struct scheduler *s, uint64_t now_us, struct actions *q
 		    (path_donor(s->roster, &s->paths[f->path].stages[f->stage]) != NULL &&
 		        now_us < flight_deadline_us(s, f)))
 			continue;
-		if (f->legs[f->stage].begun_us > 0)
+		if (f->legs[f->stage].from == 0)
 			give_up(s, f, f->stage, 1, q);
 		else
-			flight_drop(s, f, q);
+			try_again(s, f, f->stage, now_us, q);
 	}
 }
 
@@ -322,8 +331,8 @@ static void reap(struct scheduler *s, uint64_t now_us, struct actions *q)
 	reap_flights(s, now_us, q);
 	note_all_stalled(s, now_us, q);
 	hedge(s, q);
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		struct session *session = s->sessions[i];
+	for (size_t i = s->n_bound; i-- > 0;) {
+		struct session *session = s->bound[i];
 
 		if (session->state == SESSION_READY &&
 		    !path_alive(&s->paths[session->path], s->roster))
@@ -374,22 +383,19 @@ uint64_t scheduler_next_us(const struct scheduler *s)
 		next = sooner(next, flight_wakes_us(s, &s->flights[i]));
 	}
 	next = sooner(next, s->stall_ends_us);
-	next = sooner(next, kept_next_us(s));
+	next = sooner(next, s->wait_ends_us);
 	next = sooner(next, drafts_next_us(s));
-	for (size_t i = 0; i < s->n_sessions; i++)
-		next = sooner(next, s->sessions[i]->wait_until_us);
-	return next;
+	return sooner(next, kept_next_us(s));
 }
 
 void scheduler_count(const struct scheduler *s, uint32_t model, struct scheduler_counts *out)
 {
 	*out = (struct scheduler_counts){0};
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		if (s->sessions[i]->r.model != model)
-			continue;
-		out->sessions++;
-		out->waiting += s->sessions[i]->state == SESSION_WAITING;
-	}
+	for (size_t i = 0; i < s->n_bound; i++)
+		out->sessions += s->bound[i]->r.model == model;
+	for (size_t i = 0; i < s->n_waiting; i++)
+		out->waiting += s->waiting[i]->r.model == model;
+	out->sessions += out->waiting;
 	for (size_t i = 0; i < s->n_flights; i++)
 		out->units_out += s->flights[i].legs != NULL;
 }
@@ -435,16 +441,15 @@ void scheduler_check(const struct scheduler *s)
 {
 	uint32_t sessions[MAX_PATHS] = {0}, flights[MAX_PATHS] = {0}, kept[MAX_PATHS] = {0};
 	uint32_t ahead[MAX_PATHS] = {0};
-	size_t bound = 0, flying = 0, aboard = 0;
+	size_t flying = 0, aboard = 0;
 
-	for (size_t i = 0; i < s->n_sessions; i++) {
-		const struct session *session = s->sessions[i];
+	assert(s->n_bound <= s->limits.max_sessions);
+	for (size_t i = 0; i < s->n_bound; i++) {
+		const struct session *session = s->bound[i];
 
+		assert(session_is_bound(session));
 		flying += session->state == SESSION_FLYING;
-		if (session_is_bound(session)) {
-			bound++;
-			sessions[session->path]++;
-		}
+		sessions[session->path]++;
 	}
 	for (size_t i = 0; i < s->n_flights; i++) {
 		const struct flight *f = &s->flights[i];
@@ -457,7 +462,12 @@ void scheduler_check(const struct scheduler *s)
 		for (size_t k = 0; !f->ahead && k < f->work.n_spans; k++)
 			aboard += f->sessions[k] != NULL;
 	}
-	assert(bound == s->bound && bound <= s->limits.max_sessions && flying == aboard);
+	assert(flying == aboard);
+	for (int i = 0; i < roster_slots(s->roster); i++) {
+		const struct roster_donor *d = roster_get(s->roster, i);
+
+		assert(d == NULL || d->pages + d->kept_pages <= d->assignment.pages);
+	}
 	for (size_t i = 0; i < s->n_kept; i++)
 		kept[s->kept[i].path]++;
 	for (size_t i = 0; i < s->n_paths; i++)

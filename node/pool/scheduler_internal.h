@@ -69,6 +69,7 @@ struct closed {
 struct kept {
 	uint64_t session;
 	uint32_t path;
+	uint32_t pages; /* that it takes of its donors' room */
 	uint64_t until_us;
 	struct prefix prefix; /* owned */
 };
@@ -79,10 +80,13 @@ struct scheduler {
 	struct pairs *pairs; /* owned */
 	struct scheduler_limits limits;
 	uint64_t next_unit, next_ticket;
-	size_t n_sessions, bound;
-	uint64_t stall_ends_us;    /* when the first donor that stalls counts as failed; 0: none */
-	size_t turn;               /* session that is asked first, so that all are served */
-	struct session **sessions; /* [max_sessions + max_waiting], in order of arrival */
+	uint64_t stall_ends_us; /* when the first donor that stalls counts as failed; 0: none */
+	/* Each session is in one of these. What is done often looks at no session that waits. */
+	size_t n_bound, n_waiting;
+	struct session **bound;   /* [max_sessions], in order of binding */
+	struct session **waiting; /* [max_sessions + max_waiting], in order of arrival */
+	size_t turn;              /* bound session that is asked first, so that all are served */
+	uint64_t wait_ends_us; /* when the first has waited long enough for layers; 0: none does */
 	uint32_t n_paths, n_flights; /* slots below these were used */
 	struct path paths[MAX_PATHS];
 	struct gain gains[MAX_PATHS]; /* of a small model's guesses, as it was seen there last */
@@ -95,6 +99,8 @@ struct scheduler {
 
 /* binding.c: sessions and the paths they are bound to */
 bool session_is_bound(const struct session *s);
+size_t binding_sessions(const struct scheduler *s); /* all of them: [0, n) of binding_session */
+struct session *binding_session(const struct scheduler *s, size_t i);
 void binding_release(struct scheduler *s, struct session *session);
 void binding_rewind(struct scheduler *s, struct session *session);
 /* It is bound no more; its donors still hold it. */
@@ -120,6 +126,8 @@ struct source {
 void kept_add(struct scheduler *s, struct session *session, uint64_t now_us);
 /* Who has most in common with it, on a path with room: kept, or bound itself. */
 struct source kept_find(struct scheduler *s, struct session *session);
+/* Its donors may hold it no more: nobody begins with it. */
+void kept_lose(struct scheduler *s, uint64_t session);
 /* A session is bound to this path: its donors give up kept ones until it has room. */
 void kept_make_room(struct scheduler *s, const struct path *p);
 /* Give up what is too old, and what lies on broken paths. */
@@ -168,6 +176,8 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
     struct error *why);
 /* What was handed over to this stage was lost, or is wrong. */
 void legs_input_lost(struct scheduler *s, const struct flight *f, uint32_t stage, uint64_t now_us);
+/* It is handed what it gave itself. */
+bool legs_from_itself(const struct scheduler *s, const struct flight *f, uint32_t stage);
 /* Tell the donors that wait for input which will not come. */
 void legs_withdraw(struct scheduler *s, const struct flight *f, struct actions *q);
 

@@ -2,6 +2,7 @@
 #include "node/pool/pool_internal.h"
 
 #include "node/report.h"
+#include "node/work.h"
 
 enum { SEEDS_MOST = 4 /* donors that another is to fetch of, beside the pool */ };
 
@@ -84,14 +85,14 @@ void donor_gone(struct pool *p, struct peer *peer)
 static void want_seeds(struct pool *p, int donor, const struct donor_assignment *a)
 {
 	const struct roster_donor *d = roster_get(p->roster, donor);
-	int left = SEEDS_MOST;
+	int left = SEEDS_MOST, slots = roster_slots(p->roster);
 
 	for (int wanted = DONOR_READY; wanted >= DONOR_FETCHING; wanted--) {
-		for (int i = 0; i < roster_slots(p->roster) && left > 0; i++) {
+		for (int k = 1; k < slots && left > 0; k++) {
+			int i = (donor + k) % slots; /* others for each */
 			const struct roster_donor *other = roster_get(p->roster, i);
 
-			if (i == donor || other == NULL ||
-			    other->state != (enum donor_state)wanted ||
+			if (other == NULL || other->state != (enum donor_state)wanted ||
 			    other->assignment.model != a->model ||
 			    other->assignment.layers.first >= a->layers.last ||
 			    a->layers.first >= other->assignment.layers.last)
@@ -107,8 +108,9 @@ void donor_assign(struct pool *p, const struct placement_change *change)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, change->model);
 	struct roster_donor *d = roster_get(p->roster, (int)change->donor);
-	struct donor_assignment a = {
-	    .model = change->model, .layers = change->layers, .max_sessions = change->max_sessions};
+	struct donor_assignment a = {.model = change->model,
+	    .layers = change->layers,
+	    .pages = work_room_pages(m->kv_tokens, change->max_sessions)};
 	struct message out = {.type = MSG_ASSIGNMENT};
 	struct error err = {0};
 
@@ -125,7 +127,7 @@ void donor_assign(struct pool *p, const struct placement_change *change)
 	    .layer_first = a.layers.first,
 	    .layer_last = a.layers.last,
 	    .kv_tokens = m->kv_tokens,
-	    .max_sessions = a.max_sessions,
+	    .max_sessions = change->max_sessions,
 	    .kv_type = m->kv_type};
 	report(REPORT_INFO, "layers %u to %u of %s go to donor %s", a.layers.first,
 	    a.layers.last - 1, m->name, d->name);

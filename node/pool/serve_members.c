@@ -83,9 +83,12 @@ static int append_drawn(const struct catalog_model *m, const struct msg_generate
 
 	if (rc != AYNI_OK || g->n_drawn == 0)
 		return rc;
-	tokens = reallocarray(r->tokens, r->n_tokens + g->n_drawn, sizeof *tokens);
+	tokens = reallocarray(NULL, r->n_tokens + g->n_drawn, sizeof *tokens);
 	if (tokens == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "the pool is out of memory");
+	if (r->n_tokens > 0)
+		memcpy(tokens, r->tokens, r->n_tokens * sizeof *tokens);
+	session_request_free(r);
 	r->tokens = tokens;
 	memcpy(tokens + r->n_tokens, g->drawn, g->n_drawn * sizeof *tokens);
 	r->n_drawn = (uint32_t)g->n_drawn;
@@ -140,7 +143,7 @@ static int submit(
 	if (rc == AYNI_OK)
 		rc = append_drawn(m, g, &r, err);
 	if (rc == AYNI_OK && is_full(m, &r)) {
-		free(r.tokens);
+		session_request_free(&r);
 		finish_full(p, peer, &r);
 		return AYNI_OK;
 	}
@@ -148,7 +151,7 @@ static int submit(
 		rc = registry_session_add(
 		    p->registry, &peer->channel.peer, &m->id, loop_wall_ms(), &r.id, err);
 	if (rc != AYNI_OK) {
-		free(r.tokens);
+		session_request_free(&r);
 		return rc;
 	}
 	r.kv_tokens = m->kv_tokens;

@@ -6,53 +6,107 @@
 #include "node/work.h"
 #include "protocol/messages.h"
 
-/* What an answer that broke off said is known; what follows is not. */
-static bool pass_over_drawn(struct session *s)
+/* A copy of what is used, in so many bytes; the old ones are wiped. NULL: nothing changed. */
+static void *move(void *old, size_t used, size_t bytes)
 {
-	struct reasoning_text text;
+	void *data = malloc(bytes);
 
-	for (uint32_t i = s->r.n_tokens; i < s->n_tokens; i++) {
-		if (reasoning_feed(s->text, s->tokens[i], &text) != AYNI_OK)
-			return false;
+	if (data == NULL)
+		return NULL;
+	if (used > 0) {
+		memcpy(data, old, used);
+		explicit_bzero(old, used);
 	}
-	return true;
+	free(old);
+	return data;
 }
 
-int session_new(const struct session_request *r, const struct tokenizer *t, uint64_t now_us,
-    struct session **out, struct error *err)
+static int move_tokens(struct session *s, uint32_t capacity)
+{
+	uint32_t *tokens =
+	    move(s->tokens, s->n_tokens * sizeof *tokens, (size_t)capacity * sizeof *tokens);
+
+	if (tokens == NULL)
+		return AYNI_ERR_MEMORY;
+	s->tokens = tokens;
+	s->capacity = capacity;
+	return AYNI_OK;
+}
+
+void session_request_free(const struct session_request *r)
+{
+	if (r->tokens != NULL)
+		explicit_bzero(r->tokens, (size_t)(r->n_tokens + r->n_drawn) * sizeof *r->tokens);
+	free(r->tokens);
+}
+
+int session_new(
+    const struct session_request *r, uint64_t now_us, struct session **out, struct error *err)
 {
 	struct session *s = calloc(1, sizeof *s);
 
 	if (s == NULL)
 		goto err0;
-	s->tokens = reallocarray(r->tokens, r->kv_tokens, sizeof *s->tokens);
-	if (s->tokens == NULL)
-		goto err1;
 	s->r = *r;
 	s->r.tokens = NULL;
+	s->tokens = r->tokens;
 	s->n_tokens = r->n_tokens + r->n_drawn;
+	if (move_tokens(s, s->n_tokens) != AYNI_OK) /* they may have come with room to spare */
+		goto err1;
 	s->arrived_us = now_us;
 	s->prefix.kind =
 	    (uint8_t)r->wire; /* equal tokens have other keys and values in another type */
-	if (reasoning_new(t, s->tokens, r->n_tokens, r->plain, &s->text) != AYNI_OK)
-		goto err2;
-	if (!pass_over_drawn(s))
-		goto err3;
 	*out = s;
 	session_check(s);
 	return AYNI_OK;
 
-err3:
-	reasoning_free(s->text);
-err2:
-	free(s->tokens);
-	free(s);
-	return error_set(err, AYNI_ERR_MEMORY, "session: out of memory");
 err1:
 	free(s);
 err0:
-	free(r->tokens);
+	session_request_free(r);
 	return error_set(err, AYNI_ERR_MEMORY, "session: out of memory");
+}
+
+uint32_t session_most_tokens(const struct session *s)
+{
+	uint32_t room = s->r.kv_tokens - s->r.n_tokens;
+
+	return s->r.max_tokens > 0 && s->r.max_tokens < room ? s->r.n_tokens + s->r.max_tokens
+	                                                     : s->r.kv_tokens;
+}
+
+uint32_t session_pages(const struct session *s)
+{
+	return kv_pages(session_most_tokens(s));
+}
+
+/* What an answer that broke off said is known; what follows is not. */
+static int read_so_far(const struct session *s, const struct tokenizer *t, struct reasoning **out)
+{
+	struct reasoning_text text;
+	int rc = reasoning_new(t, s->tokens, s->r.n_tokens, s->r.plain, out);
+
+	for (uint32_t i = s->r.n_tokens; rc == AYNI_OK && i < s->n_tokens; i++)
+		rc = reasoning_feed(*out, s->tokens[i], &text);
+	if (rc != AYNI_OK)
+		reasoning_free(*out);
+	return rc;
+}
+
+int session_prepare(struct session *s, const struct tokenizer *t)
+{
+	struct reasoning *text;
+
+	if (s->text != NULL)
+		return AYNI_OK;
+	if (read_so_far(s, t, &text) != AYNI_OK)
+		return AYNI_ERR_MEMORY;
+	if (move_tokens(s, session_most_tokens(s)) != AYNI_OK) {
+		reasoning_free(text);
+		return AYNI_ERR_MEMORY;
+	}
+	s->text = text;
+	return AYNI_OK;
 }
 
 /* What was said is as private as the tokens. */
@@ -67,7 +121,7 @@ void session_free(struct session *s)
 {
 	if (s == NULL)
 		return;
-	explicit_bzero(s->tokens, s->r.kv_tokens * sizeof *s->tokens);
+	explicit_bzero(s->tokens, s->capacity * sizeof *s->tokens);
 	free(s->tokens);
 	reasoning_free(s->text);
 	text_free(&s->answer);
@@ -102,13 +156,10 @@ bool session_decodes(const struct session *s)
  * logits has none: they would be of tokens that may never be. */
 static uint32_t room_for_guesses(const struct session *s, uint32_t most)
 {
-	uint32_t left = s->r.kv_tokens - s->n_tokens - 1;
-	uint32_t drawn = s->n_tokens - s->r.n_tokens;
+	uint32_t left = session_most_tokens(s) - s->n_tokens - 1; /* one is drawn behind the last */
 
 	if (s->r.top > 0)
 		return 0;
-	if (s->r.max_tokens > 0 && s->r.max_tokens - drawn - 1 < left)
-		left = s->r.max_tokens - drawn - 1; /* one more is drawn behind the last guess */
 	return most < left ? most : left;
 }
 
@@ -168,11 +219,8 @@ bool session_foresees(struct session *s, uint32_t guesses)
 
 bool session_runs_ahead(const struct session *s, uint32_t steps)
 {
-	uint32_t drawn = s->n_tokens - s->r.n_tokens + steps;
-
 	return s->r.top == 0 && s->r.sampling.repeat_penalty == 1 &&
-	       s->n_tokens + steps < s->r.kv_tokens &&
-	       (s->r.max_tokens == 0 || drawn < s->r.max_tokens);
+	       s->n_tokens + steps < session_most_tokens(s);
 }
 
 void session_fly_on(struct session *s)
@@ -239,7 +287,7 @@ void session_rewind(struct session *s)
 
 void session_bind(struct session *s, uint32_t path)
 {
-	assert(s->state == SESSION_WAITING);
+	assert(s->state == SESSION_WAITING && s->text != NULL);
 	s->path = path;
 	s->wait_until_us = 0;
 	s->told = false;
@@ -285,7 +333,7 @@ static int text_add(struct session_text *t, struct span more)
 {
 	if (more.len > t->capacity - t->len) {
 		size_t capacity = 2 * t->capacity + more.len;
-		uint8_t *data = realloc(t->data, capacity);
+		uint8_t *data = move(t->data, t->capacity, capacity);
 
 		if (data == NULL)
 			return AYNI_ERR_MEMORY;
@@ -429,14 +477,16 @@ int session_share(
 void session_check(const struct session *s)
 {
 	assert(s->r.n_tokens > 0 && s->r.n_tokens <= s->n_tokens);
-	assert(s->n_tokens <= s->r.kv_tokens);
+	assert(s->n_tokens <= s->capacity && s->capacity <= s->r.kv_tokens);
 	assert(s->n_fed <= s->n_tokens && s->n_reported <= s->n_tokens);
 	assert(s->n_guessed == 0 || s->state == SESSION_FLYING || s->state == SESSION_DONE);
-	assert(s->n_guessed <= s->r.kv_tokens - s->n_tokens);
+	assert(s->n_guessed <= s->capacity - s->n_tokens);
+	assert((s->state != SESSION_READY && s->state != SESSION_FLYING) ||
+	       s->capacity == session_most_tokens(s));
 	assert(s->state == SESSION_DONE || s->n_tokens < s->r.kv_tokens);
 	assert(s->drafting.n == 0 || (s->state == SESSION_READY && s->n_guessed == 0) ||
 	       s->state == SESSION_DONE);
-	assert(s->drafting.n < s->r.kv_tokens - s->n_tokens || s->drafting.n == 0);
+	assert(s->drafting.n < s->capacity - s->n_tokens || s->drafting.n == 0);
 	assert(s->drafting.until_us == 0 || s->state == SESSION_READY || s->state == SESSION_DONE);
 	assert(s->state != SESSION_WAITING || s->n_fed == 0);
 	assert(s->state != SESSION_READY || s->n_fed < s->n_tokens);

@@ -11,7 +11,10 @@
  * fed again, and canonical arithmetic gives the same logits. Guessed tokens (draft.h) may be fed
  * behind the known ones; those that the draw confirms are kept, so that a trip may give several.
  * They come from the text itself or, asked for while it is READY, from a small model (drafter.h).
- * The text leaves as it is drawn, reasoning apart from the answer. One thread.
+ * The text leaves as it is drawn, reasoning apart from the answer.
+ *
+ * Many may wait for long: until session_prepare a session is little more than the tokens it came
+ * with. Tokens and text are wiped wherever they are left. One thread.
  */
 #ifndef AYNI_NODE_POOL_SESSION_H
 #define AYNI_NODE_POOL_SESSION_H
@@ -67,7 +70,8 @@ struct session_drafting {
 struct session {
 	struct session_request r;
 	enum session_state state;
-	uint32_t *tokens;   /* [r.kv_tokens] prompt, then what was drawn, then what is guessed */
+	uint32_t *tokens; /* [capacity] prompt, then what was drawn, then what is guessed */
+	uint32_t capacity;
 	uint32_t n_tokens;  /* without the guessed */
 	uint32_t n_guessed; /* in the span that is out */
 	struct draft draft;
@@ -78,9 +82,9 @@ struct session {
 	struct prefix prefix;
 	uint32_t n_reported; /* rows of logits the member has */
 	uint32_t path;
-	uint32_t replays; /* since the last token; the scheduler counts them */
-	struct reasoning *text;
-	struct session_text answer, thoughts;   /* of the last step */
+	uint32_t replays;                     /* since the last token; the scheduler counts them */
+	struct reasoning *text;               /* NULL until it is prepared */
+	struct session_text answer, thoughts; /* of the last step */
 	uint64_t arrived_us, first_us, last_us; /* first and last token drawn */
 	uint64_t wait_until_us;                 /* 0: not waiting for coverage */
 	bool told;                              /* that layers are missing */
@@ -94,10 +98,20 @@ struct logit_rows {
 	const uint8_t *data;
 };
 
-/* The tokenizer is borrowed. On failure (AYNI_ERR_MEMORY) r->tokens is freed too. */
-int session_new(const struct session_request *r, const struct tokenizer *t, uint64_t now_us,
-    struct session **out, struct error *err);
-void session_free(struct session *s); /* wipes the history */
+/* On failure (AYNI_ERR_MEMORY) r->tokens is freed too. */
+int session_new(
+    const struct session_request *r, uint64_t now_us, struct session **out, struct error *err);
+void session_free(struct session *s);                       /* wipes the history */
+void session_request_free(const struct session_request *r); /* its tokens, wiped */
+
+/* Positions that it can come to, at most, and what their keys and values take of a donor's room. */
+uint32_t session_most_tokens(const struct session *s);
+uint32_t session_pages(const struct session *s);
+/*
+ * Room for all that it may become, before it is bound for the first time; from then on drawing
+ * allocates no tokens. The tokenizer is borrowed. AYNI_ERR_MEMORY: it is as before.
+ */
+int session_prepare(struct session *s, const struct tokenizer *t);
 
 /* Logits wanted in each row: for the member, or for drawing. */
 uint32_t session_top(const struct session *s);
@@ -126,7 +140,7 @@ bool session_drafted(struct session *s, uint32_t at, const uint32_t *tokens, uin
 void session_count_guesses(const struct session *s, uint64_t *guessed, uint64_t *right);
 /* Path lost, or never there: all is fed again. READY or FLYING → WAITING. */
 void session_rewind(struct session *s);
-void session_bind(struct session *s, uint32_t path); /* WAITING → READY */
+void session_bind(struct session *s, uint32_t path); /* prepared: WAITING → READY */
 /* Just bound: another session of this path has the same first n tokens. */
 void session_begin_with(struct session *s, uint64_t from, uint32_t n);
 void session_begin_alone(struct session *s); /* not after all; no span is out */

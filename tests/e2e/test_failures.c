@@ -34,6 +34,7 @@ enum {
 	SLOW_TICKS = 5, /* in one of so many a slow worker runs */
 	FAR_US = 1000,
 	MOST_ASKED = 100,
+	MOST_DEATHS = 4, /* of a donor's worker */
 	PATIENCE_US = 30000000
 };
 
@@ -302,9 +303,23 @@ static void an_answer_goes_on_when_a_worker_is_slow(void **state)
 	play("a slow worker", slow_worker);
 }
 
+static void end_donor(int i)
+{
+	pid_t pid = net.donors[i];
+
+	(void)kill(pid, SIGTERM);
+	assert_int_equal(network_wait_end(pid), 0);
+	replace_donor(i);
+}
+
+/* A donor whose worker dies again and again gives its layers up: before that it starts anew. */
 static void kill_worker(int i, uint64_t *pause_us)
 {
+	static unsigned times[N_DONORS];
+
 	*pause_us = get_disturbed_answer(SIGKILL, worker_of(net.donors[i]), 0);
+	if (++times[i] % MOST_DEATHS == 0)
+		end_donor(i);
 }
 
 static void an_answer_goes_on_when_a_worker_is_killed(void **state)
@@ -315,12 +330,8 @@ static void an_answer_goes_on_when_a_worker_is_killed(void **state)
 
 static void leave(int i, uint64_t *pause_us)
 {
-	pid_t pid = net.donors[i];
-
-	*pause_us = get_disturbed_answer(SIGTERM, pid, 0);
-	(void)kill(pid, SIGTERM);
-	assert_int_equal(network_wait_end(pid), 0);
-	replace_donor(i);
+	*pause_us = get_disturbed_answer(SIGTERM, net.donors[i], 0);
+	end_donor(i);
 }
 
 static void an_answer_goes_on_when_a_donor_leaves(void **state)

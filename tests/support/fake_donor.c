@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "compute/cost.h"
+#include "compute/kv.h"
 #include "protocol/messages.h"
 
 /* The finaliser of MurmurHash3 (public domain) over both words. */
@@ -78,6 +79,15 @@ static enum refusal fork_sessions(struct fake_donor *d, const struct msg_work_un
 	return REFUSAL_NONE;
 }
 
+static uint32_t pages_held(const struct fake_donor *d)
+{
+	uint32_t pages = 0;
+
+	for (uint32_t i = 0; i < d->n_sessions; i++)
+		pages += kv_pages(d->sessions[i]->most);
+	return pages;
+}
+
 static enum refusal open_span(
     struct fake_donor *d, const struct unit_span *span, struct fake_session **out)
 {
@@ -85,14 +95,14 @@ static enum refusal open_span(
 
 	if (s == NULL && span->position == 0)
 		s = add(d, span->session);
-	if (d->n_sessions > d->max_sessions)
-		return REFUSAL_MEMORY;
 	if (s == NULL || s->length < span->position ||
 	    span->position + span->n_tokens > FAKE_MAX_TOKENS)
 		return REFUSAL_SESSION;
 	s->length = span->position;
+	if (span->position + span->n_tokens > s->most)
+		s->most = span->position + span->n_tokens;
 	*out = s;
-	return REFUSAL_NONE;
+	return pages_held(d) <= d->pages ? REFUSAL_NONE : REFUSAL_MEMORY;
 }
 
 static uint64_t through_layers(

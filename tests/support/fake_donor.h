@@ -16,13 +16,13 @@ enum { FAKE_MAX_LAYERS = 8, FAKE_MAX_TOKENS = 128, FAKE_MAX_SESSIONS = 64 };
 
 struct fake_session {
 	uint64_t id;
-	uint32_t length;
+	uint32_t length, most; /* positions held, and ever held */
 	uint64_t keys[FAKE_MAX_LAYERS][FAKE_MAX_TOKENS];
 };
 
 struct fake_donor {
 	struct layer_range layers;
-	uint32_t max_sessions; /* more at once are refused */
+	uint32_t pages; /* of positions; more at once are refused */
 	uint32_t n_sessions;
 	struct fake_session *sessions[FAKE_MAX_SESSIONS];
 };
@@ -34,7 +34,7 @@ void fake_donor_forget_spans(struct fake_donor *d, const struct msg_work_unit *u
 
 /*
  * The unit's result with its published cost; *out is malloc'd. REFUSAL_SESSION for a span that does
- * not continue where the session stands, REFUSAL_MEMORY for a session too many.
+ * not continue where the session stands, REFUSAL_MEMORY for a page too many.
  */
 enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *m,
     const struct msg_work_unit *u, const uint8_t *payload, struct msg_result *r, uint8_t **out,

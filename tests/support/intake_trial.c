@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "compute/kv.h"
+
 const struct intake_assignment intake_whole = {.number = NUMBER,
     .model = {{1, 2, 3}},
     .layers = {0, LAYERS},
@@ -13,7 +15,7 @@ const struct intake_assignment intake_whole = {.number = NUMBER,
     .d_model = WIDTH,
     .n_vocabulary = VOCABULARY,
     .kv_tokens = CONTEXT,
-    .max_sessions = SESSIONS};
+    .max_sessions = SESSIONS * KV_PAGE_TOKENS / CONTEXT};
 
 struct intake_assignment intake_trial_part(uint32_t first, uint32_t last)
 {

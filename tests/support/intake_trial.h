@@ -11,7 +11,7 @@ enum {
 	WIDTH = 64,
 	VOCABULARY = 1000,
 	CONTEXT = 128,
-	SESSIONS = 4,
+	SESSIONS = 4, /* short ones, of a page each */
 	MAX_CLOSED = 16
 };
 

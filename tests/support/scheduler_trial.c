@@ -81,19 +81,19 @@ int scheduler_trial_tear_down(void **state)
 	return 0;
 }
 
-int play_ready(uint32_t first, uint32_t last, uint32_t max_sessions)
+int play_ready(uint32_t first, uint32_t last, uint32_t pages)
 {
 	int slot = roster_slots(play.roster);
 	struct public_key key = {{(uint8_t)(slot + 1)}};
 	struct msg_offer offer = {0};
-	struct donor_assignment a = {(uint64_t)slot + 1, 0, {first, last}, max_sessions, 0, 0};
+	struct donor_assignment a = {(uint64_t)slot + 1, 0, {first, last}, pages, 0, 0};
 
 	assert_int_equal(roster_join(play.roster, &key, "d", 1, 1, &slot), AYNI_OK);
 	assert_int_equal(roster_offer(play.roster, slot, &offer), AYNI_OK);
 	assert_int_equal(roster_assign(play.roster, slot, &a), AYNI_OK);
 	assert_int_equal(roster_progress(play.roster, slot, a.number, PROGRESS_READY), AYNI_OK);
 	play.fakes[slot].layers = a.layers;
-	play.fakes[slot].max_sessions = max_sessions;
+	play.fakes[slot].pages = pages;
 	return slot;
 }
 

@@ -28,7 +28,7 @@ int scheduler_trial_set_up(void **state); /* of each test */
 int scheduler_trial_tear_down(void **state);
 
 /* A donor that is ready; slots are given in order. */
-int play_ready(uint32_t first, uint32_t last, uint32_t max_sessions);
+int play_ready(uint32_t first, uint32_t last, uint32_t pages);
 /* A request; sessions are numbered from 1. */
 int play_submit(uint32_t n_prompt, uint32_t max_tokens);
 void play_run(uint64_t now_us);

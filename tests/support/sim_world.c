@@ -182,14 +182,14 @@ static void assign(struct sim_world *w, const struct placement_change *c)
 	struct donor_assignment a = {.number = w->next_assignment++,
 	    .model = c->model,
 	    .layers = c->layers,
-	    .max_sessions = c->max_sessions};
+	    .pages = work_room_pages(SIM_KV_TOKENS, c->max_sessions)};
 
 	assert_non_null(d);
 	assert_int_equal(roster_assign(w->roster, d->slot, &a), AYNI_OK);
 	d->assignment = a.number;
 	fake_donor_forget(&d->fake);
 	d->fake.layers = a.layers;
-	d->fake.max_sessions = a.max_sessions;
+	d->fake.pages = a.pages;
 }
 
 static void unassign(struct sim_world *w, int slot)
@@ -209,7 +209,7 @@ static size_t place_once(struct sim_world *w)
 	    .layer_bytes = w->model->layer_bytes,
 	    .first_bytes = w->model->first_bytes,
 	    .last_bytes = w->model->last_bytes,
-	    .kv_layer_bytes = kv_bytes_per_token(&w->model->sizes, KV_F16, 1) * SIM_KV_TOKENS};
+	    .kv_layer_bytes = work_room_bytes(&w->model->sizes, KV_F16, 1, SIM_KV_TOKENS, 1)};
 	struct plan_settings settings = {.stages = w->stages, .max_sessions = 8};
 	struct plan *p = plan_new(donors, describe(w, donors), &m, 1, &settings);
 	size_t n;
@@ -356,9 +356,11 @@ static void take_draft(struct sim_world *w, const struct action_draft *a)
 
 static const struct session *session_by_id(const struct sim_world *w, uint64_t id)
 {
-	for (size_t i = 0; i < w->scheduler->n_sessions; i++) {
-		if (w->scheduler->sessions[i]->r.id == id)
-			return w->scheduler->sessions[i];
+	for (size_t i = 0; i < binding_sessions(w->scheduler); i++) {
+		const struct session *s = binding_session(w->scheduler, i);
+
+		if (s->r.id == id)
+			return s;
 	}
 	return NULL;
 }

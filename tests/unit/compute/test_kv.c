@@ -223,6 +223,9 @@ static void says_what_a_position_takes(void **state)
 	(void)state;
 	assert_int_equal(
 	    kv_bytes_per_token(&model.sizes, KV_F16, 2), 2 * HEADS * (D_KEY + D_VALUE) * 2);
+	assert_int_equal(kv_pages(0), 0);
+	assert_int_equal(kv_pages(KV_PAGE_TOKENS), 1);
+	assert_int_equal(kv_pages(KV_PAGE_TOKENS + 1), 2);
 	/* a byte each, and a float for each part of 32 */
 	assert_int_equal(kv_bytes_per_token(&wide_model.sizes, KV_INT8, 2),
 	    2 * HEADS * (WIDE_KEY + WIDE_VALUE) / KV_PART * (KV_PART + 4));

@@ -17,7 +17,7 @@ static const uint32_t some[] = {5, 6, 7, 8};
 
 static struct session *first_session(void)
 {
-	return play.scheduler->sessions[0];
+	return binding_session(play.scheduler, 0);
 }
 
 /* As if both ways had been measured already. */
@@ -275,7 +275,7 @@ static void sessions_of_a_path_share_the_room_for_guesses(void **state)
 		assert_int_equal(play_submit(PROMPT, 0), AYNI_OK);
 	play_run(1);
 	for (size_t i = 0; i < 4; i++)
-		prefer(play.scheduler->sessions[i], WAY_DRAFTED);
+		prefer(play.scheduler->bound[i], WAY_DRAFTED);
 	answer_unit();
 	for (uint64_t id = 1; id <= 4; id++)
 		scheduler_drafted(play.scheduler, id, PROMPT, NULL, 0);

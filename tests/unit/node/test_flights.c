@@ -21,7 +21,7 @@ static int set_up(void **state)
 	struct public_key key = {{1}};
 	struct msg_offer offer = {0};
 	struct donor_assignment a = {
-	    .number = 1, .layers = {0, LAYERS}, .max_sessions = 4, .token_us = 200000};
+	    .number = 1, .layers = {0, LAYERS}, .pages = 4, .token_us = 200000};
 
 	(void)state;
 	s = calloc(1, sizeof *s);

@@ -7,10 +7,11 @@
 
 #include <cmocka.h>
 
+#include "compute/kv.h"
 #include "tests/support/intake_trial.h"
 
 #define NOT_REACHED       "the session does not reach that position here"
-#define TOO_MANY_SESSIONS "more sessions than were agreed"
+#define TOO_MANY_SESSIONS "more positions than were agreed"
 
 /* ---- sessions ------------------------------------------------------------------------------- */
 
@@ -74,6 +75,34 @@ static void refuses_a_session_that_comes_twice_in_a_unit(void **state)
 	intake_trial_add(&unit, 2, 0, 2);
 	intake_trial_add(&unit, 1, 2, 2);
 	intake_trial_assert_refused(f, &unit, REFUSAL_BOUNDS, "one session twice in a unit");
+}
+
+static void few_long_sessions_take_the_room_of_many_short_ones(void **state)
+{
+	struct intake_trial *f = *state;
+	struct intake_unit unit;
+
+	intake_trial_run(f, 1, 0, KV_PAGE_TOKENS);
+	intake_trial_run(f, 2, 0, KV_PAGE_TOKENS + 1); /* a page begun counts whole */
+	intake_trial_run(f, 1, KV_PAGE_TOKENS, 1);
+	intake_trial_assert_refused(
+	    f, intake_trial_one(f, &unit, 3, 0, 1), REFUSAL_MEMORY, TOO_MANY_SESSIONS);
+	intake_trial_run(f, 1, KV_PAGE_TOKENS + 1, CONTEXT - KV_PAGE_TOKENS - 1);
+}
+
+static void what_a_session_went_back_from_is_not_free(void **state)
+{
+	struct intake_trial *f = *state;
+	struct intake_unit unit;
+
+	intake_trial_run(f, 1, 0, CONTEXT);
+	intake_trial_run(f, 1, 0, 1);
+	intake_trial_run(f, 2, 0, CONTEXT);
+	intake_trial_assert_refused(
+	    f, intake_trial_one(f, &unit, 3, 0, 1), REFUSAL_MEMORY, TOO_MANY_SESSIONS);
+	intake_trial_run(f, 1, 1, CONTEXT - 1); /* but its own */
+	intake_trial_close(intake_trial_one(f, &unit, 3, 0, CONTEXT), 1);
+	intake_trial_assert_admitted(f, &unit);
 }
 
 static void refuses_more_sessions_than_were_agreed(void **state)
@@ -298,6 +327,8 @@ int main(void)
 	    TEST(sessions_go_on_over_units_that_are_queued),
 	    TEST(a_session_that_went_back_holds_no_more_than_that),
 	    TEST(refuses_a_session_that_comes_twice_in_a_unit),
+	    TEST(few_long_sessions_take_the_room_of_many_short_ones),
+	    TEST(what_a_session_went_back_from_is_not_free),
 	    TEST(refuses_more_sessions_than_were_agreed),
 	    TEST(a_closed_session_makes_room_for_another_in_the_same_unit),
 	    TEST(a_session_begins_with_what_another_holds),

@@ -189,6 +189,52 @@ static void what_is_lost_on_the_way_is_withdrawn_and_goes_through_the_pool(void 
 	play_drop(&second);
 }
 
+static void who_waits_in_vain_is_not_blamed(void **state)
+{
+	struct taken first, second;
+	struct given a;
+
+	(void)state;
+	begin(&first, &second, 1);
+	(void)play_ready(2, 4, 4); /* another could do it */
+	a = compute(&first, first.payload, 12);
+	assert_int_equal(give(&first, &a, 2), REFUSAL_NONE);
+	play_clear();
+	play_run(2 + TIMEOUT_US); /* no pace is known: its time is over */
+	assert_int_equal(roster_get(play.roster, 1)->stalled_us, 0);
+	assert_int_equal(roster_get(play.roster, 1)->failures, 0);
+	assert_int_equal(play_count(ACTION_WITHDRAW), 1);
+	free(a.payload);
+	play_drop(&first);
+	play_drop(&second);
+}
+
+/* What it gives itself is its own doing. */
+static void a_donor_that_spoils_its_own_tokens_is_blamed(void **state)
+{
+	struct taken t, next;
+	struct given g;
+
+	(void)state;
+	(void)play_ready(0, 4, 4);
+	assert_int_equal(play_submit(3, 4), AYNI_OK);
+	play_run(1);
+	t = play_take(0);
+	play_clear();
+	g = compute(&t, t.payload, 12);
+	assert_int_equal(give(&t, &g, 2), REFUSAL_NONE);
+	free(g.payload);
+	play_drop(&t);
+	play_clear();
+	play_run(3);
+	t = play_take(0);
+	next = play_take(1);
+	assert_int_equal(next.unit.input.ticket, t.unit.next.ticket);
+	play_give_up(&next, REFUSAL_BOUNDS);
+	assert_int_equal(roster_get(play.roster, 0)->failures, 1);
+	play_drop(&t);
+}
+
 static void input_that_cannot_be_computed_ends_no_request(void **state)
 {
 	struct taken first, second;
@@ -398,6 +444,8 @@ int main(void)
 	    TEST(what_was_computed_of_something_else_is_not_used),
 	    TEST(a_donor_that_cannot_hand_over_sends_it_to_the_pool_for_the_next),
 	    TEST(what_is_lost_on_the_way_is_withdrawn_and_goes_through_the_pool),
+	    TEST(who_waits_in_vain_is_not_blamed),
+	    TEST(a_donor_that_spoils_its_own_tokens_is_blamed),
 	    TEST(input_that_cannot_be_computed_ends_no_request),
 	    TEST(nothing_is_handed_on_to_nobody),
 	    TEST(the_next_token_follows_before_this_one_is_drawn),

@@ -138,6 +138,9 @@ static void a_donor_reaches_itself(void **state)
 	assert_true(pairs_up(l, 4, 4, 0));
 	pairs_want(l, 4, true, 4, true);
 	assert_false(pairs_tell(l, &dials, &listens));
+	pairs_lost(l, 4, 4, 0); /* unless it does not */
+	assert_false(pairs_up(l, 4, 4, PAIR_BLOCKED_US - 1));
+	assert_true(pairs_up(l, 4, 4, PAIR_BLOCKED_US));
 }
 
 static void there_is_an_end_to_pairs(void **state)

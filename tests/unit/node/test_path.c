@@ -29,14 +29,12 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int ready(uint32_t model, uint32_t first, uint32_t last, uint32_t max_sessions)
+static int ready(uint32_t model, uint32_t first, uint32_t last, uint32_t pages)
 {
 	struct public_key key = {{(uint8_t)++n_joined}};
 	struct msg_offer offer = {0};
-	struct donor_assignment a = {.number = n_joined,
-	    .model = model,
-	    .layers = {first, last},
-	    .max_sessions = max_sessions};
+	struct donor_assignment a = {
+	    .number = n_joined, .model = model, .layers = {first, last}, .pages = pages};
 	int slot;
 
 	assert_int_equal(roster_join(roster, &key, "", n_joined, 1, &slot), AYNI_OK);
@@ -58,7 +56,7 @@ static int timed(uint32_t first, uint32_t last, uint32_t token_us, uint64_t roun
 
 static enum path_search find(void)
 {
-	return path_find(roster, 0, N_LAYERS, &path);
+	return path_find(roster, 0, N_LAYERS, 1, &path);
 }
 
 static void one_donor_with_all_layers_is_a_path(void **state)
@@ -96,7 +94,7 @@ static void the_fewest_stages_win(void **state)
 	(void)ready(0, 0, 4, 9);
 	(void)ready(0, 4, 8, 9);
 	whole = ready(0, 0, 8, 9);
-	roster_get(roster, whole)->sessions = 8;
+	roster_get(roster, whole)->sessions = roster_get(roster, whole)->pages = 8;
 	assert_int_equal(find(), PATH_FOUND);
 	assert_int_equal(path.n_stages, 1);
 	assert_int_equal(path.stages[0].donor, whole);
@@ -165,7 +163,7 @@ static void full_donors_are_gone_around(void **state)
 	int whole = ready(0, 0, 8, 1);
 
 	(void)state;
-	roster_get(roster, whole)->sessions = 1;
+	roster_get(roster, whole)->pages = 1;
 	assert_int_equal(find(), PATH_FULL);
 	(void)ready(0, 0, 4, 1);
 	(void)ready(0, 4, 8, 1);
@@ -242,7 +240,7 @@ static void a_model_of_as_many_layers_as_there_may_be_is_searched(void **state)
 	(void)state;
 	(void)ready(0, 0, 1000, 1);
 	(void)ready(0, 1000, LIMIT_LAYERS, 1);
-	assert_int_equal(path_find(roster, 0, LIMIT_LAYERS, &path), PATH_FOUND);
+	assert_int_equal(path_find(roster, 0, LIMIT_LAYERS, 1, &path), PATH_FOUND);
 	assert_int_equal(path.n_stages, 2);
 }
 

@@ -46,8 +46,7 @@ static enum donor_state state_of(int slot)
 }
 
 static const struct msg_offer an_offer = {.cores = 4, .memory_bytes = 1 << 30};
-static const struct donor_assignment an_assignment = {
-    .number = 7, .layers = {0, 2}, .max_sessions = 3};
+static const struct donor_assignment an_assignment = {.number = 7, .layers = {0, 2}, .pages = 3};
 
 /* A new donor, brought into a state by the shortest way. */
 static int donor_in(enum donor_state wanted, uint32_t n)

@@ -56,8 +56,9 @@ static struct session_request request(uint32_t n_prompt)
 
 static void begin(const struct session_request *r)
 {
-	assert_int_equal(session_new(r, tokenizer, 10, &session, NULL), AYNI_OK);
+	assert_int_equal(session_new(r, 10, &session, NULL), AYNI_OK);
 	assert_int_equal(session->state, SESSION_WAITING);
+	assert_int_equal(session_prepare(session, tokenizer), AYNI_OK);
 	session_bind(session, 0);
 }
 
@@ -204,6 +205,30 @@ static void what_is_drawn_needs_candidates(void **state)
 	r.top = 265;
 	begin(&r);
 	assert_int_equal(session_top(session), 265);
+}
+
+static void a_session_that_waits_holds_no_more_than_it_came_with(void **state)
+{
+	struct session_request r = request(3);
+
+	(void)state;
+	r.max_tokens = 5;
+	assert_int_equal(session_new(&r, 10, &session, NULL), AYNI_OK);
+	assert_int_equal(session->capacity, 3);
+	assert_null(session->text);
+	assert_int_equal(session_most_tokens(session), 8);
+	assert_int_equal(session_prepare(session, tokenizer), AYNI_OK);
+	assert_int_equal(session->capacity, 8);
+	assert_int_equal(session->tokens[2], 'c');
+	session_free(session);
+	r = request(3);
+	r.max_tokens = KV_TOKENS - 2; /* more than the context has room for */
+	assert_int_equal(session_new(&r, 10, &session, NULL), AYNI_OK);
+	assert_int_equal(session_most_tokens(session), KV_TOKENS);
+	session_free(session);
+	r = request(3);
+	begin(&r);
+	assert_int_equal(session->capacity, KV_TOKENS);
 }
 
 /* ---- guesses ----------------------------------------------------------------------------------
@@ -528,6 +553,7 @@ int main(void)
 	    TEST(each_row_is_reported_once),
 	    TEST(the_batchs_other_rows_do_not_change_the_draw),
 	    TEST(what_is_drawn_needs_candidates),
+	    TEST(a_session_that_waits_holds_no_more_than_it_came_with),
 	    TEST(guesses_that_are_drawn_are_kept),
 	    TEST(what_follows_a_wrong_guess_is_fed_again),
 	    TEST(an_answer_ends_among_its_guesses),

@@ -230,6 +230,20 @@ static void a_donor_goes_on_from_the_token_that_it_draws(void **state)
 	hear_until(f, 4);
 }
 
+static void units_that_wait_are_given_back_when_the_donor_leaves(void **state)
+{
+	struct donor_trial *f = *state;
+
+	donor_trial_make_ready(f, 1);
+	assert_true(donor_trial_take_unit_without_input(f, 5, 0, &other, 3));
+	assert_true(donor_trial_take_unit(f, 1, 6, 0));
+	units_fail_waiting(&f->d, REFUSAL_LEAVING, "the donor is leaving");
+	assert_int_equal(f->d.queue.n, 1); /* the one at the worker */
+	hear_until(f, 1);
+	assert_int_equal(f->d.queue.n, 0);
+	assert_int_equal(intake_queued(f->d.intake), 0);
+}
+
 static void a_unit_that_waits_goes_with_a_lost_pool(void **state)
 {
 	struct donor_trial *f = *state;
@@ -425,6 +439,7 @@ int main(int argc, char **argv)
 	    TEST(a_unit_that_is_withdrawn_is_forgotten_with_its_sessions),
 	    TEST(a_unit_at_the_worker_cannot_be_withdrawn),
 	    TEST(a_donor_goes_on_from_the_token_that_it_draws),
+	    TEST(units_that_wait_are_given_back_when_the_donor_leaves),
 	    TEST(a_unit_that_waits_goes_with_a_lost_pool),
 	    TEST(receipts_for_work_that_was_done_are_kept_and_settle_it),
 	    TEST(receipts_for_work_that_was_never_done_are_refused),
