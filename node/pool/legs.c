@@ -457,7 +457,7 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 		ok = keep_result(f, payload);
 	else if (!r->handed)
 		ok = pass_on(s, f, stage, payload, q);
-	if (ok && book(s, f, stage, r, now_us, q))
+	if (book(s, f, stage, r, now_us, q) && ok) /* its work counts, even if it leads nowhere */
 		settle(s, f, now_us, q);
 	else
 		flight_drop(s, f, q);
