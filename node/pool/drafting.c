@@ -9,6 +9,9 @@
 #include "node/models.h"
 #include "node/report.h"
 
+/* From the last guess to the loop's thread, so that what was computed is not too late by a hair. */
+enum { WAY_BACK_US = 1000 };
+
 static void on_drafted(void *context)
 {
 	struct pool *p = context;
@@ -106,7 +109,7 @@ void drafting_ask(struct pool *p, const struct action_draft *a)
 	    .wire = s->r.wire,
 	    .sampling = s->r.sampling,
 	    .ignore_end = s->r.ignore_end,
-	    .until_us = a->until_us};
+	    .until_us = a->until_us > WAY_BACK_US ? a->until_us - WAY_BACK_US : a->until_us};
 
 	if (drafter_ask(p->drafter, &job))
 		return;

@@ -7,7 +7,10 @@
 void gain_begin(struct gain *g, const struct gain *known)
 {
 	*g = *known;
-	g->since = g->pause = 0;
+	g->since = 0;
+	g->pause = known->pause / 2;
+	if (g->pause < GAIN_PAUSE)
+		g->pause = 0;
 }
 
 static bool is_tried(const struct gain *g, enum way way)
@@ -27,9 +30,10 @@ static enum way other(enum way way)
 
 static void compare(struct gain *g)
 {
-	enum way best = token_us(&g->ways[WAY_DRAFTED]) < token_us(&g->ways[WAY_ALONE])
-	                    ? WAY_DRAFTED
-	                    : WAY_ALONE;
+	double alone_us = token_us(&g->ways[WAY_ALONE]);
+	double least_us = alone_us * GAIN_LEAST_PERCENT / 100;
+	enum way best =
+	    token_us(&g->ways[WAY_DRAFTED]) < alone_us - least_us ? WAY_DRAFTED : WAY_ALONE;
 
 	if (best != g->best)
 		g->since = g->pause = 0;

@@ -6,8 +6,9 @@
  *   with guesses     time to guess + a trip of several tokens, for those of them that were right
  *   without          a trip; or less, where donors go on from tokens that they draw themselves
  *
- * Each way is tried for GAIN_TRY_TRIPS; then the one with more tokens a second is taken, and the
- * other is tried again now and then, more seldom each time that it loses.
+ * Each way is tried for GAIN_TRY_TRIPS; then guesses are waited for where they gain at least
+ * GAIN_LEAST_PERCENT, and the other way is tried again now and then, more seldom each time that it
+ * loses.
  *
  * Plain data and pure functions; all zeros is a fresh state. One thread.
  */
@@ -18,7 +19,8 @@
 
 enum {
 	GAIN_TRY_TRIPS = 3,
-	GAIN_PAUSE = 32, /* tokens until the way that lost is tried again, */
+	GAIN_LEAST_PERCENT = 10, /* of a token's time: donors compute for wrong guesses too */
+	GAIN_PAUSE = 32,         /* tokens until the way that lost is tried again, */
 	GAIN_PAUSE_MOST = 1024
 };
 
@@ -38,7 +40,8 @@ struct gain {
 	uint32_t pause; /* until it is tried next; 0: GAIN_PAUSE */
 };
 
-/* A session begins where another's was measured: what is known of the way there is known of it. */
+/* A session begins where another's was measured: what is known of the way there is known of it, but
+ * its text may be another: what lost is tried again in half the time. */
 void gain_begin(struct gain *g, const struct gain *known);
 /* A trip that went this way gave so many tokens, and took so long. */
 void gain_learn(struct gain *g, enum way way, uint64_t us, uint32_t n_tokens);

@@ -297,17 +297,21 @@ static void start_far_donor(struct network *n, int i, bool direct, struct lines 
 struct far_trial {
 	bool direct; /* from donor to donor */
 	const char *draft;
-	bool drafter; /* the model guesses for itself */
+	int drafter; /* 1: the model guesses for itself; -1: another guesses, wrongly; 0: none */
 	const struct sampler_settings *sampling;
 };
 
 static void start_far(
     struct network *n, const char *model, const struct far_trial *t, struct lines *l)
 {
-	start_pool(n, model, t->draft, t->drafter ? model : "");
+	const struct tiny_model_options options = {.n_layers = 2, .seed = 8};
+	char *other = tiny_model_temporary(&options);
+
+	start_pool(n, model, t->draft, t->drafter > 0 ? model : t->drafter < 0 ? other : "");
 	for (int i = 0; i < 2; i++)
 		start_far_donor(n, i, t->direct, l);
 	network_wait_ready(n);
+	tiny_model_remove(other);
 }
 
 static void stop_far(struct network *n, struct lines *l)
@@ -357,14 +361,14 @@ static void two_stages_of_20_ms_there_and_back(void **unused)
 {
 	static struct streams around, direct, plain, guessed;
 	double around_ms =
-	    run_far(&(struct far_trial){false, "draft_tokens=0", false, &drawing}, &around);
+	    run_far(&(struct far_trial){false, "draft_tokens=0", 0, &drawing}, &around);
 	double direct_ms =
-	    run_far(&(struct far_trial){true, "draft_tokens=0", false, &drawing}, &direct);
+	    run_far(&(struct far_trial){true, "draft_tokens=0", 0, &drawing}, &direct);
 	double plain_ms =
-	    run_far(&(struct far_trial){true, "draft_tokens=0", false, &repeating}, &plain);
+	    run_far(&(struct far_trial){true, "draft_tokens=0", 0, &repeating}, &plain);
 
 	(void)unused;
-	(void)run_far(&(struct far_trial){true, "draft_tokens=16", false, &repeating}, &guessed);
+	(void)run_far(&(struct far_trial){true, "draft_tokens=16", 0, &repeating}, &guessed);
 	assert_memory_equal(around.tokens, direct.tokens, sizeof direct.tokens);
 	assert_memory_equal(plain.tokens, guessed.tokens, sizeof plain.tokens);
 	printf("2 stages, each way 20 ms there and back, beside computing a token: %.1f ms from "
@@ -379,20 +383,25 @@ static void two_stages_of_20_ms_there_and_back(void **unused)
 /* The best that a draft model can be: it is the model itself. */
 static void a_draft_model_at_20_ms_there_and_back(void **unused)
 {
-	static struct streams without, with;
+	static struct streams without, with, vainly;
 
 	(void)unused;
 	for (int direct = 0; direct <= 1; direct++) {
 		(void)run_far(
-		    &(struct far_trial){direct, "draft_tokens=16", false, &drawing}, &without);
+		    &(struct far_trial){direct, "draft_tokens=16", 0, &drawing}, &without);
+		(void)run_far(&(struct far_trial){direct, "draft_tokens=16", 1, &drawing}, &with);
 		(void)run_far(
-		    &(struct far_trial){direct, "draft_tokens=16", true, &drawing}, &with);
+		    &(struct far_trial){direct, "draft_tokens=16", -1, &drawing}, &vainly);
 		assert_memory_equal(with.tokens, without.tokens, sizeof with.tokens);
+		assert_memory_equal(vainly.tokens, without.tokens, sizeof vainly.tokens);
 		printf("a draft model, 2 stages at 20 ms %s: %.1f tokens/s instead of %.1f, %.2f "
 		       "times; %llu of %llu guesses right\n",
 		    direct ? "from donor to donor" : "through the pool", tokens_a_second(&with),
 		    tokens_a_second(&without), tokens_a_second(&with) / tokens_a_second(&without),
 		    (unsigned long long)with.right, (unsigned long long)with.guessed);
+		printf("one that is of no use: %.2f times; %llu of %llu guesses right\n",
+		    tokens_a_second(&vainly) / tokens_a_second(&without),
+		    (unsigned long long)vainly.right, (unsigned long long)vainly.guessed);
 	}
 }
 
