@@ -59,6 +59,7 @@ static const struct option pool_options[] = {
     NUMBER(pool_config, heartbeat_ms, 100, 60000, "1000"),
     NUMBER(pool_config, unit_timeout_ms, 100, 3600000, "60000"),
     NUMBER(pool_config, draft_tokens, 0, CONFIG_MAX_DRAFT, "16"),
+    TEXT(pool_config, draft_model, ""),
     NUMBER(pool_config, keep_s, 0, 86400, "300"),
     NUMBER(pool_config, receipt_units, 1, 1 << 20, "256"),
     TEXT(pool_config, log, "info"),

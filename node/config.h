@@ -46,8 +46,9 @@ struct pool_config {
 	uint64_t heartbeat_ms;
 	uint64_t unit_timeout_ms; /* a unit not answered by then is given to another donor */
 	uint64_t draft_tokens;    /* guessed and confirmed in one trip; 0: none */
-	uint64_t keep_s;          /* donors hold an ended session for who goes on from it; 0: not */
-	uint64_t receipt_units;   /* units in a receipt's window */
+	char draft_model[CONFIG_PATH_BYTES]; /* a small model that guesses too; "": none */
+	uint64_t keep_s;        /* donors hold an ended session for who goes on from it; 0: not */
+	uint64_t receipt_units; /* units in a receipt's window */
 	char log[16];
 };
 

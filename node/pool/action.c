@@ -59,6 +59,7 @@ void actions_clear(struct actions *q)
 		case ACTION_BOOK:
 		case ACTION_FINISH:
 		case ACTION_WITHDRAW:
+		case ACTION_DRAFT:
 			break;
 		}
 	}

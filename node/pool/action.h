@@ -14,7 +14,8 @@ enum action_kind {
 	ACTION_FINISH,   /* the answer is over; the session is freed by the loop afterwards */
 	ACTION_UNIT,     /* send a work unit */
 	ACTION_HANDOVER, /* give a unit its input, where another donor could not */
-	ACTION_WITHDRAW  /* a unit's input will not come */
+	ACTION_WITHDRAW, /* a unit's input will not come */
+	ACTION_DRAFT     /* ask the small model what a session says next */
 };
 
 struct action_book {
@@ -66,6 +67,12 @@ struct action_withdraw {
 	uint64_t unit;
 };
 
+struct action_draft {
+	const struct session *session;
+	uint32_t most;     /* guesses; 0: it is to know of the session's text */
+	uint64_t until_us; /* later they are of no use; 0: none are waited for */
+};
+
 struct action {
 	enum action_kind kind;
 	union {
@@ -75,6 +82,7 @@ struct action {
 		struct action_unit unit;
 		struct action_handover handover;
 		struct action_withdraw withdraw;
+		struct action_draft draft;
 	};
 };
 

@@ -182,8 +182,10 @@ static int slot_for_path(struct scheduler *s, const struct path *p)
 		else if (!other->broken && path_equal(other, p))
 			return i;
 	}
-	if (spare >= 0)
+	if (spare >= 0) {
 		s->paths[spare] = *p;
+		s->gains[spare] = (struct gain){0};
+	}
 	if (spare == (int)s->n_paths)
 		s->n_paths++;
 	return spare;
@@ -276,6 +278,7 @@ static void bind_session(
 	take_out(s->waiting, &s->n_waiting, session);
 	s->bound[s->n_bound++] = session;
 	session_bind(session, (uint32_t)slot);
+	gain_begin(&session->drafting.gain, &s->gains[slot]);
 	if (source->session != 0 && source->path == (uint32_t)slot)
 		session_begin_with(session, source->session, source->n_tokens);
 	kept_make_room(s, p);

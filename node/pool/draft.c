@@ -40,10 +40,15 @@ static uint32_t find_match(const uint32_t *tokens, uint32_t n, uint32_t wanted)
 	return best;
 }
 
+uint32_t draft_length(const struct draft *d)
+{
+	return d->length > 0 ? d->length : FIRST_LENGTH;
+}
+
 uint32_t draft_guess(
     const struct draft *d, const uint32_t *tokens, uint32_t n, uint32_t *out, uint32_t most)
 {
-	uint32_t length = d->length > 0 ? d->length : FIRST_LENGTH;
+	uint32_t length = draft_length(d);
 	uint32_t wanted = d->missed ? MATCH_AFTER_MISS : MATCH;
 	uint32_t from;
 

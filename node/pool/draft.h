@@ -29,6 +29,7 @@ struct draft {
 	uint64_t right;
 };
 
+uint32_t draft_length(const struct draft *d); /* how many are worth guessing next time */
 /*
  * Up to `most` tokens that may follow tokens[0, n), into out, which may be the tokens behind these;
  * returns their number.

@@ -142,8 +142,8 @@ static void board_all(struct scheduler *s, struct flight *f, uint32_t path, uint
 		for (size_t i = 0; i < s->n_bound && f->work.n_spans < most_spans; i++) {
 			struct session *session = s->bound[(s->turn + i) % s->n_bound];
 
-			if (session->state == SESSION_READY && session->path == path &&
-			    session_decodes(session) == !reads &&
+			if (session->state == SESSION_READY && session->drafting.until_us == 0 &&
+			    session->path == path && session_decodes(session) == !reads &&
 			    !board(f, session, most, s->limits.draft_tokens))
 				return;
 		}
@@ -227,7 +227,7 @@ bool flight_may_ring(struct scheduler *s, const struct flight *f, uint64_t now_u
 
 	if (f->work.n_spans != 1 || f->sessions[0] == NULL || p->sessions > p->n_stages ||
 	    span->n_tokens != 1 || span->n_logits != 1 || !session_runs_ahead(f->sessions[0], 1) ||
-	    !path_responds(p, s->roster))
+	    drafts_want(s, f->sessions[0]) || !path_responds(p, s->roster))
 		return false;
 	for (uint32_t i = 0; i < p->n_stages; i++) {
 		if (!pairs_up(s->pairs, p->stages[i].donor, p->stages[(i + 1) % p->n_stages].donor,
@@ -261,6 +261,13 @@ void flight_launch_ahead(struct scheduler *s, struct flight *f, uint64_t now_us,
 
 /* ---- all paths ---------------------------------------------------------------------------- */
 
+uint32_t flight_most_spans(const struct path *p)
+{
+	uint32_t most = (p->sessions + p->n_stages - 1) / p->n_stages;
+
+	return most < LIMIT_UNIT_SPANS ? most : LIMIT_UNIT_SPANS;
+}
+
 /*
  * As many flights as stages, and one more to hide the way between them; the sessions are shared out
  * so that each flight gets some.
@@ -273,8 +280,7 @@ void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 
 		if (p->n_stages == 0 || p->sessions == 0 || !path_responds(p, s->roster))
 			continue;
-		most = (p->sessions + p->n_stages - 1) / p->n_stages;
-		most = most < LIMIT_UNIT_SPANS ? most : LIMIT_UNIT_SPANS;
+		most = flight_most_spans(p);
 		while (p->flights - p->ahead <= p->n_stages && take_off(s, i, most, now_us, q))
 			;
 	}

@@ -314,6 +314,7 @@ static void land(struct scheduler *s, struct flight *f, uint64_t now_us, struct 
 		    !add_piece(session, &step, &rows, q))
 			rc = AYNI_ERR_MEMORY;
 		f->sessions[i] = NULL;
+		s->gains[f->path] = session->drafting.gain;
 		if (rc == AYNI_OK && !step.finished) {
 			if (next != NULL)
 				go_on(s, next, session, now_us, q);
@@ -456,7 +457,7 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 		ok = keep_result(f, payload);
 	else if (!r->handed)
 		ok = pass_on(s, f, stage, payload, q);
-	if (ok && book(s, f, stage, r, now_us, q))
+	if (book(s, f, stage, r, now_us, q) && ok) /* its work counts, even if it leads nowhere */
 		settle(s, f, now_us, q);
 	else
 		flight_drop(s, f, q);

@@ -48,6 +48,7 @@ static void carry_out(struct pool *p)
 			break;
 		case ACTION_FINISH:
 			member_send_finish(p, &a.finish);
+			drafting_forget(p, a.finish.session);
 			session_free(a.finish.session);
 			break;
 		case ACTION_UNIT:
@@ -58,6 +59,9 @@ static void carry_out(struct pool *p)
 			break;
 		case ACTION_WITHDRAW:
 			donor_send_withdraw(p, &a.withdraw);
+			break;
+		case ACTION_DRAFT:
+			drafting_ask(p, &a.draft);
 			break;
 		}
 	}
@@ -110,8 +114,11 @@ void pool_advance(struct pool *p)
 {
 	uint64_t next;
 
-	scheduler_run(p->scheduler, loop_now_us(), &p->actions);
-	carry_out(p);
+	do {
+		p->draft_refused = false;
+		scheduler_run(p->scheduler, loop_now_us(), &p->actions);
+		carry_out(p);
+	} while (p->draft_refused); /* it goes on without */
 	donors_introduce(p);
 	if (!p->watching && scheduler_any_out(p->scheduler))
 		watch_soon(p);
@@ -327,6 +334,7 @@ static int open_machines(struct pool *p, struct error *err)
 	    .unit_timeout_us = p->config->unit_timeout_ms * 1000,
 	    .keep_us = p->config->keep_s * 1000000,
 	    .draft_tokens = (uint32_t)p->config->draft_tokens,
+	    .drafted_models = p->drafted_models,
 	    .first_unit = loop_wall_ms() * 1000};
 	int rc;
 
@@ -370,13 +378,14 @@ static int open_loop(struct pool *p, struct error *err)
 		return rc;
 	if (transport_admission_fd(p->transport) >= 0)
 		rc = loop_watch(p->loop, transport_admission_fd(p->transport), on_readable, p, err);
-	return rc;
+	return rc == AYNI_OK ? drafting_watch(p, err) : rc;
 }
 
 static void close_all(struct pool *p)
 {
 	transport_free(p->transport, 500);
 	peers_free(p);
+	drafter_free(p->drafter);
 	actions_free(&p->actions);
 	plan_free(p->plan);
 	habits_free(p->habits);
@@ -397,7 +406,8 @@ int pool_run(const struct pool_config *config, struct error *err)
 	int rc;
 
 	if ((rc = open_state(&p, err)) == AYNI_OK && (rc = open_models(&p, err)) == AYNI_OK &&
-	    (rc = open_machines(&p, err)) == AYNI_OK && (rc = open_loop(&p, err)) == AYNI_OK) {
+	    (rc = drafting_open(&p, err)) == AYNI_OK && (rc = open_machines(&p, err)) == AYNI_OK &&
+	    (rc = open_loop(&p, err)) == AYNI_OK) {
 		report(REPORT_INFO, "listening on %s", transport_endpoint(p.transport));
 		on_tick(&p);
 		rc = loop_run(p.loop, err);

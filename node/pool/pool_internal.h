@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the pool's loop share: pool.c (life), peers.c (connections), serve_donors.c,
- * serve_members.c, place.c, observe.c, remember.c, status.c. Only these do I/O.
+ * serve_members.c, place.c, observe.c, remember.c, drafting.c, status.c. Only these do I/O.
  */
 #ifndef AYNI_NODE_POOL_POOL_INTERNAL_H
 #define AYNI_NODE_POOL_POOL_INTERNAL_H
@@ -12,6 +12,7 @@
 #include "node/loop.h"
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
+#include "node/pool/drafter.h"
 #include "node/pool/habits.h"
 #include "node/pool/plan.h"
 #include "node/pool/pool.h"
@@ -57,6 +58,9 @@ struct pool {
 	struct books *books;
 	struct roster *roster;
 	struct scheduler *scheduler;
+	struct drafter *drafter; /* NULL: the pool has no draft model */
+	uint64_t drafted_models; /* of the catalog, by bits: those that have its vocabulary */
+	bool draft_refused;      /* it has too much to do */
 	struct transport *transport;
 	struct loop *loop;
 	struct actions actions;
@@ -143,6 +147,12 @@ void remember_gone(struct pool *p, const struct roster_donor *d);
 /* Write down what all are like: now, or if it is time. */
 void remember_all(struct pool *p);
 void remember_sometimes(struct pool *p);
+
+/* ---- drafting.c: the small model that guesses ---- */
+int drafting_open(struct pool *p, struct error *err); /* after the models */
+int drafting_watch(struct pool *p, struct error *err);
+void drafting_ask(struct pool *p, const struct action_draft *a);
+void drafting_forget(struct pool *p, const struct session *s);
 
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);

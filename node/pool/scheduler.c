@@ -351,6 +351,7 @@ void scheduler_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 	kept_run(s, now_us);
 	reap(s, now_us, q);
 	binding_run(s, now_us, q);
+	drafts_run(s, now_us, q);
 	flights_run(s, now_us, q);
 	actions_units_first(q);
 	scheduler_check(s);
@@ -383,6 +384,7 @@ uint64_t scheduler_next_us(const struct scheduler *s)
 	}
 	next = sooner(next, s->stall_ends_us);
 	next = sooner(next, s->wait_ends_us);
+	next = sooner(next, drafts_next_us(s));
 	return sooner(next, kept_next_us(s));
 }
 

@@ -26,8 +26,9 @@ struct scheduler_limits {
 	uint64_t wait_us;      /* for layers that no donor holds */
 	uint64_t unit_timeout_us;
 	uint64_t keep_us; /* that donors hold a session after its end, for who goes on from it */
-	uint32_t draft_tokens; /* guessed behind a session's last token, at most DRAFT_MAX */
-	uint64_t first_unit;   /* numbers of units go on from here */
+	uint32_t draft_tokens;   /* guessed behind a session's last token, at most DRAFT_MAX */
+	uint64_t drafted_models; /* of the catalog, by bits, that a small model guesses for */
+	uint64_t first_unit;     /* numbers of units go on from here */
 };
 
 int scheduler_new(const struct catalog *c, struct roster *r, const struct scheduler_limits *limits,
@@ -55,6 +56,12 @@ enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_r
 /* A donor says that a unit gave no result. */
 void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit_failed *u,
     uint64_t now_us, struct actions *q);
+/*
+ * What the small model guesses behind a session's first `at` tokens (ACTION_DRAFT), perhaps
+ * nothing. What comes too late is dropped. An answer that never comes is not waited for.
+ */
+void scheduler_drafted(
+    struct scheduler *s, uint64_t session, uint32_t at, const uint32_t *tokens, uint32_t n);
 /* Which donors its work goes between, and which of them can hand over directly. */
 struct pairs *scheduler_pairs(struct scheduler *s);
 

@@ -25,7 +25,9 @@ enum {
 	STALL_LEAST_US = 500000,
 	STALL_FIRST_US = 800000, /* at least, for the first units of a donor */
 	STALL_HANDED_US =
-	    250000,      /* at least, where the input may be lost: it is soon tried again */
+	    250000,             /* at least, where the input may be lost: it is soon tried again */
+	DRAFT_WAIT_US = 100000, /* a session waits no longer for guesses; */
+	DRAFT_WAIT_TOKENS = 2,  /* nor longer than so many tokens take without */
 	MAX_REPLAYS = 32 /* of one session, without a token in between, for more than suspicions */
 };
 
@@ -87,6 +89,7 @@ struct scheduler {
 	uint64_t wait_ends_us; /* when the first has waited long enough for layers; 0: none does */
 	uint32_t n_paths, n_flights; /* slots below these were used */
 	struct path paths[MAX_PATHS];
+	struct gain gains[MAX_PATHS]; /* of a small model's guesses, as it was seen there last */
 	struct flight flights[MAX_FLIGHTS];
 	size_t n_kept;
 	struct kept kept[MAX_KEPT]; /* in order of their ends */
@@ -137,6 +140,8 @@ void flights_run(struct scheduler *s, uint64_t now_us, struct actions *q);
 struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit, uint32_t *stage);
 /* The one that begins with the token that this one's last stage hands on; NULL: there is none. */
 struct flight *flight_follower(struct scheduler *s, const struct flight *f);
+/* At most so many sessions of a path board one flight, so that each flight gets some. */
+uint32_t flight_most_spans(const struct path *p);
 /* Behind a flight of one session's token, the next token's. */
 void flight_launch_ahead(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q);
 /* May the last stage hand its token on to the first? */
@@ -153,6 +158,13 @@ void flight_abandon(struct scheduler *s, struct flight *f, struct actions *q);
 /* Its sessions are replayed elsewhere. */
 void flight_drop(struct scheduler *s, struct flight *f, struct actions *q);
 void flight_clear(struct scheduler *s, struct flight *f);
+
+/* drafts.c: guesses of a small model */
+/* Ask for them, where they are worth it. */
+void drafts_run(struct scheduler *s, uint64_t now_us, struct actions *q);
+/* Would the session's next trip go better with them? Then nothing flies ahead of it. */
+bool drafts_want(const struct scheduler *s, const struct session *session);
+uint64_t drafts_next_us(const struct scheduler *s); /* 0: nobody waits for them */
 
 /* legs.c: the units of a flight, and their results */
 /* Send the next stage's unit, and those of the stages that get their input from it directly.

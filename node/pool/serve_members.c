@@ -224,11 +224,10 @@ void member_send_finish(struct pool *p, const struct action_finish *a)
 	    .prefill_us = s->first_us > 0 ? s->first_us - s->arrived_us : 0,
 	    .decode_us = s->last_us - s->first_us,
 	    .reused_tokens = s->n_reused,
-	    .guessed = s->draft.guessed,
-	    .guessed_right = s->draft.right,
 	    .n_shares = s->n_shares,
 	    .shares = s->shares};
 
+	session_count_guesses(s, &f.guessed, &f.guessed_right);
 	p->requests_done++;
 	memcpy(f.text, a->text, sizeof f.text);
 	if (registry_session_end(p->registry, s->r.id, f.prompt_tokens, f.answer_tokens,

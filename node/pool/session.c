@@ -152,16 +152,37 @@ bool session_decodes(const struct session *s)
 	return s->n_fed + 1 == s->n_tokens;
 }
 
-/* Guesses behind the last token. A session that reports rows of logits has none: they would be of
- * tokens that may never be. */
-static uint32_t guess(struct session *s, uint32_t most)
+/* How many may be guessed behind the last token, at most `most`. A session that reports rows of
+ * logits has none: they would be of tokens that may never be. */
+static uint32_t room_for_guesses(const struct session *s, uint32_t most)
 {
 	uint32_t left = session_most_tokens(s) - s->n_tokens - 1; /* one is drawn behind the last */
 
 	if (s->r.top > 0)
 		return 0;
-	return draft_guess(
-	    &s->draft, s->tokens, s->n_tokens, s->tokens + s->n_tokens, most < left ? most : left);
+	return most < left ? most : left;
+}
+
+static uint32_t guess(struct session *s, uint32_t most)
+{
+	most = room_for_guesses(s, most);
+	if (s->drafting.n > 0) /* they are there already */
+		return s->drafting.n < most ? s->drafting.n : most;
+	return draft_guess(&s->draft, s->tokens, s->n_tokens, s->tokens + s->n_tokens, most);
+}
+
+/* Which way the span goes that was just made up. */
+static void choose_way(struct session *s)
+{
+	struct session_drafting *d = &s->drafting;
+
+	d->rode = d->n > 0 && s->n_guessed > 0;
+	if (d->asked_at == s->n_tokens)
+		d->way = WAY_DRAFTED; /* whatever came of it */
+	else
+		d->way = s->n_guessed > 0 ? WAY_OTHER : WAY_ALONE;
+	d->n = 0;
+	d->until_us = 0;
 }
 
 void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, struct unit_span *out)
@@ -185,6 +206,7 @@ void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, stru
 		s->n_guessed = guess(s, guesses);
 		out->n_tokens += s->n_guessed;
 		out->n_logits += s->n_guessed;
+		choose_way(s);
 	}
 	s->state = SESSION_FLYING;
 	session_check(s);
@@ -204,13 +226,60 @@ bool session_runs_ahead(const struct session *s, uint32_t steps)
 void session_fly_on(struct session *s)
 {
 	assert(s->state == SESSION_READY && session_decodes(s));
+	choose_way(s);
 	s->state = SESSION_FLYING;
+}
+
+uint32_t session_wants_drafted(const struct session *s, uint32_t most)
+{
+	uint32_t length = draft_length(&s->drafting.draft);
+
+	most = room_for_guesses(s, most);
+	return length < most ? length : most;
+}
+
+void session_ask(struct session *s, uint64_t until_us)
+{
+	assert(s->state == SESSION_READY && !s->drafting.out);
+	s->drafting.out = true;
+	s->drafting.asked_at = s->n_tokens;
+	s->drafting.until_us = until_us;
+}
+
+void session_wait_no_more(struct session *s)
+{
+	s->drafting.until_us = 0;
+}
+
+bool session_drafted(struct session *s, uint32_t at, const uint32_t *tokens, uint32_t n)
+{
+	struct session_drafting *d = &s->drafting;
+	uint32_t most = room_for_guesses(s, n);
+
+	d->out = false;
+	if (d->until_us == 0 || d->asked_at != at || s->n_tokens != at)
+		return false;
+	d->until_us = 0;
+	while (d->n < most && tokens[d->n] < s->r.n_vocabulary) {
+		s->tokens[at + d->n] = tokens[d->n];
+		d->n++;
+	}
+	session_check(s);
+	return true;
+}
+
+void session_count_guesses(const struct session *s, uint64_t *guessed, uint64_t *right)
+{
+	*guessed = s->draft.guessed + s->drafting.draft.guessed;
+	*right = s->draft.right + s->drafting.draft.right;
 }
 
 void session_rewind(struct session *s)
 {
 	assert(s->state == SESSION_READY || s->state == SESSION_FLYING);
-	s->n_fed = s->n_guessed = 0;
+	s->n_fed = s->n_guessed = s->drafting.n = 0;
+	s->drafting.until_us = 0;
+	s->drafting.timed = false;
 	s->from = 0;
 	s->state = SESSION_WAITING;
 	session_check(s);
@@ -238,7 +307,8 @@ void session_begin_alone(struct session *s)
 {
 	assert(s->state == SESSION_READY && s->from != 0);
 	s->from = 0;
-	s->n_fed = 0;
+	s->n_fed = s->drafting.n = 0;
+	s->drafting.until_us = 0;
 }
 
 /* Always from this session's own number of candidates, whatever the batch asked for. */
@@ -323,11 +393,20 @@ static int draw_all(struct session *s, const struct logit_rows *rows, const stru
 		if (rc != AYNI_OK || out->finished || !known)
 			break;
 	}
-	draft_learn(&s->draft, guessed, right);
+	draft_learn(s->drafting.rode ? &s->drafting.draft : &s->draft, guessed, right);
 	s->n_fed += right < out->n_drawn ? right : out->n_drawn;
 	out->text.answer = (struct span){s->answer.data, s->answer.len};
 	out->text.reasoning = (struct span){s->thoughts.data, s->thoughts.len};
 	return rc;
+}
+
+static void learn_gain(struct session *s, const struct session_step *out, uint64_t now_us)
+{
+	if (s->drafting.timed)
+		gain_learn(&s->drafting.gain, s->drafting.way, now_us - s->last_us, out->n_drawn);
+	s->drafting.timed = true;
+	s->first_us = s->first_us > 0 ? s->first_us : now_us;
+	s->last_us = now_us;
 }
 
 int session_logits(struct session *s, const struct unit_span *span, const struct logit_rows *rows,
@@ -350,9 +429,8 @@ int session_logits(struct session *s, const struct unit_span *span, const struct
 		s->n_reported = end;
 	}
 	if (end == s->n_tokens) {
-		s->first_us = s->first_us > 0 ? s->first_us : now_us;
-		s->last_us = now_us;
 		rc = draw_all(s, rows, t, out);
+		learn_gain(s, out, now_us);
 	}
 	session_check(s);
 	return rc;
@@ -406,6 +484,10 @@ void session_check(const struct session *s)
 	assert((s->state != SESSION_READY && s->state != SESSION_FLYING) ||
 	       s->capacity == session_most_tokens(s));
 	assert(s->state == SESSION_DONE || s->n_tokens < s->r.kv_tokens);
+	assert(s->drafting.n == 0 || (s->state == SESSION_READY && s->n_guessed == 0) ||
+	       s->state == SESSION_DONE);
+	assert(s->drafting.n < s->capacity - s->n_tokens || s->drafting.n == 0);
+	assert(s->drafting.until_us == 0 || s->state == SESSION_READY || s->state == SESSION_DONE);
 	assert(s->state != SESSION_WAITING || s->n_fed == 0);
 	assert(s->state != SESSION_READY || s->n_fed < s->n_tokens);
 }

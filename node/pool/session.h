@@ -10,6 +10,7 @@
  * A plain state machine. The pool owns the token history, so any donor can vanish: the tokens are
  * fed again, and canonical arithmetic gives the same logits. Guessed tokens (draft.h) may be fed
  * behind the known ones; those that the draw confirms are kept, so that a trip may give several.
+ * They come from the text itself or, asked for while it is READY, from a small model (drafter.h).
  * The text leaves as it is drawn, reasoning apart from the answer.
  *
  * Many may wait for long: until session_prepare a session is little more than the tokens it came
@@ -22,6 +23,7 @@
 #include "compute/sampler.h"
 #include "compute/wire.h"
 #include "node/pool/draft.h"
+#include "node/pool/gain.h"
 #include "node/pool/prefix.h"
 #include "protocol/message_types.h"
 
@@ -51,6 +53,20 @@ struct session_text {
 	size_t len, capacity;
 };
 
+/* Guesses of a small model, which come as an event. */
+struct session_drafting {
+	struct draft draft; /* how well they went */
+	struct gain gain;
+	bool told;         /* that one knows of the text */
+	bool out;          /* an answer of it is to come */
+	uint32_t asked_at; /* tokens that were known when guesses were asked for */
+	uint64_t until_us; /* it waits for them so long; 0: it does not */
+	uint32_t n;        /* that came, behind the tokens */
+	bool rode;         /* those in the span that is out are the small model's */
+	enum way way;      /* of the span that is out */
+	bool timed;        /* since the last token nothing was fed again */
+};
+
 struct session {
 	struct session_request r;
 	enum session_state state;
@@ -59,6 +75,7 @@ struct session {
 	uint32_t n_tokens;  /* without the guessed */
 	uint32_t n_guessed; /* in the span that is out */
 	struct draft draft;
+	struct session_drafting drafting;
 	uint32_t n_fed; /* positions that the path's donors hold */
 	uint64_t from;  /* not 0: its donors are to begin it with n_fed positions of this session */
 	uint32_t n_reused; /* positions that it began with, instead of computing them */
@@ -112,6 +129,15 @@ bool session_foresees(struct session *s, uint32_t guesses);
 bool session_runs_ahead(const struct session *s, uint32_t steps);
 /* Its next token is under way already: READY → FLYING, as if one token had been taken. */
 void session_fly_on(struct session *s);
+/* How many guesses of a small model it can use, at most `most`. */
+uint32_t session_wants_drafted(const struct session *s, uint32_t most);
+/* They are asked for now: READY, but it waits for them until then. */
+void session_ask(struct session *s, uint64_t until_us);
+void session_wait_no_more(struct session *s);
+/* What is guessed behind its first `at` tokens. False: it comes too late, and is of no use. */
+bool session_drafted(struct session *s, uint32_t at, const uint32_t *tokens, uint32_t n);
+/* All guesses so far, and how many were right. */
+void session_count_guesses(const struct session *s, uint64_t *guessed, uint64_t *right);
 /* Path lost, or never there: all is fed again. READY or FLYING → WAITING. */
 void session_rewind(struct session *s);
 void session_bind(struct session *s, uint32_t path); /* prepared: WAITING → READY */

@@ -44,11 +44,16 @@ static char model_path[1100];
 /* ---- the pool ---------------------------------------------------------------------------------
  */
 
-static void start_pool(struct network *n, const char *model, const char *draft)
+/* With `draft_model`, a file, unless that is "". */
+static void start_pool(
+    struct network *n, const char *model, const char *draft, const char *draft_model)
 {
+	char drafter[NETWORK_PATH];
+
+	(void)snprintf(drafter, sizeof drafter, "draft_model=%s", draft_model);
 	network_start(n, model,
-	    (const char *const[]){"stages=2", "kv_tokens=512", "max_sessions=16", draft, "keep_s=0",
-	        "heartbeat_ms=1000", "log=debug", NULL});
+	    (const char *const[]){"stages=2", "kv_tokens=512", "max_sessions=16", draft, drafter,
+	        "keep_s=0", "heartbeat_ms=1000", "log=debug", NULL});
 	(void)setenv("AYNI_HOME", n->folder, 1);
 }
 
@@ -62,7 +67,7 @@ static void start_donor(
 
 static void start(struct network *n, const char *model, const char *draft)
 {
-	start_pool(n, model, draft);
+	start_pool(n, model, draft, "");
 	start_donor(n, 0, NULL, "listen=auto", "announce=");
 	start_donor(n, 1, NULL, "listen=auto", "announce=");
 	network_wait_ready(n);
@@ -288,13 +293,25 @@ static void start_far_donor(struct network *n, int i, bool direct, struct lines 
 	start_donor(n, i, invite, direct ? listen : "listen=none", direct ? announce : "announce=");
 }
 
+/* How a far network is tried. */
+struct far_trial {
+	bool direct; /* from donor to donor */
+	const char *draft;
+	int drafter; /* 1: the model guesses for itself; -1: another guesses, wrongly; 0: none */
+	const struct sampler_settings *sampling;
+};
+
 static void start_far(
-    struct network *n, const char *model, const char *draft, bool direct, struct lines *l)
+    struct network *n, const char *model, const struct far_trial *t, struct lines *l)
 {
-	start_pool(n, model, draft);
+	const struct tiny_model_options options = {.n_layers = 2, .seed = 8};
+	char *other = tiny_model_temporary(&options);
+
+	start_pool(n, model, t->draft, t->drafter > 0 ? model : t->drafter < 0 ? other : "");
 	for (int i = 0; i < 2; i++)
-		start_far_donor(n, i, direct, l);
+		start_far_donor(n, i, t->direct, l);
 	network_wait_ready(n);
+	tiny_model_remove(other);
 }
 
 static void stop_far(struct network *n, struct lines *l)
@@ -320,8 +337,7 @@ static double computed_us(const struct network *n)
 
 /* A small model, so that the way is nearly all there is. Milliseconds a token takes beside its
  * computing. */
-static double run_far(
-    bool direct, const char *draft, const struct sampler_settings *s, struct streams *out)
+static double run_far(const struct far_trial *t, struct streams *out)
 {
 	const struct tiny_model_options options = {.n_layers = 4, .seed = 7};
 	char *path = tiny_model_temporary(&options);
@@ -329,12 +345,12 @@ static double run_far(
 	struct network n;
 	double us;
 
-	start_far(&n, path, draft, direct, &lines);
-	run(&n, 1, 1, "hello", s, out);
-	if (direct) /* they got to know each other */
+	start_far(&n, path, t, &lines);
+	run(&n, 1, 1, "hello", t->sampling, out);
+	if (t->direct) /* they got to know each other */
 		network_wait_status(&n, "\"direct\":true");
 	us = computed_us(&n);
-	run(&n, 1, LONG_ANSWER, "hello", s, out);
+	run(&n, 1, LONG_ANSWER, "hello", t->sampling, out);
 	us = out->at_us[out->n - 1] - out->began_us - (computed_us(&n) - us);
 	stop_far(&n, &lines);
 	tiny_model_remove(path);
@@ -344,12 +360,15 @@ static double run_far(
 static void two_stages_of_20_ms_there_and_back(void **unused)
 {
 	static struct streams around, direct, plain, guessed;
-	double around_ms = run_far(false, "draft_tokens=0", &drawing, &around);
-	double direct_ms = run_far(true, "draft_tokens=0", &drawing, &direct);
-	double plain_ms = run_far(true, "draft_tokens=0", &repeating, &plain);
+	double around_ms =
+	    run_far(&(struct far_trial){false, "draft_tokens=0", 0, &drawing}, &around);
+	double direct_ms =
+	    run_far(&(struct far_trial){true, "draft_tokens=0", 0, &drawing}, &direct);
+	double plain_ms =
+	    run_far(&(struct far_trial){true, "draft_tokens=0", 0, &repeating}, &plain);
 
 	(void)unused;
-	(void)run_far(true, "draft_tokens=16", &repeating, &guessed);
+	(void)run_far(&(struct far_trial){true, "draft_tokens=16", 0, &repeating}, &guessed);
 	assert_memory_equal(around.tokens, direct.tokens, sizeof direct.tokens);
 	assert_memory_equal(plain.tokens, guessed.tokens, sizeof plain.tokens);
 	printf("2 stages, each way 20 ms there and back, beside computing a token: %.1f ms from "
@@ -359,6 +378,31 @@ static void two_stages_of_20_ms_there_and_back(void **unused)
 	       "%llu of %llu guesses right\n",
 	    tokens_a_second(&guessed) / tokens_a_second(&direct), (unsigned long long)guessed.right,
 	    (unsigned long long)guessed.guessed);
+}
+
+/* The best that a draft model can be: it is the model itself. */
+static void a_draft_model_at_20_ms_there_and_back(void **unused)
+{
+	static struct streams without, with, vainly;
+
+	(void)unused;
+	for (int direct = 0; direct <= 1; direct++) {
+		(void)run_far(
+		    &(struct far_trial){direct, "draft_tokens=16", 0, &drawing}, &without);
+		(void)run_far(&(struct far_trial){direct, "draft_tokens=16", 1, &drawing}, &with);
+		(void)run_far(
+		    &(struct far_trial){direct, "draft_tokens=16", -1, &drawing}, &vainly);
+		assert_memory_equal(with.tokens, without.tokens, sizeof with.tokens);
+		assert_memory_equal(vainly.tokens, without.tokens, sizeof vainly.tokens);
+		printf("a draft model, 2 stages at 20 ms %s: %.1f tokens/s instead of %.1f, %.2f "
+		       "times; %llu of %llu guesses right\n",
+		    direct ? "from donor to donor" : "through the pool", tokens_a_second(&with),
+		    tokens_a_second(&without), tokens_a_second(&with) / tokens_a_second(&without),
+		    (unsigned long long)with.right, (unsigned long long)with.guessed);
+		printf("one that is of no use: %.2f times; %llu of %llu guesses right\n",
+		    tokens_a_second(&vainly) / tokens_a_second(&without),
+		    (unsigned long long)vainly.right, (unsigned long long)vainly.guessed);
+	}
 }
 
 static int write_model(void **unused)
@@ -384,6 +428,7 @@ int main(void)
 	    cmocka_unit_test(both_stages_are_busy_with_many_streams),
 	    cmocka_unit_test(what_a_stage_costs_beside_its_computing),
 	    cmocka_unit_test(two_stages_of_20_ms_there_and_back),
+	    cmocka_unit_test(a_draft_model_at_20_ms_there_and_back),
 	};
 
 	return cmocka_run_group_tests(tests, write_model, remove_model);

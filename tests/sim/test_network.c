@@ -3,8 +3,9 @@
  * The pool's decisions against a network that does its worst: scheduler, roster and placement are
  * driven by donors and members played from one seed, with no socket, clock or thread. Donors crash,
  * leave, forget, dawdle, lose units and lie; members come, cancel, and come back to go on; the pool
- * itself is killed and started again. After each step the machines'
- * own invariants must hold, and each donor must be sent only what it can do.
+ * itself is killed and started again; guesses of a small model come late, wrong or never. After
+ * each step the machines' own invariants must hold, and each donor must be sent only what it can
+ * do.
  *
  * AYNI_SIM_SEED=n plays scenario n alone; AYNI_SIM_SCENARIOS=n that many.
  */
@@ -265,6 +266,8 @@ static void step(struct sim_world *w)
 
 	w->now_us += 1 + sim_below(w, 2000);
 	hear(w, d);
+	for (uint32_t i = sim_below(w, 20); i > 0; i--)
+		sim_answer_draft(w);
 	if (!w->calm && dice < 12)
 		submit(w);
 	else if (!w->calm && dice < 14)
@@ -354,6 +357,7 @@ static void play(uint64_t seed)
 
 	begin(w, seed);
 	w->stages = sim_below(w, 4);
+	w->limits.drafted_models = sim_below(w, 2);
 	w->limits.max_sessions = 1 + sim_below(w, 12);
 	sim_start_pool(w, catalog);
 	for (uint32_t i = sim_below(w, 6); i-- > 0;)
@@ -447,12 +451,15 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 		assert_true(played.alike > 10 * played.alike_lost);
 		assert_true(played.resumed > n / 2 && played.pools > 0);
 		assert_true(played.handed > 100 * played.not_handed / 10 && played.ahead > n);
+		assert_true(played.drafted > n / 2 && played.undrafted > n / 10);
 		assert_true(played.not_handed > 0 && played.wrongly_handed > 0);
 	}
 	print_message(
 	    "%llu handed over directly, %llu lost on the way, %llu wrong; %llu units ahead\n",
 	    (unsigned long long)played.handed, (unsigned long long)played.not_handed,
 	    (unsigned long long)played.wrongly_handed, (unsigned long long)played.ahead);
+	print_message("guesses of a small model: %llu times in time, %llu times late or never\n",
+	    (unsigned long long)played.drafted, (unsigned long long)played.undrafted);
 	print_message("%llu answered, %llu cancelled, %llu failed; %llu units, %llu wrong, %llu "
 	              "lost; %llu crashes, %llu restarts, %llu leaves, %llu suspicions, %llu went "
 	              "on, %llu pools killed; %llu of "

@@ -12,6 +12,7 @@
 #include "compute/kv.h"
 #include "node/donor/queue.h"
 #include "node/pool/plan.h"
+#include "node/pool/scheduler_internal.h"
 #include "node/work.h"
 
 uint64_t sim_random(struct sim_world *w)
@@ -340,6 +341,56 @@ static bool share_session(const struct msg_work_unit *a, const struct msg_work_u
 	return false;
 }
 
+/* A session asks for one at a time; what was asked before for the same request is another's. */
+static void take_draft(struct sim_world *w, const struct action_draft *a)
+{
+	const struct session *s = a->session;
+	struct sim_draft *d = &w->drafts[request_of(w, s) - w->requests];
+
+	assert_true(d->session != s->r.id);
+	assert_true((a->most == 0) == (a->until_us == 0));
+	assert_true(a->most < DRAFT_MAX && s->n_tokens + a->most < SIM_KV_TOKENS);
+	assert_true(a->until_us == 0 || a->until_us > w->now_us);
+	*d = (struct sim_draft){s->r.id, s->n_tokens, a->most};
+}
+
+static const struct session *session_by_id(const struct sim_world *w, uint64_t id)
+{
+	for (size_t i = 0; i < binding_sessions(w->scheduler); i++) {
+		const struct session *s = binding_session(w->scheduler, i);
+
+		if (s->r.id == id)
+			return s;
+	}
+	return NULL;
+}
+
+void sim_answer_draft(struct sim_world *w)
+{
+	uint32_t i = sim_below(w, SIM_MAX_REQUESTS), tokens[DRAFT_MAX];
+	const struct sim_request *q = &w->requests[i];
+	struct sim_draft *d = &w->drafts[i];
+	const struct session *s = session_by_id(w, d->session);
+	uint32_t n = d->most > 0 ? sim_below(w, d->most + 1) : 0;
+
+	if (d->session == 0)
+		return;
+	if (!w->calm && sim_chance(w, 5)) { /* never */
+		w->played->undrafted++;
+		d->session = UINT64_MAX;
+		return;
+	}
+	for (uint32_t k = 0; k < n; k++)
+		tokens[k] = d->at + k < q->n_right && sim_chance(w, 80) ? q->right[d->at + k]
+		                                                        : sim_below(w, 300);
+	scheduler_drafted(w->scheduler, d->session, d->at, tokens, n);
+	if (s != NULL && s->drafting.n > 0)
+		w->played->drafted++;
+	else
+		w->played->undrafted += n > 0;
+	d->session = 0;
+}
+
 static void take_withdraw(struct sim_world *w, const struct action_withdraw *a)
 {
 	struct sim_donor *d = donor_at(w, a->donor);
@@ -391,6 +442,9 @@ void sim_carry_out(struct sim_world *w)
 			break;
 		case ACTION_WITHDRAW:
 			take_withdraw(w, &a->withdraw);
+			break;
+		case ACTION_DRAFT:
+			take_draft(w, &a->draft);
 			break;
 		}
 	}

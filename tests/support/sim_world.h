@@ -18,6 +18,8 @@ struct sim_played {
 	    suspected, resumed, pools;
 	uint64_t handed, not_handed, wrongly_handed,
 	    ahead; /* ahead: units of tokens not drawn yet */
+	uint64_t drafted,
+	    undrafted; /* guesses of a small model that were taken; that came too late, or never */
 	uint64_t alike,
 	    alike_lost; /* units with a session that begins with another's; of which refused */
 };
@@ -53,6 +55,12 @@ struct sim_request {
 	bool finished;
 };
 
+/* Guesses that a session asked for. */
+struct sim_draft {
+	uint64_t session; /* 0: none */
+	uint32_t at, most;
+};
+
 struct sim_world {
 	uint64_t random, now_us, next_assignment;
 	uint32_t stages;
@@ -64,6 +72,7 @@ struct sim_world {
 	struct sim_donor donors[SIM_MAX_DONORS];
 	size_t n_requests;
 	struct sim_request requests[SIM_MAX_REQUESTS];
+	struct sim_draft drafts[SIM_MAX_REQUESTS]; /* not answered, by request */
 	const struct catalog_model *model;
 	struct sim_played *played;
 	uint64_t bookable; /* the unit whose right result is being given; 0: none */
@@ -90,6 +99,8 @@ bool sim_hand_over(
 void sim_fail_head(struct sim_world *w, struct sim_donor *d, enum refusal reason);
 /* It computes the first that it may run, hands the result on, or lies, as chance has it. */
 void sim_compute_head(struct sim_world *w, struct sim_donor *d);
+/* A small model answers what it was asked, rightly, wrongly or not at all, as chance has it. */
+void sim_answer_draft(struct sim_world *w);
 /* Has it layers, or fetches them? */
 bool sim_holds(const struct roster_donor *d);
 /* Bring what donors hold closer to what they should, as the pool's loop does. */

@@ -77,6 +77,7 @@ static void defaults_are_those_of_the_table(void **state)
 	assert_int_equal(pool.heartbeat_ms, 1000);
 	assert_int_equal(pool.unit_timeout_ms, 60000);
 	assert_int_equal(pool.draft_tokens, 16);
+	assert_string_equal(pool.draft_model, "");
 	assert_int_equal(pool.keep_s, 300);
 	assert_int_equal(pool.receipt_units, 256);
 	assert_string_equal(pool.log, "info");
@@ -98,10 +99,11 @@ static void each_option_of_a_pool_is_read(void **state)
 {
 	(void)state;
 	assert_int_equal(
-	    pool_file("; a comment\n[pool]\nname = Ana's pool\nlisten = [::]:0\nfolder = /tmp/p\n"
-	              "model = a.gguf\nmodel = b.gguf\nstages = 2\nkv_tokens = 128\nkv = int8\n"
-	              "max_sessions = 3\nmax_waiting = 0\nwait_s = 5\nheartbeat_ms = 100\n"
-	              "unit_timeout_ms = 250\nreceipt_units = 1\nlog = debug\n"),
+	    pool_file(
+	        "; a comment\n[pool]\nname = Ana's pool\nlisten = [::]:0\nfolder = /tmp/p\n"
+	        "model = a.gguf\nmodel = b.gguf\nstages = 2\nkv_tokens = 128\nkv = int8\n"
+	        "max_sessions = 3\nmax_waiting = 0\nwait_s = 5\nheartbeat_ms = 100\n"
+	        "unit_timeout_ms = 250\nreceipt_units = 1\ndraft_model = c.gguf\nlog = debug\n"),
 	    AYNI_OK);
 	assert_string_equal(pool.name, "Ana's pool");
 	assert_string_equal(pool.listen, "[::]:0");
@@ -118,6 +120,7 @@ static void each_option_of_a_pool_is_read(void **state)
 	assert_int_equal(pool.heartbeat_ms, 100);
 	assert_int_equal(pool.unit_timeout_ms, 250);
 	assert_int_equal(pool.receipt_units, 1);
+	assert_string_equal(pool.draft_model, "c.gguf");
 	assert_string_equal(pool.log, "debug");
 }
 
@@ -221,7 +224,8 @@ static void an_unknown_key_is_refused_with_all_that_are_known(void **state)
 	assert_int_equal(pool_file("[pool]\nmodels = a.gguf\n"), AYNI_ERR_ARGUMENT);
 	assert_says(":2: unknown key \"models\"");
 	assert_says("name, listen, folder, model, stages, kv_tokens, kv, max_sessions, "
-	            "max_waiting, wait_s, heartbeat_ms, unit_timeout_ms, draft_tokens, keep_s, "
+	            "max_waiting, wait_s, heartbeat_ms, unit_timeout_ms, draft_tokens, "
+	            "draft_model, keep_s, "
 	            "receipt_units, log");
 }
 
