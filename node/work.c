@@ -42,6 +42,19 @@ struct sampling work_sampling(const struct sampler_settings *s)
 	    .seed = s->seed};
 }
 
+uint32_t work_draw(const struct msg_work_unit *u, const uint8_t *row)
+{
+	const struct unit_span *last = &u->spans[u->n_spans - 1];
+	struct sampler_settings settings = work_settings(&u->draw);
+	struct logit candidates[SAMPLER_CANDIDATES];
+	float lse;
+
+	assert(u->top <= SAMPLER_CANDIDATES);
+	logit_row_read(row, u->top, candidates, &lse);
+	return sampler_draw(
+	    &settings, candidates, u->top, lse, NULL, last->position + last->n_tokens);
+}
+
 int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out)
 {
 	struct flop sum = {0};

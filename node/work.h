@@ -22,6 +22,9 @@ void logit_row_read(const uint8_t *row, uint32_t n, struct logit *out, float *ls
 struct sampler_settings work_settings(const struct sampling *s);
 struct sampling work_sampling(const struct sampler_settings *s);
 
+/* The token of a unit that draws, of its one row: by its position, without the history. */
+uint32_t work_draw(const struct msg_work_unit *u, const uint8_t *row);
+
 /* The published cost of all spans (compute/cost.h). AYNI_ERR_LIMIT if it does not fit. */
 int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out);
 /* Activations of all spans, each in its wire type. */

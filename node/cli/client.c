@@ -8,9 +8,8 @@
 #include "node/cli/cli.h"
 #include "node/config.h"
 #include "node/loop.h"
-#include "protocol/envelope.h"
 #include "protocol/invite.h"
-#include "protocol/transport.h"
+#include "protocol/post.h"
 
 enum {
 	ANSWER_MS = 30000,
@@ -63,16 +62,7 @@ const struct public_key *client_pool_key(const struct client *c)
 
 int client_send(struct client *c, struct message *m, struct error *err)
 {
-	uint8_t envelope[FRAME_BYTES];
-	uint8_t *header = NULL;
-	size_t header_len = 0;
-	int rc = envelope_seal(&c->channel, m, 0, NULL, 0, envelope, &header, &header_len, err);
-
-	if (rc == AYNI_OK)
-		rc = transport_send(c->transport, NULL, (struct span){envelope, sizeof envelope},
-		    (struct span){header, header_len}, (struct span){0}, err);
-	free(header);
-	return rc;
+	return post(&c->channel, c->transport, NULL, m, (struct span){0}, 0, err);
 }
 
 static int send_heartbeat(struct client *c, struct error *err)

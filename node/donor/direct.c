@@ -89,20 +89,11 @@ static void take_handover(
 static int send_to(struct donor *d, struct link *l, struct message *m, struct span payload)
 {
 	struct transport *t = l->dialled != NULL ? l->dialled : d->direct->listener;
-	uint8_t envelope[FRAME_BYTES];
-	uint8_t *header = NULL;
-	size_t header_len = 0;
 	int rc;
 
 	if (t == NULL || (l->dialled == NULL && l->route.len == 0))
 		return AYNI_ERR_NOT_FOUND;
-	rc = envelope_seal(
-	    &l->channel, m, 0, payload.data, payload.len, envelope, &header, &header_len, NULL);
-	if (rc == AYNI_OK)
-		rc = transport_send(t, l->dialled != NULL ? NULL : &l->route,
-		    (struct span){envelope, sizeof envelope}, (struct span){header, header_len},
-		    payload, NULL);
-	free(header);
+	rc = post(&l->channel, t, l->dialled != NULL ? NULL : &l->route, m, payload, 0, NULL);
 	if (rc == AYNI_ERR_NOT_FOUND) { /* the one that dialled is gone */
 		l->up = false;
 		l->route.len = 0;
@@ -408,12 +399,9 @@ void direct_set(struct donor *d, const struct msg_link *m)
 {
 	struct link *l = find(d, &m->donor);
 
-	if (strcmp(d->config->listen, "none") == 0) {
-		tell_pool(d, &(struct link){.donor = m->donor}); /* not here */
-		return;
-	}
-	if (m->address[0] != '\0' && !is_numeric(m->address)) {
-		tell_pool(d, &(struct link){.donor = m->donor});
+	if (strcmp(d->config->listen, "none") == 0 ||
+	    (m->address[0] != '\0' && !is_numeric(m->address))) {
+		tell_pool(d, &(struct link){.donor = m->donor}); /* not from here */
 		return;
 	}
 	if (l == &d->direct->list[0]) {

@@ -20,23 +20,13 @@ void donor_fail(struct donor *d, const struct error *err)
 
 void donor_send(struct donor *d, struct message *m, struct span payload)
 {
-	uint8_t envelope[FRAME_BYTES];
-	uint8_t *header = NULL;
-	size_t header_len = 0;
 	struct error err = {0};
-	int rc;
 
 	if (!d->joined && m->type != MSG_HELLO)
 		return; /* nobody would take it */
-	rc = envelope_seal(
-	    &d->channel, m, 0, payload.data, payload.len, envelope, &header, &header_len, &err);
-	if (rc == AYNI_OK)
-		rc = transport_send(d->transport, NULL, (struct span){envelope, sizeof envelope},
-		    (struct span){header, header_len}, payload, &err);
-	if (rc != AYNI_OK)
+	if (post(&d->channel, d->transport, NULL, m, payload, 0, &err) != AYNI_OK)
 		report(REPORT_WARNING, "%s could not be sent: %s", message_name((uint16_t)m->type),
 		    err.text);
-	free(header);
 }
 
 void donor_refuse(struct donor *d, enum refusal reason, const char *text, bool tell)

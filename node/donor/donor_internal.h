@@ -15,9 +15,8 @@
 #include "node/donor/shards.h"
 #include "node/donor/worker_link.h"
 #include "node/loop.h"
-#include "protocol/envelope.h"
 #include "protocol/invite.h"
-#include "protocol/transport.h"
+#include "protocol/post.h"
 #include "storage/cache.h"
 #include "storage/ledger.h"
 

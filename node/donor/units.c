@@ -138,21 +138,16 @@ void units_orphan(struct donor *d)
 
 /* ---- results ------------------------------------------------------------------------------ */
 
-/* The one token of a last stage, as the pool will draw it: by its position, without history. */
+/* The one token of a last stage, as the pool will draw it. */
 static int hand_on_token(struct donor *d, const struct msg_work_unit *u, struct span rows)
 {
-	const struct unit_span *last = &u->spans[u->n_spans - 1];
 	struct sampler_settings settings = work_settings(&u->draw);
-	struct logit candidates[SAMPLER_CANDIDATES];
 	uint8_t payload[4];
 	uint32_t token;
-	float lse;
 
 	if (sampler_check(&settings, NULL) != AYNI_OK || rows.len < logit_row_bytes(u->top))
 		return AYNI_ERR_ARGUMENT;
-	logit_row_read(rows.data, u->top, candidates, &lse);
-	token =
-	    sampler_draw(&settings, candidates, u->top, lse, NULL, last->position + last->n_tokens);
+	token = work_draw(u, rows.data);
 	payload_put_u32(payload, &token, 1);
 	return direct_hand_over(d, &u->next, (struct span){payload, sizeof payload});
 }

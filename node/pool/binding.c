@@ -95,7 +95,7 @@ static void leave(struct scheduler *s, struct flight *f, const struct session *s
 			continue;
 		f->sessions[k] = NULL;
 		s->paths[f->path].ahead -= f->ahead;
-		f->ahead = f->follows = false;
+		f->ahead = false;
 	}
 }
 

@@ -246,7 +246,7 @@ void flight_launch_ahead(struct scheduler *s, struct flight *f, uint64_t now_us,
 	if (g == NULL)
 		return; /* the token that is handed on finds nobody */
 	s->paths[g->path].ahead++;
-	g->ahead = g->follows = true;
+	g->ahead = true;
 	g->sessions[0] = session;
 	g->work.spans[0] = f->work.spans[0];
 	g->work.spans[0].position++;

@@ -378,8 +378,8 @@ static bool input_is_right(const struct flight *f)
 {
 	const struct leg *leg = &f->legs[f->stage];
 
-	if (leg->from == 0 || (f->stage == 0 && !f->follows))
-		return true;
+	if (leg->from == 0 || (f->stage == 0 && f->sessions[0] == NULL))
+		return true; /* for nobody no token was drawn */
 	return hash_equal(&leg->input, f->stage > 0 ? &leg[-1].output : &f->token);
 }
 

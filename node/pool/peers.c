@@ -72,18 +72,9 @@ void peer_drop(struct pool *p, struct peer *peer, const char *why)
 int peer_send(
     struct pool *p, struct peer *peer, struct message *m, struct span payload, uint64_t expires_ms)
 {
-	uint8_t envelope[FRAME_BYTES];
-	uint8_t *header = NULL;
-	size_t header_len = 0;
 	struct error err = {0};
-	int rc = envelope_seal(&peer->channel, m, expires_ms, payload.data, payload.len, envelope,
-	    &header, &header_len, &err);
+	int rc = post(&peer->channel, p->transport, &peer->route, m, payload, expires_ms, &err);
 
-	if (rc == AYNI_OK)
-		rc = transport_send(p->transport, &peer->route,
-		    (struct span){envelope, sizeof envelope}, (struct span){header, header_len},
-		    payload, &err);
-	free(header);
 	if (rc == AYNI_OK)
 		return AYNI_OK;
 	report(REPORT_DEBUG, "%s could not be sent: %s", message_name(m->type), err.text);

@@ -18,8 +18,7 @@
 #include "node/pool/pool.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
-#include "protocol/envelope.h"
-#include "protocol/transport.h"
+#include "protocol/post.h"
 #include "storage/registry.h"
 
 enum {

@@ -39,25 +39,29 @@ void roster_free(struct roster *r)
 	free(r);
 }
 
+int roster_find(const struct roster *r, const struct public_key *key)
+{
+	for (int i = 0; i < r->n_slots; i++) {
+		const struct roster_donor *d = &r->donors[i];
+
+		if (d->state != DONOR_FREE && public_key_equal(&d->key, key))
+			return i;
+	}
+	return ROSTER_NONE;
+}
+
 int roster_join(struct roster *r, const struct public_key *key, const char *name, uint32_t peer,
     uint64_t now_us, int *slot)
 {
-	int free_slot = ROSTER_NONE;
+	int free_slot = 0;
 	struct roster_donor *d;
 
-	for (int i = 0; i < ROSTER_MAX_DONORS; i++) {
-		d = &r->donors[i];
-		if (d->state == DONOR_FREE) {
-			if (free_slot == ROSTER_NONE)
-				free_slot = i;
-			if (i >= r->n_slots)
-				break;
-		} else if (public_key_equal(&d->key, key)) {
-			*slot = i;
-			return AYNI_ERR_EXISTS;
-		}
-	}
-	if (free_slot == ROSTER_NONE)
+	*slot = roster_find(r, key);
+	if (*slot != ROSTER_NONE)
+		return AYNI_ERR_EXISTS;
+	while (free_slot < ROSTER_MAX_DONORS && r->donors[free_slot].state != DONOR_FREE)
+		free_slot++;
+	if (free_slot == ROSTER_MAX_DONORS)
 		return AYNI_ERR_LIMIT;
 	d = &r->donors[free_slot];
 	memset(d, 0, sizeof *d);

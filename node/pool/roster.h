@@ -79,6 +79,7 @@ void roster_free(struct roster *r);
  * already. */
 int roster_join(struct roster *r, const struct public_key *key, const char *name, uint32_t peer,
     uint64_t now_us, int *slot);
+int roster_find(const struct roster *r, const struct public_key *key); /* or ROSTER_NONE */
 /* NULL for a slot that is free or out of range. */
 struct roster_donor *roster_get(struct roster *r, int slot);
 int roster_slots(const struct roster *r); /* slots are below this */

@@ -51,7 +51,7 @@ struct flight {
 	 * It follows the session's other flight: the last stage of that hands the token that it
 	 * draws to the first stage of this one. `token`: hash of the token that was drawn here.
 	 */
-	bool ahead, follows;
+	bool ahead;
 	struct hash token;
 	uint8_t *result; /* owned; payload of the last stage that was sent its unit, once it came */
 	struct msg_work_unit work; /* owns spans */

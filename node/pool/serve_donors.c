@@ -286,20 +286,9 @@ static uint64_t heartbeat_echo(struct roster_donor *d, const struct msg_heartbea
 	return h->echo_us;
 }
 
-static int donor_with_key(struct pool *p, const struct public_key *key)
-{
-	for (int i = 0; i < roster_slots(p->roster); i++) {
-		const struct roster_donor *d = roster_get(p->roster, i);
-
-		if (d != NULL && public_key_equal(&d->key, key))
-			return i;
-	}
-	return ROSTER_NONE;
-}
-
 static void on_link_state(struct pool *p, struct peer *peer, const struct msg_link_state *l)
 {
-	int other = donor_with_key(p, &l->donor);
+	int other = roster_find(p->roster, &l->donor);
 
 	if (other == ROSTER_NONE)
 		return; /* it went meanwhile */

@@ -171,21 +171,6 @@ static uint64_t memory_bytes(pid_t pid)
 	return (uint64_t)kib << 10;
 }
 
-/* 0 if it has none yet. */
-static pid_t child_of(pid_t pid)
-{
-	char path[64], text[32] = "";
-	FILE *f;
-
-	(void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
-	f = fopen(path, "re");
-	if (f != NULL) {
-		(void)fgets(text, sizeof text, f);
-		(void)fclose(f);
-	}
-	return (pid_t)strtol(text, NULL, 10);
-}
-
 struct sampling {
 	const struct network *n;
 	atomic_bool stop;
@@ -199,7 +184,7 @@ static void *sample(void *context)
 
 	while (!atomic_load(&s->stop)) {
 		for (int i = 0; i < N_DONORS; i++) {
-			pid_t child = child_of(s->n->donors[i]);
+			pid_t child = network_child(s->n->donors[i]);
 			uint64_t now = memory_bytes(s->n->donors[i]);
 
 			now += child > 0 ? memory_bytes(child) : 0;

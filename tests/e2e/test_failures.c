@@ -80,15 +80,9 @@ static uint64_t random_below(uint64_t n)
 
 static pid_t worker_of(pid_t donor)
 {
-	char path[64];
-	FILE *f;
-	int pid = 0;
+	pid_t pid = network_child(donor);
 
-	(void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)donor, (int)donor);
-	f = fopen(path, "re");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%d", &pid), 1);
-	(void)fclose(f);
+	assert_true(pid > 0);
 	return pid;
 }
 

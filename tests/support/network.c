@@ -379,6 +379,20 @@ void network_invite_through(const struct network *n, const char *endpoint, char 
 	    NETWORK_PATH - 1);
 }
 
+pid_t network_child(pid_t pid)
+{
+	char path[64], text[32] = "";
+	FILE *f;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
+	f = fopen(path, "re");
+	if (f != NULL) {
+		(void)fgets(text, sizeof text, f);
+		(void)fclose(f);
+	}
+	return (pid_t)strtol(text, NULL, 10);
+}
+
 unsigned network_free_port(void)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

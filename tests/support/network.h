@@ -34,6 +34,8 @@ void network_start_pool(
 void network_restart_pool(struct network *n, const char *model, const char *const *settings);
 /* Donor number i, folder <folder>/donor<i>; invite NULL: the network's own. */
 void network_donor(struct network *n, int i, const char *invite, const char *const *settings);
+/* The first child of a process, a donor's worker say; 0 if it has none yet. */
+pid_t network_child(pid_t pid);
 /* A port that nobody listens at now, for one that must be known before its process starts. */
 unsigned network_free_port(void);
 /* Where the pool is, as its invite says: "tcp://host:port". */

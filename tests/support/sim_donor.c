@@ -76,16 +76,10 @@ static void deliver(
 
 static void hand_on_token(struct sim_world *w, const struct msg_work_unit *u, const uint8_t *row)
 {
-	struct sampler_settings settings = work_settings(&u->draw);
-	struct logit candidates[SAMPLER_CANDIDATES];
+	uint32_t token = work_draw(u, row);
 	uint8_t payload[4];
-	uint32_t token;
-	float lse;
 
 	assert_int_equal(u->n_spans, 1);
-	logit_row_read(row, u->top, candidates, &lse);
-	token = sampler_draw(
-	    &settings, candidates, u->top, lse, NULL, u->spans[0].position + u->spans[0].n_tokens);
 	payload_put_u32(payload, &token, 1);
 	deliver(w, &u->next, payload, sizeof payload, 0); /* token 0 */
 }

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "tests/support/network.h"
+
 enum {
 	TICK_NS = 1000000,
 	SAVED_NS = 2000000 /* processor time that who was idle may use at once */
@@ -41,20 +43,6 @@ static int64_t now_ns(clockid_t clock)
 	return clock_gettime(clock, &t) == 0 ? (int64_t)t.tv_sec * 1000000000 + t.tv_nsec : 0;
 }
 
-static pid_t child_of(pid_t process)
-{
-	char path[64], text[32] = "";
-	FILE *f;
-
-	(void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", process, process);
-	f = fopen(path, "re");
-	if (f != NULL) {
-		(void)fgets(text, sizeof text, f);
-		(void)fclose(f);
-	}
-	return (pid_t)strtol(text, NULL, 10);
-}
-
 /* Nanoseconds used since the last time. */
 static int64_t used(pid_t process, int64_t *before)
 {
@@ -79,7 +67,7 @@ static void signal_both(struct limited *l, int number)
 static void look(struct limited *l, int64_t passed_ns)
 {
 	if (!l->stopped) {
-		pid_t child = child_of(l->process);
+		pid_t child = network_child(l->process);
 
 		l->used_ns[1] = child == l->child ? l->used_ns[1] : 0;
 		l->child = child;

@@ -73,6 +73,21 @@ static void begin(struct taken *first, struct taken *second, uint32_t max_tokens
 	play_clear();
 }
 
+static void compute_both(
+    struct taken *first, struct given *a, struct taken *second, struct given *b)
+{
+	*a = compute(first, first->payload, 12);
+	*b = compute(second, a->payload, a->len);
+}
+
+static void drop_both(struct taken *first, struct given *a, struct taken *second, struct given *b)
+{
+	free(a->payload);
+	free(b->payload);
+	play_drop(first);
+	play_drop(second);
+}
+
 static void both_stages_get_their_units_at_once(void **state)
 {
 	struct taken first, second;
@@ -84,18 +99,14 @@ static void both_stages_get_their_units_at_once(void **state)
 	assert_true(public_key_equal(&first.unit.next.donor, &roster_get(play.roster, 1)->key));
 	assert_true(public_key_equal(&second.unit.input.donor, &roster_get(play.roster, 0)->key));
 	assert_null(second.payload);
-	a = compute(&first, first.payload, 12);
-	b = compute(&second, a.payload, a.len);
+	compute_both(&first, &a, &second, &b);
 	assert_int_equal(give(&first, &a, 2), REFUSAL_NONE);
 	assert_int_equal(play_count(ACTION_BOOK), 1);
 	assert_int_equal(play_count(ACTION_PIECE), 0);
 	assert_int_equal(give(&second, &b, 3), REFUSAL_NONE);
 	assert_int_equal(play_count(ACTION_BOOK), 2);
 	assert_int_equal(play_nth(ACTION_FINISH, 0)->finish.reason, FINISH_LENGTH);
-	free(a.payload);
-	free(b.payload);
-	play_drop(&first);
-	play_drop(&second);
+	drop_both(&first, &a, &second, &b);
 }
 
 static void results_may_come_in_any_order(void **state)
@@ -105,17 +116,13 @@ static void results_may_come_in_any_order(void **state)
 
 	(void)state;
 	begin(&first, &second, 1);
-	a = compute(&first, first.payload, 12);
-	b = compute(&second, a.payload, a.len);
+	compute_both(&first, &a, &second, &b);
 	assert_int_equal(give(&second, &b, 2), REFUSAL_NONE);
 	assert_int_equal(play_count(ACTION_PIECE), 0); /* of what it was computed is not known */
 	assert_int_equal(give(&second, &b, 2), REFUSAL_REPLAY);
 	assert_int_equal(give(&first, &a, 3), REFUSAL_NONE);
 	assert_int_equal(play_nth(ACTION_FINISH, 0)->finish.reason, FINISH_LENGTH);
-	free(a.payload);
-	free(b.payload);
-	play_drop(&first);
-	play_drop(&second);
+	drop_both(&first, &a, &second, &b);
 }
 
 static void what_was_computed_of_something_else_is_not_used(void **state)
@@ -125,8 +132,7 @@ static void what_was_computed_of_something_else_is_not_used(void **state)
 
 	(void)state;
 	begin(&first, &second, 1);
-	a = compute(&first, first.payload, 12);
-	b = compute(&second, a.payload, a.len);
+	compute_both(&first, &a, &second, &b);
 	b.r.input_hash.bytes[0] ^= 1;
 	assert_int_equal(give(&first, &a, 2), REFUSAL_NONE);
 	assert_int_equal(give(&second, &b, 3), REFUSAL_NONE);
@@ -137,10 +143,7 @@ static void what_was_computed_of_something_else_is_not_used(void **state)
 	assert_int_equal(play_nth(ACTION_UNIT, 0)->unit.unit.next.ticket, 0);
 	assert_int_equal(roster_get(play.roster, 0)->failures, 0); /* nobody knows who was wrong */
 	assert_int_equal(roster_get(play.roster, 1)->failures, 0);
-	free(a.payload);
-	free(b.payload);
-	play_drop(&first);
-	play_drop(&second);
+	drop_both(&first, &a, &second, &b);
 }
 
 static void a_donor_that_cannot_hand_over_sends_it_to_the_pool_for_the_next(void **state)
@@ -150,8 +153,7 @@ static void a_donor_that_cannot_hand_over_sends_it_to_the_pool_for_the_next(void
 
 	(void)state;
 	begin(&first, &second, 1);
-	a = compute(&first, first.payload, 12);
-	b = compute(&second, a.payload, a.len);
+	compute_both(&first, &a, &second, &b);
 	a.r.handed = false;
 	assert_int_equal(give(&first, &a, 2), REFUSAL_NONE);
 	assert_int_equal(play_nth(ACTION_HANDOVER, 0)->handover.ticket, second.unit.input.ticket);
@@ -159,10 +161,7 @@ static void a_donor_that_cannot_hand_over_sends_it_to_the_pool_for_the_next(void
 	assert_int_equal(play_nth(ACTION_HANDOVER, 0)->handover.payload_len, a.len);
 	assert_int_equal(give(&second, &b, 3), REFUSAL_NONE);
 	assert_int_equal(play_nth(ACTION_FINISH, 0)->finish.reason, FINISH_LENGTH);
-	free(a.payload);
-	free(b.payload);
-	play_drop(&first);
-	play_drop(&second);
+	drop_both(&first, &a, &second, &b);
 }
 
 static void what_is_lost_on_the_way_is_withdrawn_and_goes_through_the_pool(void **state)
@@ -278,14 +277,10 @@ static void begin_ring(struct taken t[4], uint32_t max_tokens)
 	struct given a, b;
 
 	begin(&t[0], &t[1], max_tokens);
-	a = compute(&t[0], t[0].payload, 12);
-	b = compute(&t[1], a.payload, a.len);
+	compute_both(&t[0], &a, &t[1], &b);
 	assert_int_equal(give(&t[0], &a, 2), REFUSAL_NONE);
 	assert_int_equal(give(&t[1], &b, 2), REFUSAL_NONE);
-	free(a.payload);
-	free(b.payload);
-	play_drop(&t[0]);
-	play_drop(&t[1]);
+	drop_both(&t[0], &a, &t[1], &b);
 	play_clear();
 	play_run(3);
 	assert_int_equal(play_count(ACTION_UNIT), 4);
@@ -360,18 +355,14 @@ static void no_token_follows_the_last_that_is_wanted(void **state)
 
 	(void)state;
 	begin(&first, &second, 2);
-	a = compute(&first, first.payload, 12);
-	b = compute(&second, a.payload, a.len);
+	compute_both(&first, &a, &second, &b);
 	assert_int_equal(give(&first, &a, 2), REFUSAL_NONE);
 	assert_int_equal(give(&second, &b, 2), REFUSAL_NONE);
 	play_clear();
 	play_run(3);
 	assert_int_equal(play_count(ACTION_UNIT), 2);
 	assert_false(play_nth(ACTION_UNIT, 1)->unit.unit.draws);
-	free(a.payload);
-	free(b.payload);
-	play_drop(&first);
-	play_drop(&second);
+	drop_both(&first, &a, &second, &b);
 }
 
 static void a_cancelled_answer_lets_its_units_end_for_nobody(void **state)
