@@ -2,6 +2,7 @@
 #include "node/work.h"
 
 #include "compute/cost.h"
+#include "protocol/identity.h"
 #include "protocol/messages.h"
 
 static_assert((int)WIRE_TYPE_END == (int)LIMIT_WIRE_TYPES, "spans name all types");
@@ -82,6 +83,76 @@ size_t work_activation_bytes(uint32_t d_model, const struct msg_work_unit *u)
 		n += u->spans[i].n_tokens *
 		     wire_row_bytes((enum wire_type)u->spans[i].wire, d_model);
 	return n;
+}
+
+/* The span's rows, from its first on, page by page; returns the number of parts added. */
+static size_t span_parts(
+    const struct unit_span *s, uint32_t n_rows, size_t row_bytes, struct work_part *out)
+{
+	uint32_t at = s->position + s->n_tokens - n_rows, end = s->position + s->n_tokens;
+	size_t n = 0;
+
+	while (at < end) {
+		uint32_t page_end = (at / WORK_PART_TOKENS + 1) * WORK_PART_TOKENS;
+		uint32_t rows = (page_end < end ? page_end : end) - at;
+
+		out[n++] =
+		    (struct work_part){.position = at, .n_rows = rows, .bytes = rows * row_bytes};
+		at += rows;
+	}
+	return n;
+}
+
+size_t work_parts(uint32_t d_model, const struct msg_work_unit *u, bool logits,
+    struct work_part out[WORK_PARTS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < u->n_spans; i++) {
+		const struct unit_span *s = &u->spans[i];
+		size_t row_bytes = logits ? logit_row_bytes(u->top)
+		                          : wire_row_bytes((enum wire_type)s->wire, d_model);
+		size_t more = span_parts(s, logits ? s->n_logits : s->n_tokens, row_bytes, out + n);
+
+		for (size_t k = 0; k < more; k++)
+			out[n + k].span = (uint32_t)i;
+		n += more;
+	}
+	return n;
+}
+
+void work_whole(const struct hash *parts, size_t n, struct hash *whole)
+{
+	hash_bytes(parts[0].bytes, n * sizeof *parts, whole);
+}
+
+size_t work_commit(uint32_t d_model, const struct msg_work_unit *u, bool logits,
+    const uint8_t *payload, struct hash out[WORK_PARTS_MAX], struct hash *whole)
+{
+	struct work_part parts[WORK_PARTS_MAX];
+	size_t n = work_parts(d_model, u, logits, parts);
+
+	for (size_t i = 0; i < n; i++) {
+		hash_bytes(payload, parts[i].bytes, &out[i]);
+		payload += parts[i].bytes;
+	}
+	if (n == 0)
+		hash_bytes(NULL, 0, whole);
+	else if (n == 1)
+		*whole = out[0];
+	else
+		work_whole(out, n, whole);
+	return n > 1 ? n : 0;
+}
+
+void work_commit_input(
+    uint32_t d_model, const struct msg_work_unit *u, const uint8_t *payload, struct hash *whole)
+{
+	struct work_part parts[WORK_PARTS_MAX];
+	struct hash hashes[WORK_PARTS_MAX];
+
+	if (u->layer_first > 0 && work_parts(d_model, u, false, parts) > 1)
+		(void)work_commit(d_model, u, false, payload, hashes, whole);
 }
 
 size_t work_result_bytes(uint32_t n_layers, uint32_t d_model, const struct msg_work_unit *u)

@@ -29,6 +29,33 @@ uint32_t work_draw(const struct msg_work_unit *u, const uint8_t *row);
 int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out);
 /* Activations of all spans, each in its wire type. */
 size_t work_activation_bytes(uint32_t d_model, const struct msg_work_unit *u);
+/*
+ * The parts of an input or a result, which donors stand for one by one (Result in ayni.proto): the
+ * rows of one span within one page of WORK_PART_TOKENS positions, activations or, with `logits`,
+ * rows of logits. So two sessions that begin alike have the same parts up to the page in which they
+ * differ. Returns their number.
+ */
+enum { WORK_PART_TOKENS = KV_PAGE_TOKENS, WORK_PARTS_MAX = LIMIT_UNIT_TOKENS };
+struct work_part {
+	uint32_t span;     /* index */
+	uint32_t position; /* of its first row */
+	uint32_t n_rows;   /* at least 1 */
+	size_t bytes;
+};
+size_t work_parts(uint32_t d_model, const struct msg_work_unit *u, bool logits,
+    struct work_part out[WORK_PARTS_MAX]);
+/*
+ * Hash them: *whole is what the hash of an input or a result handed over is. Returns how many of
+ * out are to be sent with a result, 0 where there is but one part: then *whole is its hash.
+ */
+size_t work_commit(uint32_t d_model, const struct msg_work_unit *u, bool logits,
+    const uint8_t *payload, struct hash out[WORK_PARTS_MAX], struct hash *whole);
+/* The same of what the unit takes as its input; *whole is the payload's own hash before. */
+void work_commit_input(
+    uint32_t d_model, const struct msg_work_unit *u, const uint8_t *payload, struct hash *whole);
+/* Of more than one part. */
+void work_whole(const struct hash *parts, size_t n, struct hash *whole);
+
 /* Activations of every token, or at the model's last layer the rows of logits asked for. */
 size_t work_result_bytes(uint32_t n_layers, uint32_t d_model, const struct msg_work_unit *u);
 

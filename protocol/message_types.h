@@ -160,6 +160,8 @@ struct msg_result {
 	uint64_t compute_us;
 	bool has_input, handed;
 	struct hash input_hash, handed_hash; /* if so */
+	size_t n_parts;                      /* 0: the whole is one, or empty */
+	struct hash *parts;
 };
 struct msg_unit_failed {
 	uint64_t unit;

@@ -365,10 +365,19 @@ static void result_load(struct conversion *c, const void *wire, struct message *
 	m->handed = in->handed_hash.len > 0;
 	if (m->handed)
 		load_bytes(c, "handed_hash", in->handed_hash, m->handed_hash.bytes, HASH_BYTES);
+	check_range(c, "part_hashes", in->n_part_hashes, 0, LIMIT_UNIT_TOKENS);
+	m->parts = conversion_take(c, in->n_part_hashes, sizeof *m->parts);
+	if (m->parts == NULL)
+		return;
+	m->n_parts = in->n_part_hashes;
+	for (size_t i = 0; i < m->n_parts; i++)
+		load_bytes(c, "part_hashes", in->part_hashes[i], m->parts[i].bytes, HASH_BYTES);
 }
 
 static void result_check(struct conversion *c, const struct message *m)
 {
+	check_range(c, "part_hashes: one is none", m->result.n_parts == 1, 0, 0);
+	check_range(c, "part_hashes", m->result.n_parts, 0, LIMIT_UNIT_TOKENS);
 	check_range(c, "cost_flop", flop_count(m->result.cost), 0, FLOP_MAX);
 	check_range(c, "compute_us", m->result.compute_us, 0, INT64_MAX);
 }
@@ -388,6 +397,12 @@ static void *result_store(struct conversion *c, const struct message *in)
 		out->input_hash = store_bytes(m->input_hash.bytes, HASH_BYTES);
 	if (m->handed)
 		out->handed_hash = store_bytes(m->handed_hash.bytes, HASH_BYTES);
+	out->part_hashes = conversion_take(c, m->n_parts, sizeof *out->part_hashes);
+	if (out->part_hashes == NULL)
+		return NULL;
+	out->n_part_hashes = m->n_parts;
+	for (size_t i = 0; i < m->n_parts; i++)
+		out->part_hashes[i] = store_bytes(m->parts[i].bytes, HASH_BYTES);
 	return out;
 }
 

@@ -53,8 +53,12 @@ bool units_handover(struct donor *d, const struct public_key *from, uint64_t tic
 {
 	struct queued_unit *q = queue_waiting(&d->queue, from, ticket);
 
-	if (q == NULL || payload.len != intake_input_bytes(d->intake, &q->message->work_unit) ||
-	    queue_give(q, payload, hash) != AYNI_OK)
+	struct hash whole = *hash;
+
+	if (q == NULL || payload.len != intake_input_bytes(d->intake, &q->message->work_unit))
+		return false;
+	work_commit_input(d->holding.sizes->d_model, &q->message->work_unit, payload.data, &whole);
+	if (queue_give(q, payload, &whole) != AYNI_OK)
 		return false;
 	units_pump(d);
 	return true;
@@ -152,21 +156,29 @@ static int hand_on_token(struct donor *d, const struct msg_work_unit *u, struct 
 	return direct_hand_over(d, &u->next, (struct span){payload, sizeof payload});
 }
 
-/* To the next donor, before the pool hears of it. Where that fails, the pool gets all of it. */
-static struct span hand_on(
-    struct donor *d, const struct msg_work_unit *u, struct span payload, struct msg_result *r)
+/* To the next donor, before the pool hears of it. False: the pool gets all of it. */
+static bool hand_on(struct donor *d, const struct msg_work_unit *u, struct span payload)
 {
 	if (u->next.ticket == 0)
-		return payload;
-	if (u->draws) {
-		(void)hand_on_token(d, u, payload);
-		return payload;
-	}
-	r->handed = direct_hand_over(d, &u->next, payload) == AYNI_OK;
-	if (!r->handed)
-		return payload;
-	hash_bytes(payload.data, payload.len, &r->handed_hash);
-	return (struct span){0};
+		return false;
+	if (!u->draws)
+		return direct_hand_over(d, &u->next, payload) == AYNI_OK;
+	(void)hand_on_token(d, u, payload);
+	return false;
+}
+
+/* What this donor stands for. A payload that is one part is hashed when it is sent. */
+static void commit(const struct donor *d, const struct msg_work_unit *u, struct span payload,
+    struct hash parts[WORK_PARTS_MAX], struct msg_result *r)
+{
+	const struct model_sizes *m = d->holding.sizes;
+	struct work_part list[WORK_PARTS_MAX];
+	bool logits = u->layer_last == m->n_layers;
+
+	r->parts = parts;
+	if (r->handed || work_parts(m->d_model, u, logits, list) > 1)
+		r->n_parts =
+		    work_commit(m->d_model, u, logits, payload.data, parts, &r->handed_hash);
 }
 
 static void on_result(struct donor *d, const struct worker_event *e)
@@ -174,6 +186,7 @@ static void on_result(struct donor *d, const struct worker_event *e)
 	const struct queued_unit *q = &d->queue.units[0];
 	const struct msg_work_unit *u = &q->message->work_unit;
 	struct message m = {.type = MSG_RESULT};
+	struct hash parts[WORK_PARTS_MAX];
 
 	m.result.unit = u->unit;
 	m.result.compute_us = e->compute_us;
@@ -182,13 +195,13 @@ static void on_result(struct donor *d, const struct worker_event *e)
 	if (work_cost(d->holding.sizes, u, &m.result.cost) != AYNI_OK) {
 		send_failed(d, u->unit, REFUSAL_BOUNDS, "the cost does not fit");
 	} else {
-		struct span payload = hand_on(d, u, e->payload, &m.result);
-
+		m.result.handed = hand_on(d, u, e->payload);
+		commit(d, u, e->payload, parts, &m.result);
 		d->units_done++;
 		open_work_add(&d->open, &u->model,
 		    (struct layer_range){u->layer_first, u->layer_last}, u->n_tokens,
 		    m.result.cost);
-		donor_send(d, &m, payload);
+		donor_send(d, &m, m.result.handed ? (struct span){0} : e->payload);
 	}
 	intake_done(d->intake, u, false);
 	pop(d);

@@ -435,6 +435,14 @@ static bool keep_result(struct flight *f, struct span payload)
 	return true;
 }
 
+/* What the next one is to have taken, and what is compared with a recomputation. */
+static void note_output(struct leg *leg, const struct msg_result *r)
+{
+	leg->output = r->handed ? r->handed_hash : r->payload_hash;
+	if (r->n_parts > 0)
+		work_whole(r->parts, r->n_parts, &leg->output);
+}
+
 enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
     const struct msg_result *r, struct span payload, uint64_t now_us, struct actions *q,
     struct error *why)
@@ -452,7 +460,7 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 	binding_closed_heard(s, &p->stages[stage], leg->unit);
 	leg->done = true;
 	leg->input = r->input_hash;
-	leg->output = r->handed ? r->handed_hash : r->payload_hash;
+	note_output(leg, r);
 	if (stage + 1 == f->sent)
 		ok = keep_result(f, payload);
 	else if (!r->handed)

@@ -40,7 +40,7 @@ struct leg {
 	uint64_t begun_us; /* since when its donor has all it needs; 0: it waits for another */
 	bool done;
 	struct hash input;  /* as its donor says, if it was handed over */
-	struct hash output; /* of the result, handed over or not */
+	struct hash output; /* of the result, handed over or not: over its parts */
 };
 
 struct flight {

@@ -69,6 +69,27 @@ static bool may_be_handed(const struct msg_work_unit *u)
 	return u->next.ticket != 0 && !u->draws;
 }
 
+/* Do the hashes of the parts fit what came, or the hash of what was handed on? */
+static bool parts_fit(const struct model_sizes *m, const struct msg_work_unit *u,
+    const struct msg_result *r, struct span payload)
+{
+	bool logits = u->layer_last == m->n_layers;
+	struct work_part parts[WORK_PARTS_MAX];
+	struct hash hashes[WORK_PARTS_MAX], whole;
+	size_t n = work_parts(m->d_model, u, logits, parts);
+
+	if (r->n_parts != (n > 1 ? n : 0))
+		return false;
+	if (n <= 1)
+		return true;
+	if (r->handed) {
+		work_whole(r->parts, n, &whole);
+		return hash_equal(&whole, &r->handed_hash);
+	}
+	(void)work_commit(m->d_model, u, logits, payload.data, hashes, &whole);
+	return memcmp(hashes, r->parts, n * sizeof *hashes) == 0;
+}
+
 enum refusal verifier_check(const struct model_sizes *m, const struct msg_work_unit *u,
     const struct msg_result *r, struct span payload, struct error *why)
 {
@@ -90,6 +111,10 @@ enum refusal verifier_check(const struct model_sizes *m, const struct msg_work_u
 	}
 	if (work_cost(m, u, &cost) != AYNI_OK || flop_count(cost) != flop_count(r->cost)) {
 		(void)error_set(why, AYNI_ERR_FORMAT, "claimed cost is not the published one");
+		return REFUSAL_BOUNDS;
+	}
+	if (!parts_fit(m, u, r, payload)) {
+		(void)error_set(why, AYNI_ERR_FORMAT, "hashes that do not fit the result");
 		return REFUSAL_BOUNDS;
 	}
 	if (r->handed)

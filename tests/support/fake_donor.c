@@ -5,6 +5,8 @@
 
 #include "compute/cost.h"
 #include "compute/kv.h"
+#include "node/work.h"
+#include "protocol/identity.h"
 #include "protocol/messages.h"
 
 /* The finaliser of MurmurHash3 (public domain) over both words. */
@@ -217,6 +219,9 @@ enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *
 		           span->n_logits, &cost) == AYNI_OK);
 		assert(flop_add(r->cost, cost, &r->cost) == AYNI_OK);
 	}
+	r->parts = d->parts;
+	r->n_parts = work_commit(m->d_model, u, last, *out, d->parts, &r->handed_hash);
+	hash_bytes(*out, *out_len, &r->payload_hash);
 	return REFUSAL_NONE;
 }
 

@@ -10,6 +10,7 @@
 
 #include "compute/model.h"
 #include "compute/sampler.h"
+#include "node/work.h"
 #include "protocol/message_types.h"
 
 enum { FAKE_MAX_LAYERS = 8, FAKE_MAX_TOKENS = 128, FAKE_MAX_SESSIONS = 64 };
@@ -25,6 +26,7 @@ struct fake_donor {
 	uint32_t pages; /* of positions; more at once are refused */
 	uint32_t n_sessions;
 	struct fake_session *sessions[FAKE_MAX_SESSIONS];
+	struct hash parts[WORK_PARTS_MAX]; /* of the last result */
 };
 
 /* Forget all sessions, as when its worker dies. */
@@ -33,7 +35,8 @@ void fake_donor_forget(struct fake_donor *d);
 void fake_donor_forget_spans(struct fake_donor *d, const struct msg_work_unit *u);
 
 /*
- * The unit's result with its published cost; *out is malloc'd. REFUSAL_SESSION for a span that does
+ * The unit's result with its published cost and its hashes (handed_hash too, for who hands it on;
+ * the parts are the donor's until its next); *out is malloc'd. REFUSAL_SESSION for a span that does
  * not continue where the session stands, REFUSAL_MEMORY for a page too many.
  */
 enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *m,

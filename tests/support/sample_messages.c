@@ -254,6 +254,9 @@ static void make_small_work(struct sample *s, bool full)
 		if (full) {
 			fill(m->result.input_hash.bytes, HASH_BYTES, 10);
 			fill(m->result.handed_hash.bytes, HASH_BYTES, 11);
+			m->result.n_parts = LIMIT_UNIT_TOKENS;
+			m->result.parts = own(s, LIMIT_UNIT_TOKENS, sizeof *m->result.parts);
+			fill(m->result.parts[0].bytes, LIMIT_UNIT_TOKENS * HASH_BYTES, 14);
 		}
 	} else {
 		m->unit_failed.unit = full ? UINT64_MAX : 1;

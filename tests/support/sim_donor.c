@@ -97,7 +97,6 @@ static size_t hand_on(struct sim_world *w, const struct msg_work_unit *u, struct
 	r->handed = !sim_chance(w, 5);
 	if (!r->handed)
 		return len;
-	hash_bytes(out, len, &r->handed_hash);
 	deliver(w, &u->next, out, len, 7.0f);
 	return 0;
 }
@@ -132,7 +131,6 @@ void sim_compute_head(struct sim_world *w, struct sim_donor *d)
 	if (lie) {
 		spoil(w, &r, out, &len);
 	} else {
-		hash_bytes(out, len, &r.payload_hash);
 		len = hand_on(w, &q->unit, &r, out, len);
 		w->bookable = r.unit;
 	}

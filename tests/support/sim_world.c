@@ -81,12 +81,13 @@ bool sim_next_unit(struct sim_donor *d)
 	return false;
 }
 
-static void give(struct sim_unit *q, struct span payload)
+static void give(const struct sim_world *w, struct sim_unit *q, struct span payload)
 {
 	q->payload = malloc(payload.len);
 	assert_non_null(q->payload);
 	memcpy(q->payload, payload.data, payload.len);
 	hash_bytes(payload.data, payload.len, &q->input);
+	work_commit_input(w->model->sizes.d_model, &q->unit, payload.data, &q->input);
 }
 
 bool sim_hand_over(
@@ -102,7 +103,7 @@ bool sim_hand_over(
 			if (!public_key_equal(&r->key, to) || q->payload != NULL ||
 			    q->unit.input.ticket != ticket)
 				continue;
-			give(q, payload);
+			give(w, q, payload);
 			return true;
 		}
 	}

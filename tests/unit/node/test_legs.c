@@ -39,13 +39,12 @@ static struct given compute(struct taken *t, const uint8_t *input, size_t input_
 	assert_int_equal(fake_donor_compute(&play.fakes[t->donor], &play.model->sizes, &t->unit,
 	                     input, &g.r, &g.payload, &g.len),
 	    REFUSAL_NONE);
-	hash_bytes(g.payload, g.len, &g.r.payload_hash);
 	g.r.has_input = t->unit.input.ticket != 0;
 	if (g.r.has_input)
 		hash_bytes(input, input_len, &g.r.input_hash);
+	if (g.r.has_input)
+		work_commit_input(play.model->sizes.d_model, &t->unit, input, &g.r.input_hash);
 	g.r.handed = t->unit.next.ticket != 0 && !t->unit.draws;
-	if (g.r.handed)
-		g.r.handed_hash = g.r.payload_hash;
 	return g;
 }
 

@@ -46,6 +46,7 @@ static int set_up(void **state)
 	    .top = TOP};
 	memset(payload, 0, sizeof payload);
 	memset(&why, 0, sizeof why);
+	memset(&result, 0, sizeof result);
 	return 0;
 }
 
@@ -86,8 +87,21 @@ static void right_activations(void)
 	assert_int_equal(work_cost(&sizes, &unit, &result.cost), AYNI_OK);
 }
 
+static struct hash parts[WORK_PARTS_MAX];
+
+/* As the donor signs it. */
+static void commit(void)
+{
+	bool logits = unit.layer_last == sizes.n_layers;
+
+	result.parts = parts;
+	result.n_parts = work_commit(WIDTH, &unit, logits, payload, parts, &result.handed_hash);
+}
+
 static enum refusal check(void)
 {
+	if (!result.handed)
+		commit();
 	return verifier_check(&sizes, &unit, &result, (struct span){payload, len}, &why);
 }
 
@@ -222,6 +236,58 @@ static void a_sum_below_its_largest_part_is_refused(void **state)
 	assert_int_equal(check(), REFUSAL_NONE);
 }
 
+/* ---- what a donor stands for -------------------------------------------------------------- */
+
+static void parts_end_with_pages_and_spans(void **state)
+{
+	struct work_part list[WORK_PARTS_MAX];
+	const size_t row = WIDTH * 4;
+
+	(void)state;
+	right_activations();
+	spans[0].position = 62; /* one, one, and a page's first */
+	assert_int_equal(work_parts(WIDTH, &unit, false, list), 3);
+	assert_int_equal(list[0].n_rows, 2);
+	assert_int_equal(list[0].bytes, 2 * row);
+	assert_int_equal(list[1].position, 64);
+	assert_int_equal(list[1].n_rows, 1);
+	assert_int_equal(list[2].span, 1);
+	assert_int_equal(list[2].position, 7);
+	spans[1].n_logits = 1; /* rows of logits alone */
+	unit.top = TOP;
+	assert_int_equal(work_parts(WIDTH, &unit, true, list), 1);
+	assert_int_equal(list[0].bytes, logit_row_bytes(TOP));
+}
+
+static void a_hash_that_does_not_fit_is_refused(void **state)
+{
+	(void)state;
+	right_activations();
+	commit();
+	assert_int_equal(result.n_parts, 2);
+	parts[1].bytes[31] ^= 1;
+	assert_int_equal(verifier_check(&sizes, &unit, &result, (struct span){payload, len}, &why),
+	    REFUSAL_BOUNDS);
+	parts[1].bytes[31] ^= 1;
+	result.n_parts = 0;
+	assert_int_equal(verifier_check(&sizes, &unit, &result, (struct span){payload, len}, &why),
+	    REFUSAL_BOUNDS);
+}
+
+/* Or a donor could sign one thing and hand on another. */
+static void parts_of_what_was_handed_on_fit_the_hash_of_all(void **state)
+{
+	(void)state;
+	right_activations();
+	unit.next.ticket = 1;
+	result.handed = true;
+	commit();
+	len = 0;
+	assert_int_equal(check(), REFUSAL_NONE);
+	parts[0].bytes[0] ^= 1;
+	assert_int_equal(check(), REFUSAL_BOUNDS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -235,6 +301,9 @@ int main(void)
 	    TEST(logits_that_are_not_numbers_are_refused),
 	    TEST(an_id_outside_the_vocabulary_is_refused),
 	    TEST(a_sum_below_its_largest_part_is_refused),
+	    TEST(parts_end_with_pages_and_spans),
+	    TEST(a_hash_that_does_not_fit_is_refused),
+	    TEST(parts_of_what_was_handed_on_fit_the_hash_of_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

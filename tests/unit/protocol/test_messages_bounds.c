@@ -167,6 +167,14 @@ static void break_cost(struct message *m)
 {
 	m->result.cost.count = FLOP_MAX + 1;
 }
+static void break_parts(struct message *m)
+{
+	m->result.n_parts = 1; /* that is the whole, and named already */
+}
+static void break_parts_above(struct message *m)
+{
+	m->result.n_parts = LIMIT_UNIT_TOKENS + 1;
+}
 static void break_failed(struct message *m)
 {
 	m->unit_failed.reason = REFUSAL_NONE;
@@ -348,6 +356,8 @@ static const struct {
     {MSG_WORK_UNIT, break_top_above},
     {MSG_WORK_UNIT, break_closed},
     {MSG_RESULT, break_cost},
+    {MSG_RESULT, break_parts},
+    {MSG_RESULT, break_parts_above},
     {MSG_UNIT_FAILED, break_failed},
     {MSG_RECEIPT, break_receipt},
     {MSG_RECEIPT, break_receipt_above},
