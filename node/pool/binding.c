@@ -60,6 +60,7 @@ void binding_leave(struct scheduler *s, struct session *session)
 			promise(d, session, -1);
 	}
 	p->sessions--;
+	trails_end(s, session);
 	take_out(s->bound, &s->n_bound, session);
 }
 
@@ -279,8 +280,11 @@ static void bind_session(
 	s->bound[s->n_bound++] = session;
 	session_bind(session, (uint32_t)slot);
 	gain_begin(&session->drafting.gain, &s->gains[slot]);
-	if (source->session != 0 && source->path == (uint32_t)slot)
+	trails_begin(s, session);
+	if (source->session != 0 && source->path == (uint32_t)slot) {
 		session_begin_with(session, source->session, source->n_tokens);
+		trails_begin_with(s, session, source->session, source->n_tokens);
+	}
 	kept_make_room(s, p);
 	want_links(s, p);
 }

@@ -9,6 +9,8 @@
 void flight_clear(struct scheduler *s, struct flight *f)
 {
 	if (f->legs != NULL) {
+		for (uint32_t k = 0; k < s->paths[f->path].n_stages; k++)
+			free(f->legs[k].parts);
 		s->paths[f->path].flights--;
 		s->paths[f->path].ahead -= f->ahead;
 	}

@@ -32,6 +32,7 @@ static void give_up(struct scheduler *s, size_t i)
 	count_at_donors(s, k, -1);
 	binding_close(s, p, k->session);
 	prefix_free(&k->prefix);
+	trail_release(k->trail);
 	s->n_kept--;
 	memmove(k, k + 1, (s->n_kept - i) * sizeof *k);
 }
@@ -57,6 +58,15 @@ static bool uses(const struct path *p, int donor)
 	return false;
 }
 
+static void begin_alone(struct scheduler *s, struct session *session)
+{
+	session_begin_alone(session);
+	if (session->trail != NULL)
+		trail_empty(session->trail);
+	else
+		trails_begin(s, session);
+}
+
 /* At this donor, or any (ROSTER_NONE); those that somebody is to begin with come last. */
 static bool give_up_oldest(struct scheduler *s, int donor, bool used_too)
 {
@@ -68,7 +78,7 @@ static bool give_up_oldest(struct scheduler *s, int donor, bool used_too)
 		    (donor != ROSTER_NONE && !uses(&s->paths[k->path], donor)))
 			continue;
 		if (user != NULL && user->state == SESSION_READY)
-			session_begin_alone(user); /* else a donor may refuse, and it is replayed */
+			begin_alone(s, user); /* else a donor may refuse, and it is replayed */
 		give_up(s, i);
 		return true;
 	}
@@ -92,9 +102,11 @@ void kept_add(struct scheduler *s, struct session *session, uint64_t now_us)
 	    .until_us = now_us + s->limits.keep_us};
 
 	prefix_extend(&session->prefix, session->tokens, session->n_fed);
+	k.trail = trail_hold(session->trail);
 	binding_leave(s, session);
 	if (s->limits.keep_us == 0 || session->prefix.n == 0 || !path_alive(p, s->roster) ||
 	    (s->n_kept == MAX_KEPT && !give_up_oldest(s, ROSTER_NONE, false))) {
+		trail_release(k.trail);
 		binding_close(s, p, session->r.id);
 		return;
 	}

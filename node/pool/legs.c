@@ -297,6 +297,7 @@ static void land(struct scheduler *s, struct flight *f, uint64_t now_us, struct 
 	const uint8_t *at = f->result;
 	struct flight *next = flight_follower(s, f);
 
+	trails_land(s, f);
 	if (next != NULL)
 		next->legs[0].begun_us = now_us;
 	for (size_t i = 0; i < f->work.n_spans; i++) {
@@ -335,6 +336,7 @@ static size_t disembark(struct flight *f, uint8_t *rows, size_t d_model)
 	struct msg_work_unit *u = &f->work;
 	size_t n = 0, from = 0, to = 0;
 
+	trails_disembark(f);
 	for (size_t i = 0; i < u->n_spans; i++) {
 		struct unit_span span = u->spans[i];
 		size_t bytes = span.n_tokens * wire_row_bytes((enum wire_type)span.wire, d_model);
@@ -461,6 +463,7 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 	leg->done = true;
 	leg->input = r->input_hash;
 	note_output(leg, r);
+	trails_note(s, leg, r);
 	if (stage + 1 == f->sent)
 		ok = keep_result(f, payload);
 	else if (!r->handed)

@@ -19,6 +19,8 @@ int scheduler_new(const struct catalog *c, struct roster *r, const struct schedu
 	s->roster = r;
 	s->limits = *limits;
 	s->next_unit = s->next_ticket = limits->first_unit;
+	s->trail_budget.most_bytes = TRAILS_MOST_BYTES;
+	s->trails_end = &s->trails;
 	*out = s;
 	return AYNI_OK;
 
@@ -38,8 +40,11 @@ void scheduler_free(struct scheduler *s)
 		flight_clear(s, &s->flights[i]);
 	for (size_t i = 0; i < binding_sessions(s); i++)
 		session_free(binding_session(s, i));
-	for (size_t i = 0; i < s->n_kept; i++)
+	for (size_t i = 0; i < s->n_kept; i++) {
 		prefix_free(&s->kept[i].prefix);
+		trail_release(s->kept[i].trail);
+	}
+	trails_free(s);
 	pairs_free(s->pairs);
 	free(s->bound);
 	free(s->waiting);

@@ -17,6 +17,7 @@
 #include "node/pool/catalog.h"
 #include "node/pool/pairs.h"
 #include "node/pool/path.h"
+#include "node/pool/trail.h"
 
 struct scheduler;
 
@@ -29,6 +30,7 @@ struct scheduler_limits {
 	uint32_t draft_tokens;   /* guessed behind a session's last token, at most DRAFT_MAX */
 	uint64_t drafted_models; /* of the catalog, by bits, that a small model guesses for */
 	uint64_t first_unit;     /* numbers of units go on from here */
+	bool trails;             /* are wanted: scheduler_take_trail */
 };
 
 int scheduler_new(const struct catalog *c, struct roster *r, const struct scheduler_limits *limits,
@@ -62,6 +64,9 @@ void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit
  */
 void scheduler_drafted(
     struct scheduler *s, uint64_t session, uint32_t at, const uint32_t *tokens, uint32_t n);
+/* The next trail that ended, for the caller to release; NULL: none now. Those of a session come
+ * before its FINISH. */
+struct trail *scheduler_take_trail(struct scheduler *s);
 /* Which donors its work goes between, and which of them can hand over directly. */
 struct pairs *scheduler_pairs(struct scheduler *s);
 

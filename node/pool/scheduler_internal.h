@@ -39,7 +39,9 @@ struct leg {
 	uint64_t sent_us;
 	uint64_t begun_us; /* since when its donor has all it needs; 0: it waits for another */
 	bool done;
-	struct hash input;  /* as its donor says, if it was handed over */
+	struct hash input; /* as its donor says, if it was handed over */
+	size_t n_parts;
+	struct hash *parts; /* owned; what its donor stands for. NULL: not known */
 	struct hash output; /* of the result, handed over or not: over its parts */
 };
 
@@ -72,6 +74,7 @@ struct kept {
 	uint32_t pages; /* that it takes of its donors' room */
 	uint64_t until_us;
 	struct prefix prefix; /* owned */
+	struct trail *trail;  /* held; may be NULL */
 };
 
 struct scheduler {
@@ -93,6 +96,8 @@ struct scheduler {
 	struct flight flights[MAX_FLIGHTS];
 	size_t n_kept;
 	struct kept kept[MAX_KEPT]; /* in order of their ends */
+	struct trail_budget trail_budget;
+	struct trail *trails, **trails_end; /* that ended, and were not taken yet */
 	size_t n_closed;
 	struct closed closed[MAX_CLOSED]; /* not yet heard by their donors */
 };
@@ -158,6 +163,16 @@ void flight_abandon(struct scheduler *s, struct flight *f, struct actions *q);
 /* Its sessions are replayed elsewhere. */
 void flight_drop(struct scheduler *s, struct flight *f, struct actions *q);
 void flight_clear(struct scheduler *s, struct flight *f);
+
+/* trails.c: what donors stood for (trail.h) */
+void trails_begin(struct scheduler *s, struct session *session); /* it is bound to its path */
+void trails_begin_with(struct scheduler *s, struct session *session, uint64_t from, uint32_t n);
+void trails_end(struct scheduler *s, struct session *session); /* it leaves its path */
+/* The result of a leg, whose output is set. */
+void trails_note(const struct scheduler *s, struct leg *leg, const struct msg_result *r);
+void trails_disembark(struct flight *f); /* before sessions that ended are taken out */
+void trails_land(const struct scheduler *s, const struct flight *f); /* before sessions draw */
+void trails_free(struct scheduler *s);
 
 /* drafts.c: guesses of a small model */
 /* Ask for them, where they are worth it. */

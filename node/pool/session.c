@@ -127,6 +127,7 @@ void session_free(struct session *s)
 	text_free(&s->answer);
 	text_free(&s->thoughts);
 	prefix_free(&s->prefix);
+	trail_release(s->trail);
 	free(s->shares);
 	free(s);
 }

@@ -25,6 +25,7 @@
 #include "node/pool/draft.h"
 #include "node/pool/gain.h"
 #include "node/pool/prefix.h"
+#include "node/pool/trail.h"
 #include "protocol/message_types.h"
 
 enum session_state { SESSION_WAITING, SESSION_READY, SESSION_FLYING, SESSION_DONE };
@@ -82,6 +83,7 @@ struct session {
 	struct prefix prefix;
 	uint32_t n_reported; /* rows of logits the member has */
 	uint32_t path;
+	struct trail *trail;                  /* held; of this path. NULL: there is none */
 	uint32_t replays;                     /* since the last token; the scheduler counts them */
 	struct reasoning *text;               /* NULL until it is prepared */
 	struct session_text answer, thoughts; /* of the last step */

@@ -330,7 +330,8 @@ static void begin(struct sim_world *w, uint64_t seed)
 	    .unit_timeout_us = TIMEOUT_US,
 	    .keep_us = KEEP_US,
 	    .draft_tokens = DRAFT_MAX,
-	    .first_unit = 1};
+	    .first_unit = 1,
+	    .trails = true};
 	w->random = seed * 0x9e3779b97f4a7c15ULL + 1;
 	for (uint32_t i = 0; i < 8; i++)
 		(void)sim_random(w);
@@ -449,6 +450,7 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 		assert_true(played.answered > n && played.cancelled > 0 && played.wrong > 0);
 		assert_true(played.lost > 0 && played.crashes > 0 && played.restarts > 0);
 		assert_true(played.alike > 10 * played.alike_lost);
+		assert_true(played.traced > 10000 && played.inherited > 100);
 		assert_true(played.resumed > n / 2 && played.pools > 0);
 		assert_true(played.handed > 100 * played.not_handed / 10 && played.ahead > n);
 		assert_true(played.drafted > n / 2 && played.undrafted > n / 10);

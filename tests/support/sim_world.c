@@ -458,6 +458,7 @@ void sim_advance(struct sim_world *w)
 
 	scheduler_run(w->scheduler, w->now_us, &w->actions);
 	sim_carry_out(w);
+	sim_check_trails(w);
 	introduce(w);
 	scheduler_check(w->scheduler);
 	roster_check(w->roster);

@@ -20,6 +20,7 @@ struct sim_played {
 	    ahead; /* ahead: units of tokens not drawn yet */
 	uint64_t drafted,
 	    undrafted; /* guesses of a small model that were taken; that came too late, or never */
+	uint64_t traced, inherited; /* spans of trails: of their own, and begun with */
 	uint64_t alike,
 	    alike_lost; /* units with a session that begins with another's; of which refused */
 };
@@ -108,6 +109,8 @@ void sim_place(struct sim_world *w);
 
 /* Carry out what the machines want, and check that it may be done. */
 void sim_carry_out(struct sim_world *w);
+/* What donors stood for in sessions that left their paths is right, to the last hash. */
+void sim_check_trails(struct sim_world *w);
 /* The scheduler's turn, then all invariants. */
 void sim_advance(struct sim_world *w);
 

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the donors of a path stood for while they computed one session, from its first position on:
+ * each span that was fed, its tokens, and for each stage the hashes of its parts (node/work.h).
+ * With canonical arithmetic that is all it takes to find out later whether it was right, and who
+ * was wrong first: a stage that differs although all stages before it, and all of it before, were
+ * right.
+ *
+ * A trail ends when its session leaves the path. A session that begins with another's keys and
+ * values begins with its trail too, so that each trail is whole from position 0. It is bounded:
+ * what comes past TRAIL_MOST_BYTES, or past the budget of all trails, is not recorded.
+ *
+ * Plain data with a count of its holders, all in one thread; another may read one that has ended
+ * while it is held for it. Tokens are wiped when the last holder lets go.
+ */
+#ifndef AYNI_NODE_POOL_TRAIL_H
+#define AYNI_NODE_POOL_TRAIL_H
+
+#include "node/work.h"
+
+enum { TRAIL_MOST_BYTES = 8 << 20, TRAILS_MOST_BYTES = 256 << 20 };
+
+struct trail_stage {
+	int donor; /* slot in the roster, while the trail is being recorded */
+	struct public_key key;
+	struct layer_range layers;
+};
+
+struct trail_span {
+	uint32_t position, n_tokens, n_logits;
+	uint32_t top;         /* logits in a row of its unit */
+	uint32_t first_token; /* of the trail's tokens */
+	uint32_t first_hash;
+};
+
+/* What all trails of a pool take. */
+struct trail_budget {
+	size_t used_bytes, most_bytes;
+};
+
+struct trail {
+	uint64_t session;
+	uint32_t model;
+	enum wire_type wire;
+	uint32_t n_stages;
+	struct trail_stage *stages;
+	uint32_t n_spans, n_tokens, n_hashes;
+	struct trail_span *spans;
+	uint32_t *tokens; /* that were fed, guesses that were wrong too */
+	struct hash *hashes;
+	uint32_t n_inherited; /* of the spans, those of the session that it began with */
+	uint32_t n_missed;    /* spans behind these that were not recorded */
+	uint32_t room_spans, room_tokens, room_hashes;
+	struct trail_budget *budget;
+	unsigned holders;
+	struct trail *next; /* in a list of its only holder */
+};
+
+/* Stages are copied. NULL: out of memory. The budget is borrowed, and outlives it. */
+struct trail *trail_new(uint64_t session, uint32_t model, enum wire_type wire,
+    const struct trail_stage *stages, uint32_t n_stages, struct trail_budget *budget);
+struct trail *trail_hold(struct trail *t); /* NULL is fine */
+void trail_release(struct trail *t);
+
+/*
+ * A span came back from all stages: parts[k] are those of stage k. Where there is no room for it,
+ * it and all that follow are counted as missed.
+ */
+void trail_add(struct trail *t, const struct unit_span *span, uint32_t top, const uint32_t *tokens,
+    const struct hash *const *parts);
+/* An empty trail begins with the first n positions of another one of the same stages; n is whole
+ * pages. What does not fit is missed. */
+void trail_begin_with(struct trail *t, const struct trail *from, uint32_t n);
+/* It has nothing of its own any more, nor of another. */
+void trail_empty(struct trail *t);
+
+/* How many parts a span has at a stage, and their hashes. */
+size_t trail_parts(const struct trail *t, const struct trail_span *span, uint32_t stage);
+const struct hash *trail_hashes(
+    const struct trail *t, const struct trail_span *span, uint32_t stage);
+
+#endif
