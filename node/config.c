@@ -61,6 +61,8 @@ static const struct option pool_options[] = {
     NUMBER(pool_config, draft_tokens, 0, CONFIG_MAX_DRAFT, "16"),
     TEXT(pool_config, draft_model, ""),
     NUMBER(pool_config, keep_s, 0, 86400, "300"),
+    TEXT(pool_config, recheck, "pool"),
+    NUMBER(pool_config, recheck_permille, 1, 1000, "10"),
     NUMBER(pool_config, receipt_units, 1, 1 << 20, "256"),
     TEXT(pool_config, log, "info"),
 };
@@ -137,6 +139,9 @@ static int check_text(const char *key, const char *value, struct error *err)
 	if (strcmp(key, "kv") == 0 && !kv_type_find(value, &type))
 		return error_set(
 		    err, AYNI_ERR_ARGUMENT, "kv = %.40s: f16, int8 are allowed", value);
+	if (strcmp(key, "recheck") == 0 && strcmp(value, "pool") != 0 && strcmp(value, "none") != 0)
+		return error_set(
+		    err, AYNI_ERR_ARGUMENT, "recheck = %.40s: pool, none are allowed", value);
 	return AYNI_OK;
 }
 
@@ -187,7 +192,7 @@ static void set_defaults(const struct table *t)
 	}
 }
 
-enum { LINE_BYTES = 2048, SAID_BYTES = 200 };
+enum { LINE_BYTES = 2048, SAID_BYTES = 230 };
 
 struct reading {
 	const struct table *table;

@@ -21,6 +21,15 @@ void logit_row_read(const uint8_t *row, uint32_t n, struct logit *out, float *ls
 	}
 }
 
+void logit_row_write(uint8_t *row, const struct logit *in, uint32_t n, float lse)
+{
+	payload_put_f32(row, &lse, 1);
+	for (uint32_t i = 0; i < n; i++) {
+		payload_put_u32(row + 4 + (size_t)i * 8, &in[i].id, 1);
+		payload_put_f32(row + 8 + (size_t)i * 8, &in[i].value, 1);
+	}
+}
+
 struct sampler_settings work_settings(const struct sampling *s)
 {
 	return (struct sampler_settings){.temperature = s->temperature,

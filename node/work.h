@@ -18,6 +18,9 @@ size_t logit_row_bytes(uint32_t top);
 /* The first n pairs of a row. */
 void logit_row_read(const uint8_t *row, uint32_t n, struct logit *out, float *lse);
 
+/* A whole row. */
+void logit_row_write(uint8_t *row, const struct logit *in, uint32_t n, float lse);
+
 /* How a token is drawn, as the sampler has it and as messages do. */
 struct sampler_settings work_settings(const struct sampling *s);
 struct sampling work_sampling(const struct sampler_settings *s);

@@ -46,6 +46,23 @@ static void need_sodium(void)
 	assert(sodium_usable);
 }
 
+void hash_keyed(
+    const uint8_t key[DERIVED_KEY_BYTES], const uint8_t *data, size_t len, struct hash *out)
+{
+	need_sodium();
+	(void)crypto_generichash(out->bytes, HASH_BYTES, data, len, key, DERIVED_KEY_BYTES);
+}
+
+void identity_derive(const struct identity *id, const char *purpose, uint8_t out[DERIVED_KEY_BYTES])
+{
+	static_assert(sizeof id->seed == DERIVED_KEY_BYTES, "a seed is a key");
+	struct hash hash;
+
+	hash_keyed(id->seed, (const uint8_t *)purpose, strlen(purpose), &hash);
+	memcpy(out, hash.bytes, DERIVED_KEY_BYTES);
+	explicit_bzero(&hash, sizeof hash);
+}
+
 void hash_bytes(const uint8_t *data, size_t len, struct hash *out)
 {
 	need_sodium();

@@ -11,7 +11,7 @@
 
 #include "protocol/base.h"
 
-enum { CURVE_KEY_BYTES = 32 };
+enum { CURVE_KEY_BYTES = 32, DERIVED_KEY_BYTES = 32 };
 
 struct identity;
 
@@ -43,8 +43,15 @@ bool identity_verify(const struct public_key *key, const char *domain, const uin
 int identity_curve_secret(const struct identity *id, uint8_t out[CURVE_KEY_BYTES]);
 int identity_curve_public(const struct public_key *key, uint8_t out[CURVE_KEY_BYTES]);
 
-/* BLAKE2b-256. */
+/* A secret of this identity for one purpose, always the same: keyed BLAKE2b of the purpose. It says
+ * nothing of the key. */
+void identity_derive(
+    const struct identity *id, const char *purpose, uint8_t out[DERIVED_KEY_BYTES]);
+
+/* BLAKE2b-256, without and with a key. */
 void hash_bytes(const uint8_t *data, size_t len, struct hash *out);
+void hash_keyed(
+    const uint8_t key[DERIVED_KEY_BYTES], const uint8_t *data, size_t len, struct hash *out);
 /* 32 bytes as 64 hexadecimal digits with a NUL, and back (exactly 64 digits). */
 void hex32(const uint8_t bytes[32], char out[HEX32_CHARS]);
 int unhex32(const char *text, uint8_t out[32]);

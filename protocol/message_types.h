@@ -226,6 +226,8 @@ struct share {
 	uint32_t layer_first, layer_last;
 	uint64_t units;
 };
+/* Whether what donors gave for an answer was computed once more, and what came of it. */
+enum verification { VERIFICATION_NONE, VERIFICATION_RIGHT, VERIFICATION_WRONG };
 struct msg_finished {
 	uint64_t request;
 	enum finish_reason reason;
@@ -233,6 +235,7 @@ struct msg_finished {
 	uint32_t prompt_tokens, answer_tokens;
 	uint64_t prefill_us, decode_us;
 	uint32_t reused_tokens; /* whose keys and values were there, of a text that began alike */
+	enum verification verification;
 	uint64_t guessed, guessed_right; /* tokens fed unasked; of these, those that were drawn */
 	size_t n_shares;
 	struct share *shares;

@@ -227,6 +227,9 @@ static void status_donor_load(
 	load_line(c, "donors.role", in->role, out->role, sizeof out->role);
 	load_line(c, "donors.note", in->note, out->note, sizeof out->note);
 	out->link_bytes_per_s = in->link_bytes_per_s;
+	load_line(c, "donors.trust", in->trust, out->trust, sizeof out->trust);
+	out->verified_units = in->verified_units;
+	out->lies = in->lies;
 }
 
 static void status_donor_check(struct conversion *c, const struct status_donor *d)
@@ -235,6 +238,9 @@ static void status_donor_check(struct conversion *c, const struct status_donor *
 	check_line(c, "donors.state", d->state, sizeof d->state);
 	check_line(c, "donors.role", d->role, sizeof d->role);
 	check_line(c, "donors.note", d->note, sizeof d->note);
+	check_line(c, "donors.trust", d->trust, sizeof d->trust);
+	check_range(c, "donors.verified_units", d->verified_units, 0, INT64_MAX);
+	check_range(c, "donors.lies", d->lies, 0, INT64_MAX);
 	check_layers(c, d->layer_first, d->layer_last, true);
 	check_range(c, "donors.cost_flop", flop_count(d->cost), 0, FLOP_MAX);
 }
@@ -259,6 +265,9 @@ static Ayni__StatusDonor *status_donor_store(struct conversion *c, const struct 
 	out->role = store_line(in->role);
 	out->note = store_line(in->note);
 	out->link_bytes_per_s = in->link_bytes_per_s;
+	out->trust = store_line(in->trust);
+	out->verified_units = in->verified_units;
+	out->lies = in->lies;
 	return out;
 }
 
@@ -274,6 +283,9 @@ static void status_load(struct conversion *c, const void *wire, struct message *
 	load_refusals(c, "refusals", in->n_refusals, in->refusals, &m->refusals);
 	m->receipts = in->receipts;
 	m->requests_done = in->requests_done;
+	m->checks_right = in->checks_right;
+	m->checks_wrong = in->checks_wrong;
+	m->checks_missed = in->checks_missed;
 
 	check_range(c, "models", in->n_models, 0, STATUS_MODELS_MAX);
 	check_range(c, "donors", in->n_donors, 0, STATUS_DONORS_MAX);
@@ -314,6 +326,9 @@ static void *status_store(struct conversion *c, const struct message *in)
 	out->n_refusals = store_refusals(c, &m->refusals, &out->refusals);
 	out->receipts = m->receipts;
 	out->requests_done = m->requests_done;
+	out->checks_right = m->checks_right;
+	out->checks_wrong = m->checks_wrong;
+	out->checks_missed = m->checks_missed;
 	out->models = conversion_take(c, m->n_models, sizeof *out->models);
 	out->donors = conversion_take(c, m->n_donors, sizeof *out->donors);
 	if (out->models == NULL || out->donors == NULL)

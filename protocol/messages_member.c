@@ -286,6 +286,8 @@ static void finished_load(struct conversion *c, const void *wire, struct message
 	m->decode_us = in->decode_us;
 	m->guessed = in->guessed;
 	m->reused_tokens = in->reused_tokens;
+	check_range(c, "verification", in->verification, VERIFICATION_NONE, VERIFICATION_WRONG);
+	m->verification = (enum verification)in->verification;
 	m->guessed_right = in->guessed_right;
 	shares_load(c, in->n_shares, in->shares, m);
 }
@@ -300,6 +302,7 @@ static void finished_check(struct conversion *c, const struct message *in)
 	check_range(c, "prefill_us", m->prefill_us, 0, INT64_MAX);
 	check_range(c, "decode_us", m->decode_us, 0, INT64_MAX);
 	check_range(c, "reused_tokens", m->reused_tokens, 0, LIMIT_CONTEXT_TOKENS);
+	check_range(c, "verification", m->verification, VERIFICATION_NONE, VERIFICATION_WRONG);
 	check_range(c, "guessed_right", m->guessed_right, 0, m->guessed);
 	check_range(c, "shares", m->n_shares, 0, FINISHED_SHARES_MAX);
 	for (size_t i = 0; c->code == AYNI_OK && i < m->n_shares; i++) {
@@ -326,6 +329,7 @@ static void *finished_store(struct conversion *c, const struct message *in)
 	out->decode_us = m->decode_us;
 	out->guessed = m->guessed;
 	out->reused_tokens = m->reused_tokens;
+	out->verification = m->verification;
 	out->guessed_right = m->guessed_right;
 	out->shares = conversion_take(c, m->n_shares, sizeof *out->shares);
 	if (out->shares == NULL)

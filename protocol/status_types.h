@@ -35,6 +35,8 @@ struct status_donor {
 	struct refusal_counts refused_by_donor, refused_by_pool;
 	char role[TEXT_SHORT], note[TEXT_SHORT];
 	uint64_t link_bytes_per_s; /* 0: not measured */
+	char trust[TEXT_SHORT];    /* "": results are not checked here */
+	uint64_t verified_units, lies;
 };
 struct msg_status {
 	char pool_name[TEXT_SHORT];
@@ -45,6 +47,7 @@ struct msg_status {
 	struct status_donor *donors;
 	struct refusal_counts refusals;
 	uint64_t receipts, requests_done;
+	uint64_t checks_right, checks_wrong, checks_missed;
 };
 
 #endif

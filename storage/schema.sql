@@ -3,7 +3,7 @@
 -- Times are milliseconds since 1970 UTC. Keys are Ed25519 public keys, hashes are BLAKE2b-256.
 
 PRAGMA application_id = 0x61796e69; -- "ayni"
-PRAGMA user_version = 3;            -- the number of the last migration
+PRAGMA user_version = 4;            -- the number of the last migration
 
 -- Facts about this file.
 CREATE TABLE meta (
@@ -115,6 +115,19 @@ CREATE TABLE habits (
 	down_us INTEGER NOT NULL CHECK (down_us >= 0),                   -- a MiB to it; 0: not known
 	up_us INTEGER NOT NULL CHECK (up_us >= 0),                       -- a MiB from it; 0: not known
 	saved_ms INTEGER NOT NULL CHECK (saved_ms >= 0)                  -- when this was so
+) STRICT, WITHOUT ROWID;
+
+-- How far a pool believes its donors: what it computed of theirs once more, and what came of it.
+CREATE TABLE standing (
+	donor BLOB NOT NULL PRIMARY KEY CHECK (length(donor) = 32),           -- whose
+	state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4),                 -- new, probation, trusted, quarantined,
+	                                                                      -- banned
+	right_units INTEGER NOT NULL CHECK (right_units >= 0),                -- recomputed and right since the last
+	                                                                      -- break
+	verified_units INTEGER NOT NULL CHECK (verified_units >= right_units),-- the same, ever
+	lies INTEGER NOT NULL CHECK (lies >= 0),                              -- proven
+	seen_ms INTEGER NOT NULL CHECK (seen_ms >= 0),                        -- when it last joined or was recomputed
+	reason TEXT NOT NULL                                                  -- of its last change of state
 ) STRICT, WITHOUT ROWID;
 
 -- The ledger. A pool has its own receipts; a donor those that it got from any pool.

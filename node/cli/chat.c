@@ -167,6 +167,10 @@ static void print_figures(const struct answer *a)
 	if (f->guessed > 0)
 		(void)fprintf(stderr, ", %llu of %llu guessed tokens right",
 		    (unsigned long long)f->guessed_right, (unsigned long long)f->guessed);
+	if (f->verification == VERIFICATION_RIGHT)
+		(void)fprintf(stderr, ", rechecked and right");
+	if (f->verification == VERIFICATION_WRONG)
+		(void)fprintf(stderr, ", RECHECKED AND WRONG: a donor lied, ask again");
 	for (size_t i = 0; i < f->n_shares; i++) {
 		const struct share *s = &f->shares[i];
 		char hex[HEX32_CHARS];

@@ -103,12 +103,13 @@ static json_t *json_donor(const struct status_donor *d)
 	char hex[HEX32_CHARS];
 
 	hex32(d->donor.bytes, hex);
-	return json_pack("{ss ss ss ss ss s[ii] sI sI sI sI sI so so}", "key", hex, "name", d->name,
-	    "state", d->state, "role", d->role, "note", d->note, "layers", (int)d->layer_first,
-	    (int)d->layer_last, "units", (json_int_t)d->units, "cost_flop",
+	return json_pack("{ss ss ss ss ss s[ii] sI sI sI sI sI ss sI sI so so}", "key", hex, "name",
+	    d->name, "state", d->state, "role", d->role, "note", d->note, "layers",
+	    (int)d->layer_first, (int)d->layer_last, "units", (json_int_t)d->units, "cost_flop",
 	    (json_int_t)flop_count(d->cost), "round_trip_us", (json_int_t)d->round_trip_us,
 	    "flop_per_s", (json_int_t)d->flop_per_s, "link_bytes_per_s",
-	    (json_int_t)d->link_bytes_per_s, "refused_by_donor",
+	    (json_int_t)d->link_bytes_per_s, "trust", d->trust, "verified_units",
+	    (json_int_t)d->verified_units, "lies", (json_int_t)d->lies, "refused_by_donor",
 	    json_refusals(&d->refused_by_donor), "refused_by_pool",
 	    json_refusals(&d->refused_by_pool));
 }
@@ -123,10 +124,11 @@ static int print_json(const struct msg_status *s)
 		json_array_append_new(models, json_model(&s->models[i]));
 	for (size_t i = 0; i < s->n_donors; i++)
 		json_array_append_new(donors, json_donor(&s->donors[i]));
-	root = json_pack("{ss sI so so so sI sI}", "pool", s->pool_name, "uptime_ms",
+	root = json_pack("{ss sI so so so sI sI s{sI sI sI}}", "pool", s->pool_name, "uptime_ms",
 	    (json_int_t)s->uptime_ms, "models", models, "donors", donors, "refusals",
 	    json_refusals(&s->refusals), "receipts", (json_int_t)s->receipts, "requests_done",
-	    (json_int_t)s->requests_done);
+	    (json_int_t)s->requests_done, "rechecks", "right", (json_int_t)s->checks_right, "wrong",
+	    (json_int_t)s->checks_wrong, "missed", (json_int_t)s->checks_missed);
 	if (root != NULL) {
 		rc = json_dumpf(root, stdout, JSON_COMPACT);
 		(void)printf("\n");
@@ -193,6 +195,9 @@ static void print_donor(const struct status_donor *d)
 	(void)printf("%.8s  %-16.16s %-9s %-8s %9s %9llu %10.3f %9.1f %9.1f %10s\n", hex, d->name,
 	    d->state, d->role, layers, (unsigned long long)d->units, flop_giga(d->cost),
 	    (double)d->round_trip_us / 1000, (double)d->flop_per_s / 1e9, link);
+	if (d->trust[0] != '\0')
+		(void)printf("          %s: %llu units rechecked and right, %llu lies\n", d->trust,
+		    (unsigned long long)d->verified_units, (unsigned long long)d->lies);
 	if (d->note[0] != '\0')
 		(void)printf("          %s: %s\n", d->role, d->note);
 	print_refusals("          it refused:", &d->refused_by_donor);
@@ -204,6 +209,10 @@ static void print_text(const struct msg_status *s)
 	(void)printf("%s: up %.0f s, %llu requests done, %llu receipts\n", s->pool_name,
 	    (double)s->uptime_ms / 1000, (unsigned long long)s->requests_done,
 	    (unsigned long long)s->receipts);
+	if (s->checks_right + s->checks_wrong + s->checks_missed > 0)
+		(void)printf("rechecked: %llu right, %llu wrong, %llu drawn and not done\n",
+		    (unsigned long long)s->checks_right, (unsigned long long)s->checks_wrong,
+		    (unsigned long long)s->checks_missed);
 	for (size_t i = 0; i < s->n_models; i++)
 		print_model(&s->models[i]);
 	if (s->n_donors > 0)

@@ -308,12 +308,8 @@ static size_t put_rows(struct worker *w, const struct worker_command *c)
 
 		logits_top(w->kernels, w->logits + (size_t)i * n_vocabulary, n_vocabulary, c->top,
 		    w->sort_scratch, w->top, &lse);
-		payload_put_f32(at, &lse, 1);
-		at += 4;
-		for (uint32_t k = 0; k < c->top; k++, at += 8) {
-			payload_put_u32(at, &w->top[k].id, 1);
-			payload_put_f32(at + 4, &w->top[k].value, 1);
-		}
+		logit_row_write(at, w->top, c->top, lse);
+		at += logit_row_bytes(c->top);
 	}
 	return (size_t)(at - w->shared->out);
 }

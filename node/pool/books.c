@@ -9,6 +9,12 @@
 
 enum { REMIND_MAX = 256 };
 
+/* A window that waits for its verdict. */
+struct aside {
+	struct receipt window;
+	struct aside *next;
+};
+
 struct books {
 	const struct identity *pool;
 	struct db *db;
@@ -16,6 +22,7 @@ struct books {
 	struct windows *saved;
 	uint64_t window_units;
 	books_issued_fn *issued;
+	books_may_close_fn *may_close; /* NULL: all may */
 	void *context;
 	uint64_t last_number;
 	uint64_t earlier_number; /* the last of an earlier run */
@@ -23,6 +30,7 @@ struct books {
 	struct receipt windows[ROSTER_MAX_DONORS]; /* being filled; units 0: empty */
 	bool unsaved[ROSTER_MAX_DONORS];
 	bool any_unsaved;
+	struct aside *aside; /* owned */
 };
 
 static struct window window_of(const struct receipt *r)
@@ -126,8 +134,24 @@ void books_free(struct books *b)
 {
 	if (b == NULL)
 		return;
+	while (b->aside != NULL) {
+		struct aside *a = b->aside;
+
+		b->aside = a->next;
+		free(a);
+	}
 	windows_free(b->saved);
 	free(b);
+}
+
+void books_ask(struct books *b, books_may_close_fn *may_close)
+{
+	b->may_close = may_close;
+}
+
+static bool may_close(const struct books *b, int donor)
+{
+	return b->may_close == NULL || b->may_close(b->context, donor);
 }
 
 int books_save(struct books *b, struct error *err)
@@ -226,14 +250,15 @@ int books_add(struct books *b, const struct action_book *a, const struct public_
 	r->last_ms = now_ms;
 	receipt_chain(&r->units_hash, a->unit, &a->result);
 	rc = flop_add(r->cost, a->cost, &r->cost);
-	if (rc == AYNI_OK && r->units >= b->window_units)
+	if (rc == AYNI_OK && r->units >= b->window_units && may_close(b, a->donor))
 		rc = books_close(b, a->donor, err);
 	return rc;
 }
 
 static bool is_idle(const struct books *b, int donor, uint64_t before_ms)
 {
-	return b->windows[donor].units > 0 && b->windows[donor].last_ms < before_ms;
+	return b->windows[donor].units > 0 && b->windows[donor].last_ms < before_ms &&
+	       may_close(b, donor);
 }
 
 int books_close_idle(struct books *b, uint64_t before_ms, struct error *err)
@@ -258,6 +283,99 @@ int books_close_idle(struct books *b, uint64_t before_ms, struct error *err)
 	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
 		hand_out(b, donors[i], &receipts[i]);
 	free(receipts);
+	return rc;
+}
+
+/* ---- windows that wait ------------------------------------------------------------------- */
+
+void books_set_aside(struct books *b, int donor, struct error *err)
+{
+	struct aside *a;
+
+	if (b->windows[donor].units == 0)
+		return;
+	a = calloc(1, sizeof *a);
+	if (a == NULL) { /* nobody shall lose his work by that */
+		(void)books_close(b, donor, err);
+		return;
+	}
+	a->window = b->windows[donor];
+	a->next = b->aside;
+	b->aside = a;
+	empty_window(b, donor);
+}
+
+bool books_aside(const struct books *b, size_t i, struct public_key *key)
+{
+	const struct aside *a = b->aside;
+
+	while (a != NULL && i-- > 0)
+		a = a->next;
+	if (a != NULL)
+		*key = a->window.donor;
+	return a != NULL;
+}
+
+/* What is on the disk of a donor's open window may go with what was settled: write it again. */
+static void save_again(struct books *b, int donor)
+{
+	if (donor != ROSTER_NONE && b->windows[donor].units > 0)
+		b->unsaved[donor] = b->any_unsaved = true;
+}
+
+static int settle(struct books *b, struct receipt *window, bool right, struct signed_receipt *s,
+    struct error *err)
+{
+	uint64_t last_number = b->last_number;
+	int rc = db_begin(b->db, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	if (right)
+		rc = write_receipt(b, window, s, err);
+	else
+		rc = windows_drop(b->saved, &window->donor, err);
+	if (rc == AYNI_OK)
+		rc = db_commit(b->db, err);
+	if (rc != AYNI_OK) {
+		db_rollback(b->db);
+		b->last_number = last_number;
+	}
+	return rc;
+}
+
+int books_settle(
+    struct books *b, const struct public_key *key, int donor, bool right, struct error *err)
+{
+	struct aside **at = &b->aside;
+	int rc = AYNI_OK;
+
+	while (*at != NULL && rc == AYNI_OK) {
+		struct aside *a = *at;
+		struct signed_receipt s;
+
+		if (!public_key_equal(&a->window.donor, key)) {
+			at = &a->next;
+			continue;
+		}
+		rc = settle(b, &a->window, right, &s, err);
+		if (rc != AYNI_OK)
+			break;
+		*at = a->next;
+		free(a);
+		if (right)
+			hand_out(b, donor, &s);
+	}
+	save_again(b, donor);
+	return rc;
+}
+
+int books_void(struct books *b, int donor, struct error *err)
+{
+	struct receipt *r = &b->windows[donor];
+	int rc = r->units > 0 ? windows_drop(b->saved, &r->donor, err) : AYNI_OK;
+
+	empty_window(b, donor);
 	return rc;
 }
 

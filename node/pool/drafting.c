@@ -23,8 +23,8 @@ static void on_drafted(void *context)
 	pool_advance(p);
 }
 
-/* Half of the processors: the loop, and what else runs here, shall not wait for guesses. */
-static unsigned threads(void)
+/* Half of the processors: the loop, and what else runs here, shall not wait for these. */
+unsigned pool_spare_threads(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN) / 2;
 
@@ -56,7 +56,7 @@ static int find_models(struct pool *p, const struct draft_model *m, struct error
 static int open_drafter(struct pool *p, struct error *err)
 {
 	struct draft_model_options o = {
-	    .max_tokens = (uint32_t)p->config->kv_tokens, .threads = threads()};
+	    .max_tokens = (uint32_t)p->config->kv_tokens, .threads = pool_spare_threads()};
 	bool known = kv_type_find(p->config->kv, &o.kv);
 	struct draft_model *m = NULL;
 	char path[MODELS_PATH_BYTES];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/pool/pool_internal.h"
+#include "node/pool/verify.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +20,7 @@ static void book(struct pool *p, const struct action_book *a)
 	const struct roster_donor *d = roster_get(p->roster, a->donor);
 	struct error err = {0};
 
-	if (d == NULL)
+	if (d == NULL || !verify_pays(p, d))
 		return;
 	report(REPORT_DEBUG,
 	    "unit %llu: donor %s, layers %u to %u, %llu tokens, away %llu us, computed %llu us%s",
@@ -47,9 +47,8 @@ static void carry_out(struct pool *p)
 			member_send_piece(p, &a.piece);
 			break;
 		case ACTION_FINISH:
-			member_send_finish(p, &a.finish);
 			drafting_forget(p, a.finish.session);
-			session_free(a.finish.session);
+			verify_finish(p, &a.finish);
 			break;
 		case ACTION_UNIT:
 			donor_send_unit(p, &a.unit);
@@ -119,6 +118,7 @@ void pool_advance(struct pool *p)
 		scheduler_run(p->scheduler, loop_now_us(), &p->actions);
 		carry_out(p);
 	} while (p->draft_refused); /* it goes on without */
+	verify_run(p);
 	donors_introduce(p);
 	if (!p->watching && scheduler_any_out(p->scheduler))
 		watch_soon(p);
@@ -172,6 +172,7 @@ static void on_tick(void *context)
 	if (books_close_idle(p->books, loop_wall_ms() - WINDOW_IDLE_MS, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 	remember_sometimes(p);
+	verify_save(p);
 	donors_place(p);
 	pool_advance(p);
 	(void)loop_timer(p->loop, loop_now_us() + p->config->heartbeat_ms * 1000, on_tick, p, NULL);
@@ -180,8 +181,12 @@ static void on_tick(void *context)
 static void on_stop_time(void *context)
 {
 	struct pool *p = context;
+	struct error err = {0};
 
-	if (books_open_acks(p->books) == 0 || loop_now_us() >= p->stop_at_us)
+	if (books_close_idle(p->books, UINT64_MAX, &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
+	if ((books_open_acks(p->books) == 0 && !verify_is_busy(p)) ||
+	    loop_now_us() >= p->stop_at_us)
 		loop_stop(p->loop);
 	else
 		(void)loop_timer(p->loop, loop_now_us() + 20000, on_stop_time, p, NULL);
@@ -190,7 +195,6 @@ static void on_stop_time(void *context)
 static void on_signal(void *context, int signal_number)
 {
 	struct pool *p = context;
-	struct error err = {0};
 
 	if (p->stop_at_us != 0) {
 		loop_stop(p->loop);
@@ -200,8 +204,6 @@ static void on_signal(void *context, int signal_number)
 	p->stop_at_us = loop_now_us() + STOP_WAIT_US;
 	scheduler_fail_all(p->scheduler, "the pool is stopping", &p->actions);
 	pool_advance(p);
-	if (books_close_idle(p->books, UINT64_MAX, &err) != AYNI_OK)
-		report(REPORT_ERROR, "%s", err.text);
 	on_stop_time(p);
 }
 
@@ -335,7 +337,8 @@ static int open_machines(struct pool *p, struct error *err)
 	    .keep_us = p->config->keep_s * 1000000,
 	    .draft_tokens = (uint32_t)p->config->draft_tokens,
 	    .drafted_models = p->drafted_models,
-	    .first_unit = loop_wall_ms() * 1000};
+	    .first_unit = loop_wall_ms() * 1000,
+	    .trails = verify_wants_trails(p)};
 	int rc;
 
 	if ((rc = remember_load(p, err)) != AYNI_OK ||
@@ -378,7 +381,9 @@ static int open_loop(struct pool *p, struct error *err)
 		return rc;
 	if (transport_admission_fd(p->transport) >= 0)
 		rc = loop_watch(p->loop, transport_admission_fd(p->transport), on_readable, p, err);
-	return rc == AYNI_OK ? drafting_watch(p, err) : rc;
+	if (rc == AYNI_OK)
+		rc = drafting_watch(p, err);
+	return rc == AYNI_OK ? verify_watch(p, err) : rc;
 }
 
 static void close_all(struct pool *p)
@@ -387,6 +392,7 @@ static void close_all(struct pool *p)
 	peers_free(p);
 	drafter_free(p->drafter);
 	actions_free(&p->actions);
+	verify_free(p);
 	plan_free(p->plan);
 	habits_free(p->habits);
 	scheduler_free(p->scheduler);
@@ -406,12 +412,13 @@ int pool_run(const struct pool_config *config, struct error *err)
 	int rc;
 
 	if ((rc = open_state(&p, err)) == AYNI_OK && (rc = open_models(&p, err)) == AYNI_OK &&
-	    (rc = drafting_open(&p, err)) == AYNI_OK && (rc = open_machines(&p, err)) == AYNI_OK &&
-	    (rc = open_loop(&p, err)) == AYNI_OK) {
+	    (rc = drafting_open(&p, err)) == AYNI_OK && (rc = verify_open(&p, err)) == AYNI_OK &&
+	    (rc = open_machines(&p, err)) == AYNI_OK && (rc = open_loop(&p, err)) == AYNI_OK) {
 		report(REPORT_INFO, "listening on %s", transport_endpoint(p.transport));
 		on_tick(&p);
 		rc = loop_run(p.loop, err);
 		remember_all(&p);
+		verify_save(&p);
 	}
 	close_all(&p);
 	return rc;

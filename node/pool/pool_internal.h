@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the pool's loop share: pool.c (life), peers.c (connections), serve_donors.c,
- * serve_members.c, place.c, observe.c, remember.c, drafting.c, status.c. Only these do I/O.
+ * serve_members.c, place.c, observe.c, remember.c, drafting.c, verify.c, status.c. Only these do
+ * I/O.
  */
 #ifndef AYNI_NODE_POOL_POOL_INTERNAL_H
 #define AYNI_NODE_POOL_POOL_INTERNAL_H
@@ -60,6 +61,7 @@ struct pool {
 	struct drafter *drafter; /* NULL: the pool has no draft model */
 	uint64_t drafted_models; /* of the catalog, by bits: those that have its vocabulary */
 	bool draft_refused;      /* it has too much to do */
+	struct verify *verify;
 	struct transport *transport;
 	struct loop *loop;
 	struct actions actions;
@@ -153,10 +155,13 @@ int drafting_watch(struct pool *p, struct error *err);
 void drafting_ask(struct pool *p, const struct action_draft *a);
 void drafting_forget(struct pool *p, const struct session *s);
 
+/* Threads for what computes beside the loop. */
+unsigned pool_spare_threads(void);
+
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);
 void member_send_piece(struct pool *p, const struct action_piece *a);
-void member_send_finish(struct pool *p, const struct action_finish *a);
+void member_send_finish(struct pool *p, const struct action_finish *a, enum verification v);
 
 /* ---- outlook.c ---- */
 /* The path that a new session would take now, into out->path (owned by the caller; may stay NULL),

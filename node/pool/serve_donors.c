@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/pool/pool_internal.h"
+#include "node/pool/verify.h"
 
 #include "node/report.h"
 #include "node/work.h"
@@ -40,6 +40,7 @@ int donor_join(struct pool *p, struct peer *peer, const char *name)
 	}
 	peer->donor = slot;
 	report(REPORT_INFO, "donor %s joined", name[0] != '\0' ? name : "(no name)");
+	verify_joined(p, slot);
 	if (books_remind(p->books, slot, &peer->channel.peer, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 	return AYNI_OK;
@@ -58,7 +59,11 @@ static void close_window(struct pool *p, int donor)
 {
 	struct error err = {0};
 
-	if (books_close(p->books, donor, &err) != AYNI_OK)
+	if (!verify_may_close(p, donor))
+		books_set_aside(p->books, donor, &err);
+	else
+		(void)books_close(p->books, donor, &err);
+	if (err.code != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 }
 

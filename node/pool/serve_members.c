@@ -212,7 +212,7 @@ void member_send_piece(struct pool *p, const struct action_piece *a)
 	(void)peer_send(p, peer, &m, (struct span){a->rows, a->rows_len}, 0);
 }
 
-void member_send_finish(struct pool *p, const struct action_finish *a)
+void member_send_finish(struct pool *p, const struct action_finish *a, enum verification v)
 {
 	const struct session *s = a->session;
 	struct peer *peer = peer_by_number(p, s->r.peer);
@@ -224,6 +224,7 @@ void member_send_finish(struct pool *p, const struct action_finish *a)
 	    .prefill_us = s->first_us > 0 ? s->first_us - s->arrived_us : 0,
 	    .decode_us = s->last_us - s->first_us,
 	    .reused_tokens = s->n_reused,
+	    .verification = v,
 	    .n_shares = s->n_shares,
 	    .shares = s->shares};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/pool/pool_internal.h"
+#include "node/pool/verify.h"
 
 #include <stdlib.h>
 
@@ -67,6 +67,7 @@ static void describe_donor(struct pool *p, int slot, struct status_donor *out)
 	if (peer != NULL)
 		out->refused_by_pool = peer->refused;
 	outlook_donor(p, slot, out);
+	verify_describe_donor(p, d, out);
 }
 
 void status_send(struct pool *p, struct peer *peer)
@@ -95,6 +96,7 @@ void status_send(struct pool *p, struct peer *peer)
 	s->refusals = p->refused;
 	s->receipts = books_last_number(p->books);
 	s->requests_done = p->requests_done;
+	verify_describe(p, s);
 	(void)peer_send(p, peer, &m, (struct span){0}, 0);
 	for (size_t i = 0; i < s->n_models; i++)
 		free(models[i].path);

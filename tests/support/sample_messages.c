@@ -142,6 +142,7 @@ static void make_finished(struct sample *s, bool full)
 	m->decode_us = full ? INT64_MAX : 1;
 	m->reused_tokens = full ? LIMIT_CONTEXT_TOKENS : 0;
 	m->guessed = m->guessed_right = full ? UINT64_MAX - 1 : 0;
+	m->verification = full ? VERIFICATION_WRONG : VERIFICATION_NONE;
 	m->n_shares = full ? 1024 : 1;
 	m->shares = own(s, m->n_shares, sizeof *m->shares);
 	for (size_t i = 0; i < m->n_shares; i++) {
@@ -190,6 +191,7 @@ static void make_status(struct sample *s, bool full)
 		if (i == 0)
 			make_status_path(s, &m->models[0], full);
 	}
+	m->checks_right = m->checks_wrong = m->checks_missed = full ? UINT64_MAX : 0;
 	/* 4096 with all that they can say is more than a header holds: as many as commonly fit. */
 	m->n_donors = full ? 4096 : 1;
 	m->donors = own(s, m->n_donors, sizeof *m->donors);
@@ -203,6 +205,9 @@ static void make_status(struct sample *s, bool full)
 		fill_refusals(&m->donors[i].refused_by_donor, false);
 		fill_text(m->donors[i].role, sizeof m->donors[i].role, false);
 		fill_text(m->donors[i].note, sizeof m->donors[i].note, full && i < 100);
+		fill_text(m->donors[i].trust, sizeof m->donors[i].trust, full && i < 100);
+		m->donors[i].verified_units = full && i < 100 ? INT64_MAX : 0;
+		m->donors[i].lies = full && i < 100 ? INT64_MAX : 0;
 		m->donors[i].link_bytes_per_s = full && i < 100 ? UINT64_MAX : 1;
 	}
 }

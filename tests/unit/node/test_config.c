@@ -79,6 +79,8 @@ static void defaults_are_those_of_the_table(void **state)
 	assert_int_equal(pool.draft_tokens, 16);
 	assert_string_equal(pool.draft_model, "");
 	assert_int_equal(pool.keep_s, 300);
+	assert_string_equal(pool.recheck, "pool");
+	assert_int_equal(pool.recheck_permille, 10);
 	assert_int_equal(pool.receipt_units, 256);
 	assert_string_equal(pool.log, "info");
 	assert_string_equal(donor.pool, "");
@@ -99,11 +101,11 @@ static void each_option_of_a_pool_is_read(void **state)
 {
 	(void)state;
 	assert_int_equal(
-	    pool_file(
-	        "; a comment\n[pool]\nname = Ana's pool\nlisten = [::]:0\nfolder = /tmp/p\n"
-	        "model = a.gguf\nmodel = b.gguf\nstages = 2\nkv_tokens = 128\nkv = int8\n"
-	        "max_sessions = 3\nmax_waiting = 0\nwait_s = 5\nheartbeat_ms = 100\n"
-	        "unit_timeout_ms = 250\nreceipt_units = 1\ndraft_model = c.gguf\nlog = debug\n"),
+	    pool_file("; a comment\n[pool]\nname = Ana's pool\nlisten = [::]:0\nfolder = /tmp/p\n"
+	              "model = a.gguf\nmodel = b.gguf\nstages = 2\nkv_tokens = 128\nkv = int8\n"
+	              "max_sessions = 3\nmax_waiting = 0\nwait_s = 5\nheartbeat_ms = 100\n"
+	              "unit_timeout_ms = 250\nreceipt_units = 1\ndraft_model = c.gguf\n"
+	              "recheck = none\nrecheck_permille = 20\nlog = debug\n"),
 	    AYNI_OK);
 	assert_string_equal(pool.name, "Ana's pool");
 	assert_string_equal(pool.listen, "[::]:0");
@@ -121,6 +123,8 @@ static void each_option_of_a_pool_is_read(void **state)
 	assert_int_equal(pool.unit_timeout_ms, 250);
 	assert_int_equal(pool.receipt_units, 1);
 	assert_string_equal(pool.draft_model, "c.gguf");
+	assert_string_equal(pool.recheck, "none");
+	assert_int_equal(pool.recheck_permille, 20);
 	assert_string_equal(pool.log, "debug");
 }
 
@@ -157,6 +161,7 @@ static const struct number pool_numbers[] = {
     {"unit_timeout_ms", 100, 3600000},
     {"draft_tokens", 0, 16},
     {"keep_s", 0, 86400},
+    {"recheck_permille", 1, 1000},
     {"receipt_units", 1, 1 << 20},
 };
 static const struct number donor_numbers[] = {
@@ -226,7 +231,7 @@ static void an_unknown_key_is_refused_with_all_that_are_known(void **state)
 	assert_says("name, listen, folder, model, stages, kv_tokens, kv, max_sessions, "
 	            "max_waiting, wait_s, heartbeat_ms, unit_timeout_ms, draft_tokens, "
 	            "draft_model, keep_s, "
-	            "receipt_units, log");
+	            "recheck, recheck_permille, receipt_units, log");
 }
 
 static void another_section_is_refused(void **state)

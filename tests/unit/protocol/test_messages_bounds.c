@@ -243,6 +243,14 @@ static void break_reused(struct message *m)
 {
 	m->finished.reused_tokens = LIMIT_CONTEXT_TOKENS + 1;
 }
+static void break_verification(struct message *m)
+{
+	m->finished.verification = VERIFICATION_WRONG + 1;
+}
+static void break_verified_units(struct message *m)
+{
+	m->status.donors[0].verified_units = (uint64_t)INT64_MAX + 1;
+}
 static void break_span_wire(struct message *m)
 {
 	m->work_unit.spans[0].wire = LIMIT_WIRE_TYPES;
@@ -355,6 +363,8 @@ static const struct {
     {MSG_WORK_UNIT, break_top},
     {MSG_WORK_UNIT, break_top_above},
     {MSG_WORK_UNIT, break_closed},
+    {MSG_FINISHED, break_verification},
+    {MSG_STATUS, break_verified_units},
     {MSG_RESULT, break_cost},
     {MSG_RESULT, break_parts},
     {MSG_RESULT, break_parts_above},

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Computes a trail (trail.h) once more from the model's file, and finds the first hash that is not
+ * the right one: the first span, and in it the first stage. All that this stage was given was right
+ * then, so that its donor gave what the model does not.
+ *
+ * As batched prefill: spans that continue each other go through the layers together, which costs a
+ * fraction of what the donors did token by token. Guesses that were wrong are fed as they were.
+ * One thread at a time may use a struct recheck.
+ */
+#ifndef AYNI_NODE_POOL_RECHECK_H
+#define AYNI_NODE_POOL_RECHECK_H
+
+#include <stdatomic.h>
+
+#include "compute/kv.h"
+#include "compute/team.h"
+#include "node/pool/trail.h"
+
+struct recheck;
+
+/* What the trail is about; borrowed. */
+struct recheck_model {
+	const struct gguf *gguf;
+	enum kv_type kv;
+};
+
+struct recheck_finding {
+	bool wrong;
+	uint32_t span, stage; /* if so: the first */
+	uint32_t position;    /* of the part's first row */
+	struct hash right;    /* what it should be; in the trail is what it is */
+};
+
+/* Kernels and team are borrowed. */
+int recheck_new(
+    const struct kernels *k, struct team *team, struct recheck **out, struct error *err);
+void recheck_free(struct recheck *c);
+/*
+ * AYNI_OK: *out is what was found. An error says nothing about the donors: memory was out, the
+ * model cannot be computed here, or `stop` became true meanwhile (AYNI_ERR_AGAIN).
+ */
+int recheck_run(struct recheck *c, const struct recheck_model *m, const struct trail *t,
+    const atomic_bool *stop, struct recheck_finding *out, struct error *err);
+
+#endif
