@@ -4,6 +4,7 @@
 #   make            build/ayni                    make test     build and run all tests
 #   make demo       a whole network on this machine, from nothing
 #   make check      structure and style, seconds  make lint     clang-tidy, cppcheck, clang-format
+#   make test-adversary  every kind of donor that lies, and what becomes of it
 #   make bench      speed figures (bench-pool: of a pool under load)
 #   make fuzz       fuzz each parser for FUZZ_SECONDS
 #   make install    PREFIX, DESTDIR               make clean
@@ -158,6 +159,10 @@ KERNEL_TESTS := $(addprefix $(BUILD)/tests/unit/compute/test_, \
 test-kernels-build: $(KERNEL_TESTS)
 test-kernels: test-kernels-build
 	@RUNNER='$(RUNNER)' sh tests/run.sh $(KERNEL_TESTS)
+
+.PHONY: test-adversary
+test-adversary: $(BUILD)/ayni $(BUILD)/tests/e2e/test_adversary
+	@AYNI_BUILD=$(BUILD) AYNI_ADVERSARIES=all $(BUILD)/tests/e2e/test_adversary
 
 .PHONY: bench
 bench: $(BUILD)/ayni $(BENCH_BIN)

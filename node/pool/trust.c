@@ -71,11 +71,31 @@ static struct entry *find(const struct trust *t, const struct public_key *donor)
 	return e;
 }
 
+static bool can_be(const struct trust_record *r)
+{
+	if (r->right > r->verified)
+		return false;
+	switch (r->state) {
+	case TRUST_NEW:
+		return r->lies == 0 && r->right < TRUST_PROOF_UNITS;
+	case TRUST_PROBATION:
+		return r->right < TRUST_PROOF_UNITS;
+	case TRUST_TRUSTED:
+		return r->right >= TRUST_PROOF_UNITS;
+	case TRUST_QUARANTINED:
+	case TRUST_BANNED:
+		return r->lies > 0 && r->right == 0;
+	case TRUST_STATE_END:
+		break;
+	}
+	return false;
+}
+
 int trust_put(struct trust *t, const struct trust_record *r)
 {
 	struct entry *e = find(t, &r->donor);
 
-	if (r->state < TRUST_NEW || r->state >= TRUST_STATE_END || r->right > r->verified)
+	if (!can_be(r))
 		return AYNI_ERR_FORMAT;
 	if (e == NULL) {
 		if (HASH_COUNT(t->by_key) >= TRUST_MAX_DONORS)
@@ -258,22 +278,5 @@ const char *trust_state_name(enum trust_state s)
 
 void trust_check(const struct trust_record *r)
 {
-	assert(r->right <= r->verified);
-	switch (r->state) {
-	case TRUST_NEW:
-		assert(r->lies == 0 && r->right < TRUST_PROOF_UNITS);
-		break;
-	case TRUST_PROBATION:
-		assert(r->right < TRUST_PROOF_UNITS);
-		break;
-	case TRUST_TRUSTED:
-		assert(r->right >= TRUST_PROOF_UNITS);
-		break;
-	case TRUST_QUARANTINED:
-	case TRUST_BANNED:
-		assert(r->lies > 0 && r->right == 0);
-		break;
-	case TRUST_STATE_END:
-		assert(false && "no such state");
-	}
+	assert(can_be(r));
 }

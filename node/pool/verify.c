@@ -263,6 +263,7 @@ bool verify_may_close(void *pool, int donor)
 	struct pool *p = pool;
 	const struct roster_donor *d = roster_get(p->roster, donor);
 
+	take_trails(p); /* of a session whose last result is being booked */
 	return d == NULL || !is_undecided(p, &d->key);
 }
 

@@ -50,7 +50,8 @@ static int open_output(const char *path)
 
 static pid_t start(const struct network *n, const char *const *args, int in, int out, int err)
 {
-	const char *program = network_program();
+	bool donates = n->donor_program != NULL && strcmp(args[0], "donate") == 0;
+	const char *program = donates ? n->donor_program : network_program();
 	char *argv[MAX_ARGS] = {(char *)"ayni"};
 	pid_t pid;
 

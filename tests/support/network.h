@@ -18,6 +18,7 @@ struct network {
 	char invite[NETWORK_PATH];
 	pid_t pool;
 	pid_t donors[NETWORK_MAX_DONORS];
+	const char *donor_program; /* of donors from now on; NULL: the program under test */
 };
 
 /* The program under test: $AYNI_BUILD/ayni, or build/ayni. */

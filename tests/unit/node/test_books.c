@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "node/pool/books.h"
+#include "node/pool/roster.h"
 #include "protocol/receipt.h"
 #include "tests/support/scratch.h"
 
@@ -429,6 +430,68 @@ static void the_next_window_takes_the_place_of_what_was_saved(void **state)
 	assert_int_equal(units_in_ledger(), 3);
 }
 
+/* ---- windows that wait for a verdict ------------------------------------------------------ */
+
+static bool decided;
+
+static bool is_decided(void *context, int donor)
+{
+	assert_ptr_equal(context, &issued);
+	(void)donor;
+	return decided;
+}
+
+static void a_window_that_is_not_decided_grows_until_it_is(void **state)
+{
+	(void)state;
+	decided = false;
+	books_ask(books, is_decided);
+	for (uint64_t unit = 1; unit <= 2 * WINDOW; unit++)
+		add(ana, 0, unit, 100);
+	assert_int_equal(books_close_idle(books, 1000, &err), AYNI_OK);
+	assert_int_equal(issued.n, 0);
+	decided = true;
+	assert_int_equal(books_close_idle(books, 1000, &err), AYNI_OK);
+	assert_int_equal(issued.n, 1);
+	assert_int_equal(last_receipt().units, 2 * WINDOW);
+}
+
+/* Whose donor may be gone: the slot is another's then. */
+static void who_was_right_is_paid_for_what_was_set_aside_and_who_lied_is_not(void **state)
+{
+	struct public_key key;
+
+	(void)state;
+	add(ana, 0, 1, 100);
+	books_set_aside(books, 0, &err);
+	add(ben, 0, 2, 100);
+	books_set_aside(books, 0, &err);
+	books_set_aside(books, 0, &err); /* there is nothing */
+	assert_int_equal(books_close(books, 0, &err), AYNI_OK);
+	assert_int_equal(issued.n, 0);
+	assert_true(books_aside(books, 1, &key) && !books_aside(books, 2, &key));
+	assert_int_equal(
+	    books_settle(books, identity_public(ana), ROSTER_NONE, true, &err), AYNI_OK);
+	assert_int_equal(books_settle(books, identity_public(ben), 3, false, &err), AYNI_OK);
+	assert_false(books_aside(books, 0, &key));
+	assert_int_equal(issued.n, 1);
+	assert_true(last_is_of(ana));
+	assert_int_equal(issued.donor[0], ROSTER_NONE);
+}
+
+static void what_is_void_is_in_no_receipt_of_the_next_run_either(void **state)
+{
+	(void)state;
+	add(ana, 0, 1, 100);
+	add(ben, 1, 2, 100);
+	assert_int_equal(books_save(books, &err), AYNI_OK);
+	assert_int_equal(books_void(books, 0, &err), AYNI_OK);
+	assert_int_equal(books_void(books, 0, &err), AYNI_OK); /* nothing is left */
+	close_books();
+	open_books();
+	assert_int_equal(books_last_number(books), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -447,6 +510,9 @@ int main(void)
 	    TEST(what_was_saved_becomes_a_receipt_when_a_pool_that_died_starts_again),
 	    TEST(a_window_that_is_in_a_receipt_is_not_saved_any_more),
 	    TEST(the_next_window_takes_the_place_of_what_was_saved),
+	    TEST(a_window_that_is_not_decided_grows_until_it_is),
+	    TEST(who_was_right_is_paid_for_what_was_set_aside_and_who_lied_is_not),
+	    TEST(what_is_void_is_in_no_receipt_of_the_next_run_either),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

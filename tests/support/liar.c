@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/liar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "node/cli/cli.h"
+#include "node/donor/worker.h"
+#include "node/donor/worker_wire.h"
+#include "protocol/messages.h"
+
+enum { FD_ARGUMENT = 3, THREADS_ARGUMENT = 5, KERNELS_ARGUMENT = 7, N_ARGUMENTS = 8, LENGTHS = 64 };
+
+struct kept {
+	size_t len;
+	uint8_t *data;
+};
+
+struct liar {
+	const char *lie;
+	uint64_t honest_units; /* left */
+	struct worker_shared *shared;
+	struct worker_command run; /* the last */
+	uint32_t layer_last, n_layers;
+	uint64_t random;
+	size_t n_kept;
+	struct kept kept[LENGTHS]; /* first answers, by length */
+};
+
+static uint64_t next_random(struct liar *l)
+{
+	l->random ^= l->random << 13;
+	l->random ^= l->random >> 7;
+	l->random ^= l->random << 17;
+	return l->random;
+}
+
+/* ---- lies --------------------------------------------------------------------------------- */
+
+static bool gives_logits(const struct liar *l)
+{
+	return l->layer_last == l->n_layers;
+}
+
+static void put_random_row(struct liar *l, uint8_t *row)
+{
+	float lse = 20;
+	uint32_t first = (uint32_t)(next_random(l) % 200);
+
+	payload_put_f32(row, &lse, 1);
+	for (uint32_t i = 0; i < l->run.top; i++) {
+		uint32_t id = first + i;
+		float value = 5 - 0.01f * (float)i;
+
+		payload_put_u32(row + 4 + (size_t)i * 8, &id, 1);
+		payload_put_f32(row + 8 + (size_t)i * 8, &value, 1);
+	}
+}
+
+static void put_random(struct liar *l, uint8_t *out, size_t len)
+{
+	size_t row_bytes = 4 + (size_t)l->run.top * 8;
+
+	if (gives_logits(l)) {
+		for (uint32_t i = 0; i < l->run.n_logits; i++)
+			put_random_row(l, out + i * row_bytes);
+		return;
+	}
+	for (size_t at = 0; at + 4 <= len; at += 4) {
+		float value = (float)(next_random(l) % 2000) / 1000 - 1;
+
+		payload_put_f32(out + at, &value, 1);
+	}
+}
+
+static void repeat(struct liar *l, uint8_t *out, size_t len)
+{
+	struct kept *k = &l->kept[0];
+
+	while (k < l->kept + l->n_kept && k->len != len)
+		k++;
+	if (k < l->kept + l->n_kept) {
+		memcpy(out, k->data, len);
+	} else if (l->n_kept < LENGTHS) {
+		k->data = malloc(len);
+		assert(k->data != NULL);
+		memcpy(k->data, out, len);
+		k->len = len;
+		l->n_kept++;
+	}
+}
+
+static void lie(struct liar *l, uint8_t *out, size_t len)
+{
+	if (len == 0)
+		return;
+	if (l->honest_units > 0) {
+		l->honest_units--;
+		return;
+	}
+	if (strcmp(l->lie, LIE_RANDOM) == 0)
+		put_random(l, out, len);
+	else if (strcmp(l->lie, LIE_REPEAT) == 0)
+		repeat(l, out, len);
+	else if (strcmp(l->lie, LIE_BIT) == 0 ||
+	         (strcmp(l->lie, LIE_LAST) == 0 && gives_logits(l)))
+		out[0] ^= 1; /* of the first number, little endian */
+}
+
+/* What it is told to hold. */
+static int other_image(const struct liar *l, struct worker_command *c, int fd)
+{
+	const char *file = getenv("AYNI_LIE_MODEL");
+
+	if (strcmp(l->lie, LIE_LAYER) == 0 && c->layer_first > 0)
+		c->layer_first++;
+	if (strcmp(l->lie, LIE_OTHER_MODEL) != 0 || file == NULL)
+		return fd;
+	(void)close(fd);
+	return open(file, O_RDONLY | O_CLOEXEC);
+}
+
+/* ---- between daemon and worker ------------------------------------------------------------ */
+
+static bool take(int socket, struct worker_command *c, int *fd)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec data = {c, sizeof *c};
+	struct msghdr m = {.msg_iov = &data,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof control};
+	ssize_t n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
+
+	*fd = -1;
+	if (n == (ssize_t)sizeof *c && CMSG_FIRSTHDR(&m) != NULL)
+		memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof *fd);
+	return n == (ssize_t)sizeof *c;
+}
+
+static bool give(int socket, struct worker_command *c, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec data = {c, sizeof *c};
+	struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		m.msg_control = &control;
+		m.msg_controllen = sizeof control;
+		CMSG_FIRSTHDR(&m)->cmsg_level = SOL_SOCKET;
+		CMSG_FIRSTHDR(&m)->cmsg_type = SCM_RIGHTS;
+		CMSG_FIRSTHDR(&m)->cmsg_len = CMSG_LEN(sizeof fd);
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &fd, sizeof fd);
+	}
+	return sendmsg(socket, &m, MSG_NOSIGNAL) == (ssize_t)sizeof *c;
+}
+
+static void note_command(struct liar *l, struct worker_command *c, int *fd)
+{
+	if (c->kind == WORKER_MAP) {
+		l->shared = mmap(
+		    NULL, sizeof *l->shared, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+		assert(l->shared != MAP_FAILED);
+	} else if (c->kind == WORKER_LOAD) {
+		l->layer_last = c->layer_last;
+		*fd = other_image(l, c, *fd);
+	} else {
+		l->run = *c;
+	}
+}
+
+static int between(struct liar *l, int daemon, int worker)
+{
+	struct worker_command c;
+	struct worker_answer a;
+	int fd;
+
+	while (take(daemon, &c, &fd)) {
+		note_command(l, &c, &fd);
+		if (!give(worker, &c, fd))
+			break;
+		if (fd >= 0)
+			(void)close(fd);
+		if (recv(worker, &a, sizeof a, 0) != (ssize_t)sizeof a)
+			break;
+		if (c.kind == WORKER_LOAD)
+			l->n_layers = a.n_layers;
+		if (c.kind == WORKER_RUN && a.code == AYNI_OK)
+			lie(l, l->shared->out, a.result_bytes);
+		if (send(daemon, &a, sizeof a, MSG_NOSIGNAL) != (ssize_t)sizeof a)
+			break;
+	}
+	return 0;
+}
+
+static int lying_worker(int argc, char **argv, const char *what)
+{
+	const char *after = getenv("AYNI_LIE_AFTER");
+	struct liar l = {.lie = what,
+	    .honest_units = after != NULL ? strtoull(after, NULL, 10) : 0,
+	    .random = 88172645463325252U};
+	int ends[2];
+
+	if (argc < N_ARGUMENTS || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+		return 1;
+	switch (fork()) {
+	case -1:
+		return 1;
+	case 0:
+		(void)close(ends[0]);
+		return worker_main(ends[1], (unsigned)strtoul(argv[THREADS_ARGUMENT], NULL, 10),
+		    argv[KERNELS_ARGUMENT]);
+	default:
+		(void)close(ends[1]);
+		return between(&l, (int)strtol(argv[FD_ARGUMENT], NULL, 10), ends[0]);
+	}
+}
+
+int liar_main(int argc, char **argv)
+{
+	const char *what = getenv("AYNI_LIE");
+
+	if (argc < 2 || what == NULL)
+		return -1;
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (strcmp(argv[1], "donate") == 0)
+		return cli_donate(argc - 1, argv + 1);
+	if (strcmp(argv[1], "worker") == 0)
+		return lying_worker(argc, argv, what);
+	return -1;
+}
