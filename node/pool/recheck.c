@@ -8,16 +8,12 @@
 #include "protocol/identity.h"
 
 enum {
-	GROUP_TOKENS = 128, /* go through the layers together, */
+	GROUP_TOKENS = 128, /* go through a layer together, */
 	GROUP_ROWS = 32     /* with rows of logits for so many at most, unless one span has more */
 };
 
-/* A stage of the trail's path, as its donor held it. */
-struct segment {
-	struct model *model;
-	struct layers *layers;
-	struct kv *kv;
-};
+/* Of the activations between two layers; a trail that needs more is not computed. */
+#define MOST_BYTES (UINT64_C(1) << 30)
 
 /* Spans that continue each other. */
 struct group {
@@ -30,19 +26,26 @@ struct recheck {
 	const struct kernels *kernels;
 	struct team *team;
 	/* Of one run: */
+	const struct recheck_model *model;
 	const struct trail *trail;
 	struct model_sizes sizes;
-	uint32_t n_segments;
-	struct segment *segments;
-	uint32_t *tokens;   /* GROUP_TOKENS */
-	float *activations; /* GROUP_TOKENS x d_model */
-	uint8_t *rows;      /* the same in the trail's wire type, or one part of logits */
+	float *activations; /* [trail's n_tokens] x d_model, between two layers */
+	uint8_t *rows;      /* of a group: activations in the wire type, or rows of logits */
 	size_t rows_bytes;
 	float *logits; /* logits_rows x n_vocabulary */
 	uint32_t logits_rows;
 	float *scratch;    /* n_vocabulary */
 	struct logit *top; /* n_vocabulary */
 	struct recheck_finding finding;
+};
+
+/* One layer, as long as all spans go through it. */
+struct layer {
+	struct model *model;
+	struct layers *layers;
+	struct kv *kv;
+	uint32_t stage; /* that it is of */
+	bool ends_stage, last;
 };
 
 int recheck_new(const struct kernels *k, struct team *team, struct recheck **out, struct error *err)
@@ -57,6 +60,13 @@ int recheck_new(const struct kernels *k, struct team *team, struct recheck **out
 	return AYNI_OK;
 }
 
+void recheck_free(struct recheck *c)
+{
+	free(c);
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
 /* What was computed is as private as what was said. */
 static void wipe(void *memory, size_t bytes)
 {
@@ -65,16 +75,14 @@ static void wipe(void *memory, size_t bytes)
 	free(memory);
 }
 
+static size_t activation_bytes(const struct recheck *c)
+{
+	return (size_t)c->trail->n_tokens * c->sizes.d_model * sizeof *c->activations;
+}
+
 static void close_run(struct recheck *c)
 {
-	for (uint32_t k = 0; k < c->n_segments; k++) {
-		kv_free(c->segments[k].kv);
-		layers_free(c->segments[k].layers);
-		model_free(c->segments[k].model);
-	}
-	free(c->segments);
-	wipe(c->tokens, GROUP_TOKENS * sizeof *c->tokens);
-	wipe(c->activations, GROUP_TOKENS * c->sizes.d_model * sizeof *c->activations);
+	wipe(c->activations, activation_bytes(c));
 	wipe(c->rows, c->rows_bytes);
 	wipe(c->logits, (size_t)c->logits_rows * c->sizes.n_vocabulary * sizeof *c->logits);
 	wipe(c->scratch, c->sizes.n_vocabulary * sizeof *c->scratch);
@@ -82,12 +90,45 @@ static void close_run(struct recheck *c)
 	*c = (struct recheck){.kernels = c->kernels, .team = c->team, .finding = c->finding};
 }
 
-void recheck_free(struct recheck *c)
+/* Stages that join end to end over the whole model. */
+static int check_stages(const struct recheck *c, struct error *err)
 {
-	free(c);
+	uint32_t at = 0;
+
+	for (uint32_t k = 0; k < c->trail->n_stages; k++) {
+		struct layer_range layers = c->trail->stages[k].layers;
+
+		if (layers.first != at || layers.last <= at)
+			return error_set(err, AYNI_ERR_ARGUMENT, "recheck: a gap between stages");
+		at = layers.last;
+	}
+	if (at != c->sizes.n_layers)
+		return error_set(err, AYNI_ERR_ARGUMENT, "recheck: the stages end at layer %u", at);
+	return AYNI_OK;
 }
 
-/* ---- opening ------------------------------------------------------------------------------ */
+static int open_run(
+    struct recheck *c, const struct recheck_model *m, const struct trail *t, struct error *err)
+{
+	int rc;
+
+	c->model = m;
+	c->trail = t;
+	if ((rc = model_sizes_read(m->gguf, &c->sizes, err)) != AYNI_OK ||
+	    (rc = check_stages(c, err)) != AYNI_OK)
+		return rc;
+	if (activation_bytes(c) > MOST_BYTES)
+		return error_set(
+		    err, AYNI_ERR_LIMIT, "recheck: %u tokens are too many", t->n_tokens);
+	c->rows_bytes = GROUP_TOKENS * wire_row_bytes(t->wire, c->sizes.d_model);
+	c->activations = calloc(activation_bytes(c), 1);
+	c->rows = calloc(c->rows_bytes, 1);
+	c->scratch = calloc(c->sizes.n_vocabulary, sizeof *c->scratch);
+	c->top = calloc(c->sizes.n_vocabulary, sizeof *c->top);
+	if (c->activations == NULL || c->rows == NULL || c->scratch == NULL || c->top == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "recheck: out of memory");
+	return AYNI_OK;
+}
 
 static uint32_t positions(const struct trail *t)
 {
@@ -101,52 +142,29 @@ static uint32_t positions(const struct trail *t)
 	return most;
 }
 
-static int open_segment(struct recheck *c, const struct recheck_model *m, struct layer_range layers,
-    struct segment *out, struct error *err)
+static void close_layer(struct layer *l)
+{
+	kv_free(l->kv);
+	layers_free(l->layers);
+	model_free(l->model);
+}
+
+static int open_layer(struct recheck *c, uint32_t index, struct layer *l, struct error *err)
 {
 	int rc;
 
-	/* The matrices stay as they are in the file: who has no room for the whole model can check
-	 * donors that have. */
-	if ((rc = model_load(m->gguf, layers.first, layers.last, &out->model, err)) != AYNI_OK ||
-	    (rc = layers_new(out->model, c->kernels, c->team, GROUP_TOKENS, &out->layers, err)) !=
+	*l = (struct layer){.last = index + 1 == c->sizes.n_layers};
+	while (c->trail->stages[l->stage].layers.last <= index)
+		l->stage++;
+	l->ends_stage = c->trail->stages[l->stage].layers.last == index + 1;
+	if ((rc = model_load_for(c->model->gguf, index, index + 1, c->kernels, c->team, &l->model,
+	         err)) != AYNI_OK ||
+	    (rc = layers_new(l->model, c->kernels, c->team, GROUP_TOKENS, &l->layers, err)) !=
 	        AYNI_OK)
 		return rc;
-	rc = kv_new(out->model, positions(c->trail), m->kv, &out->kv, err);
+	rc = kv_new(l->model, positions(c->trail), c->model->kv, &l->kv, err);
 	if (rc == AYNI_OK)
-		kv_set_wire(out->kv, c->trail->wire);
-	return rc;
-}
-
-static int open_run(
-    struct recheck *c, const struct recheck_model *m, const struct trail *t, struct error *err)
-{
-	int rc = model_sizes_read(m->gguf, &c->sizes, err);
-	uint32_t at = 0;
-
-	if (rc != AYNI_OK)
-		return rc;
-	c->trail = t;
-	c->rows_bytes = GROUP_TOKENS * wire_row_bytes(t->wire, c->sizes.d_model);
-	c->segments = calloc(t->n_stages, sizeof *c->segments);
-	c->tokens = calloc(GROUP_TOKENS, sizeof *c->tokens);
-	c->activations = calloc(GROUP_TOKENS, c->sizes.d_model * sizeof *c->activations);
-	c->rows = calloc(c->rows_bytes, 1);
-	c->scratch = calloc(c->sizes.n_vocabulary, sizeof *c->scratch);
-	c->top = calloc(c->sizes.n_vocabulary, sizeof *c->top);
-	if (c->segments == NULL || c->tokens == NULL || c->activations == NULL || c->rows == NULL ||
-	    c->scratch == NULL || c->top == NULL)
-		return error_set(err, AYNI_ERR_MEMORY, "recheck: out of memory");
-	while (c->n_segments < t->n_stages && rc == AYNI_OK) {
-		struct layer_range layers = t->stages[c->n_segments].layers;
-
-		if (layers.first != at)
-			return error_set(err, AYNI_ERR_ARGUMENT, "recheck: a gap between stages");
-		at = layers.last;
-		rc = open_segment(c, m, layers, &c->segments[c->n_segments++], err);
-	}
-	if (rc == AYNI_OK && at != c->sizes.n_layers)
-		rc = error_set(err, AYNI_ERR_ARGUMENT, "recheck: the stages end at layer %u", at);
+		kv_set_wire(l->kv, c->trail->wire);
 	return rc;
 }
 
@@ -229,7 +247,7 @@ static void compare(struct recheck *c, uint32_t index, uint32_t stage, const uin
 	struct msg_work_unit u = {.n_spans = 1, .spans = &span, .top = s->top};
 	const struct hash *claimed = trail_hashes(c->trail, s, stage);
 	struct work_part parts[WORK_PARTS_MAX];
-	size_t n = work_parts(c->sizes.d_model, &u, stage + 1 == c->n_segments, parts);
+	size_t n = work_parts(c->sizes.d_model, &u, stage + 1 == c->trail->n_stages, parts);
 
 	for (size_t i = 0; i < n; i++) {
 		struct hash right;
@@ -243,20 +261,20 @@ static void compare(struct recheck *c, uint32_t index, uint32_t stage, const uin
 	}
 }
 
-/* As they go to the next stage, and come there. */
-static void compare_activations(struct recheck *c, const struct group *g, uint32_t stage)
+/* What a group gave, as it goes on to the next layer, of this stage or the next. */
+static void go_on(struct recheck *c, const struct group *g, const struct layer *l, float *rows)
 {
 	size_t d = c->sizes.d_model, row_bytes = wire_row_bytes(c->trail->wire, d);
 	const uint8_t *at = c->rows;
 
 	for (uint32_t i = 0; i < g->n_tokens; i++)
-		wire_encode(c->trail->wire, c->activations + i * d, d, c->rows + i * row_bytes);
-	for (uint32_t i = 0; i < g->n; i++) {
-		compare(c, g->first + i, stage, at);
+		wire_encode(c->trail->wire, rows + i * d, d, c->rows + i * row_bytes);
+	for (uint32_t i = 0; i < g->n && l->ends_stage; i++) {
+		compare(c, g->first + i, l->stage, at);
 		at += c->trail->spans[g->first + i].n_tokens * row_bytes;
 	}
 	for (uint32_t i = 0; i < g->n_tokens; i++)
-		wire_decode(c->trail->wire, c->rows + i * row_bytes, d, c->activations + i * d);
+		wire_decode(c->trail->wire, c->rows + i * row_bytes, d, rows + i * d);
 }
 
 static int compare_logits(
@@ -293,55 +311,63 @@ static int compare_logits(
 
 /* ---- running ------------------------------------------------------------------------------ */
 
-static void take_tokens(struct recheck *c, const struct group *g)
+static int run_group(
+    struct recheck *c, const struct group *g, const struct layer *l, struct error *err)
 {
-	uint32_t n = 0;
+	uint32_t first_token = c->trail->spans[g->first].first_token;
+	float *rows = c->activations + (size_t)first_token * c->sizes.d_model;
+	struct layers_span span = {.kv = l->kv,
+	    .position = c->trail->spans[g->first].position,
+	    .n_tokens = g->n_tokens,
+	    .n_logits = l->last ? g->n_rows : 0};
+	int rc;
 
-	for (uint32_t i = 0; i < g->n; i++) {
-		const struct trail_span *s = &c->trail->spans[g->first + i];
-
-		memcpy(c->tokens + n, c->trail->tokens + s->first_token,
-		    s->n_tokens * sizeof *c->tokens);
-		n += s->n_tokens;
-	}
+	if (g->n_tokens > GROUP_TOKENS)
+		return error_set(err, AYNI_ERR_LIMIT, "recheck: a span of %u tokens", g->n_tokens);
+	if (l->last && room_for_logits(c, g->n_rows, err) != AYNI_OK)
+		return AYNI_ERR_MEMORY;
+	rc = layers_run(l->layers, &span, 1,
+	    l->model->layer_first == 0 ? c->trail->tokens + first_token : NULL, rows,
+	    l->last ? c->logits : NULL, err);
+	if (rc == AYNI_OK && l->last)
+		rc = compare_logits(c, g, l->stage, err);
+	else if (rc == AYNI_OK)
+		go_on(c, g, l, rows);
+	return rc;
 }
 
-static int run_group(struct recheck *c, const struct group *g, struct error *err)
+/* All spans, or those before one that is known to be wrong. */
+static int run_layer(struct recheck *c, const struct layer *l, struct error *err)
 {
-	int rc = g->n_tokens <= GROUP_TOKENS
-	             ? room_for_logits(c, g->n_rows, err)
-	             : error_set(err, AYNI_ERR_LIMIT, "recheck: a span of %u tokens", g->n_tokens);
+	int rc = AYNI_OK;
 
-	if (rc == AYNI_OK)
-		take_tokens(c, g);
-	for (uint32_t k = 0; k < c->n_segments && rc == AYNI_OK; k++) {
-		bool last = k + 1 == c->n_segments;
-		struct layers_span span = {.kv = c->segments[k].kv,
-		    .position = c->trail->spans[g->first].position,
-		    .n_tokens = g->n_tokens,
-		    .n_logits = last ? g->n_rows : 0};
+	for (uint32_t i = 0; rc == AYNI_OK && i < c->trail->n_spans;) {
+		struct group g = group_from(c->trail, i);
 
-		rc = layers_run(c->segments[k].layers, &span, 1, k == 0 ? c->tokens : NULL,
-		    c->activations, last ? c->logits : NULL, err);
-		if (rc == AYNI_OK && last)
-			rc = compare_logits(c, g, k, err);
-		else if (rc == AYNI_OK)
-			compare_activations(c, g, k);
+		if (c->finding.wrong && i >= c->finding.span)
+			break;
+		rc = run_group(c, &g, l, err);
+		i += g.n;
 	}
 	return rc;
 }
 
+/* Layer by layer, so that memory is needed for the weights of one. */
 int recheck_run(struct recheck *c, const struct recheck_model *m, const struct trail *t,
     const atomic_bool *stop, struct recheck_finding *out, struct error *err)
 {
-	int rc = open_run(c, m, t, err);
+	int rc;
 
 	c->finding = (struct recheck_finding){0};
-	for (uint32_t i = 0; rc == AYNI_OK && i < t->n_spans && !c->finding.wrong;) {
-		struct group g = group_from(t, i);
+	rc = open_run(c, m, t, err);
+	for (uint32_t i = 0; rc == AYNI_OK && i < c->sizes.n_layers; i++) {
+		struct layer l;
 
-		rc = atomic_load(stop) ? AYNI_ERR_AGAIN : run_group(c, &g, err);
-		i += g.n;
+		rc = atomic_load(stop) ? AYNI_ERR_AGAIN : open_layer(c, i, &l, err);
+		if (rc == AYNI_OK)
+			rc = run_layer(c, &l, err);
+		if (rc != AYNI_ERR_AGAIN)
+			close_layer(&l);
 	}
 	close_run(c);
 	*out = c->finding;

@@ -4,9 +4,10 @@
  * the right one: the first span, and in it the first stage. All that this stage was given was right
  * then, so that its donor gave what the model does not.
  *
- * As batched prefill: spans that continue each other go through the layers together, which costs a
- * fraction of what the donors did token by token. Guesses that were wrong are fed as they were.
- * One thread at a time may use a struct recheck.
+ * As batched prefill: spans that continue each other go through a layer together, which costs a
+ * fraction of what the donors did token by token, and all of them go through one layer before the
+ * next is loaded, so that who has no room for the whole model can check donors that have. Guesses
+ * that were wrong are fed as they were. One thread at a time may use a struct recheck.
  */
 #ifndef AYNI_NODE_POOL_RECHECK_H
 #define AYNI_NODE_POOL_RECHECK_H
