@@ -29,7 +29,7 @@ enum refusal {
 	REFUSAL_ASSIGNMENT, /* work that was not assigned */
 	REFUSAL_SESSION,    /* positions that do not continue the session: replay it */
 	REFUSAL_MEMORY,     /* no room for another session or model */
-	REFUSAL_NUMERIC,    /* the computation is not finite */
+	REFUSAL_NUMERIC,    /* the computation is not finite, or is not the model's */
 	REFUSAL_BUSY,       /* queues are full */
 	REFUSAL_LEAVING,
 	REFUSAL_INTERNAL, /* the worker died */

@@ -322,9 +322,10 @@ static void reward(struct pool *p, const struct trail *t)
 }
 
 /* No more work, no credit for what is in no receipt; its sessions are replayed by others. */
-static void shut_out(struct pool *p, int slot)
+static void shut_out(struct pool *p, int slot, const char *reason)
 {
 	struct roster_donor *d = roster_get(p->roster, slot);
+	struct peer *peer = d != NULL ? peer_by_number(p, d->peer) : NULL;
 	struct error err = {0};
 
 	if (d == NULL)
@@ -332,7 +333,10 @@ static void shut_out(struct pool *p, int slot)
 	d->failures = ROSTER_MAX_FAILURES;
 	if (books_void(p->books, slot, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
-	if (d->assignment.number != 0)
+	if (peer != NULL)
+		peer_refuse(p, peer, REFUSAL_NUMERIC, reason);
+	d = roster_get(p->roster, slot); /* telling it may have ended the connection */
+	if (d != NULL && d->assignment.number != 0)
 		donor_unassign(p, slot);
 }
 
@@ -352,7 +356,7 @@ static void punish(struct pool *p, const struct trail *t, const struct recheck_f
 		return; /* that was known */
 	tell(p, REPORT_WARNING, &stage->key, &change, reason);
 	store(p, &stage->key, reason);
-	shut_out(p, roster_find(p->roster, &stage->key));
+	shut_out(p, roster_find(p->roster, &stage->key), reason);
 }
 
 static void send_finish(struct pool *p, const struct action_finish *a, const struct verdict *d)

@@ -230,7 +230,7 @@ static void report_donors(const struct sampling *sampled, const struct gguf *g, 
 static void memory_of_donors(void **unused)
 {
 	static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
-	const char *const settings[] = {"stages=4", "kv_tokens=512", NULL};
+	const char *const settings[] = {"stages=4", "kv_tokens=512", "recheck=none", NULL};
 	char prompt[PROMPT + 1];
 	struct network n;
 	struct sampling sampled = {.n = &n};

@@ -129,7 +129,7 @@ static void start(struct network *n, const char *model)
 {
 	network_start(n, model,
 	    (const char *const[]){"stages=2", "kv_tokens=1024", "max_sessions=4",
-	        "heartbeat_ms=1000", "draft_tokens=0", "log=debug", NULL});
+	        "heartbeat_ms=1000", "draft_tokens=0", "recheck=none", "log=debug", NULL});
 	for (int i = 0; i < N_DONORS; i++)
 		network_donor(
 		    n, i, NULL, (const char *const[]){"memory_mib=2048", "cores=2", NULL});

@@ -52,8 +52,8 @@ static void start_pool(
 
 	(void)snprintf(drafter, sizeof drafter, "draft_model=%s", draft_model);
 	network_start(n, model,
-	    (const char *const[]){"stages=2", "kv_tokens=512", "max_sessions=16", draft, drafter,
-	        "keep_s=0", "heartbeat_ms=1000", "log=debug", NULL});
+	    (const char *const[]){"stages=2", "recheck=none", "kv_tokens=512", "max_sessions=16",
+	        draft, drafter, "keep_s=0", "heartbeat_ms=1000", "log=debug", NULL});
 	(void)setenv("AYNI_HOME", n->folder, 1);
 }
 

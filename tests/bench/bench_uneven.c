@@ -104,8 +104,8 @@ static void a_slow_fifth_donor_beside_four(void **unused)
 
 	(void)unused;
 	network_start(&n, scratch_path(&folder, "model.gguf"),
-	    (const char *const[]){"kv_tokens=256", "max_sessions=2", "keep_s=0", "draft_tokens=0",
-	        "heartbeat_ms=1000", "log=debug", NULL});
+	    (const char *const[]){"kv_tokens=256", "max_sessions=2", "keep_s=0", "recheck=none",
+	        "draft_tokens=0", "heartbeat_ms=1000", "log=debug", NULL});
 	(void)setenv("AYNI_HOME", n.folder, 1);
 	for (int i = 0; i < DONORS; i++)
 		start_donor(&n, t, i);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Donors that lie, as real processes (tests/support/liar.h), in a pool that computes once more. Each
- * must be caught within its first session with a lie in it, be paid nothing for it, and harm no
- * honest donor; the member is told, and later answers are right.
+ * Donors that lie, as real processes (tests/support/liar.h), in a pool that computes once more.
+ * Each must be caught within its first session with a lie in it, be paid nothing for it, and harm
+ * no honest donor; the member is told, and later answers are right.
  *
  * AYNI_ADVERSARIES=all plays every lie and prints a table (`make test-adversary`); else a few.
  */
@@ -23,8 +23,8 @@
 #include "tests/support/network.h"
 
 #define DEMO_MODEL "configs/models/ayni-demo.gguf"
-#define QUESTION "What is 27 + 48?"
-#define RIGHT "27 + 48 = 75\n"
+#define QUESTION   "What is 27 + 48?"
+#define RIGHT      "27 + 48 = 75\n"
 
 enum { MOST_CHATS = 8, HONEST_UNITS = 25 };
 
@@ -69,8 +69,8 @@ static struct standing standing_of(struct network *n, const char *name)
 
 		if (strcmp(json_string_value(json_object_get(d, "name")), name) != 0)
 			continue;
-		(void)snprintf(s.trust, sizeof s.trust, "%s",
-		    json_string_value(json_object_get(d, "trust")));
+		(void)snprintf(
+		    s.trust, sizeof s.trust, "%s", json_string_value(json_object_get(d, "trust")));
 		s.units = json_integer_value(json_object_get(d, "units"));
 		s.lies = json_integer_value(json_object_get(d, "lies"));
 		s.verified = json_integer_value(json_object_get(d, "verified_units"));
@@ -190,8 +190,8 @@ static void each_liar_is_caught_in_its_first_session_with_a_lie(void **state)
 	bool all = which != NULL && strcmp(which, "all") == 0;
 
 	(void)state;
-	print_message("  %-26s %10s %12s %13s %10s\n", "adversary", "answers", "units", "units paid",
-	    "honest");
+	print_message("  %-26s %10s %12s %13s %10s\n", "adversary", "answers", "units",
+	    "units paid", "honest");
 	print_message("  %-26s %10s %12s %13s %10s\n", "", "till", "till", "", "punished");
 	for (size_t i = 0; i < sizeof adversaries / sizeof *adversaries; i++) {
 		if (all || adversaries[i].cheap)

@@ -107,8 +107,7 @@ static void lie(struct liar *l, uint8_t *out, size_t len)
 		put_random(l, out, len);
 	else if (strcmp(l->lie, LIE_REPEAT) == 0)
 		repeat(l, out, len);
-	else if (strcmp(l->lie, LIE_BIT) == 0 ||
-	         (strcmp(l->lie, LIE_LAST) == 0 && gives_logits(l)))
+	else if (strcmp(l->lie, LIE_BIT) == 0 || (strcmp(l->lie, LIE_LAST) == 0 && gives_logits(l)))
 		out[0] ^= 1; /* of the first number, little endian */
 }
 
@@ -169,8 +168,8 @@ static bool give(int socket, struct worker_command *c, int fd)
 static void note_command(struct liar *l, struct worker_command *c, int *fd)
 {
 	if (c->kind == WORKER_MAP) {
-		l->shared = mmap(
-		    NULL, sizeof *l->shared, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+		l->shared =
+		    mmap(NULL, sizeof *l->shared, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 		assert(l->shared != MAP_FAILED);
 	} else if (c->kind == WORKER_LOAD) {
 		l->layer_last = c->layer_last;

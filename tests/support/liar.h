@@ -12,15 +12,15 @@
 #define AYNI_TESTS_SUPPORT_LIAR_H
 
 /* AYNI_LIE: */
-#define LIE_RANDOM "random"           /* numbers out of the air */
-#define LIE_BIT "bit"                 /* the last bit of one number */
-#define LIE_REPEAT "repeat"           /* the first answer of that length again */
-#define LIE_LAYER "layer"             /* its first layer left out; not by who has layer 0 */
+#define LIE_RANDOM      "random"      /* numbers out of the air */
+#define LIE_BIT         "bit"         /* the last bit of one number */
+#define LIE_REPEAT      "repeat"      /* the first answer of that length again */
+#define LIE_LAYER       "layer"       /* its first layer left out; not by who has layer 0 */
 #define LIE_OTHER_MODEL "other-model" /* a cheaper model's layers */
-#define LIE_LAST "last"               /* a bit, but only in rows of logits */
+#define LIE_LAST        "last"        /* a bit, but only in rows of logits */
 
-/* If the arguments are those of `ayni donate` or of its worker: runs it, and returns its exit status;
- * else -1. */
+/* If the arguments are those of `ayni donate` or of its worker: runs it, and returns its exit
+ * status; else -1. */
 int liar_main(int argc, char **argv);
 
 #endif

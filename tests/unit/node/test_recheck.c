@@ -38,7 +38,8 @@ static struct error err;
 
 static int open_model(void **state)
 {
-	static const struct tiny_model_options options = {.n_layers = LAYERS, .n_heads = 2, .n_kv_heads = 1};
+	static const struct tiny_model_options options = {
+	    .n_layers = LAYERS, .n_heads = 2, .n_kv_heads = 1};
 
 	(void)state;
 	path = tiny_model_temporary(&options);
@@ -59,7 +60,8 @@ static int close_model(void **state)
 static struct trail *new_trail(void)
 {
 	static const struct trail_stage list[STAGES] = {
-	    {.donor = 0, .key = {{1}}, .layers = {0, 1}}, {.donor = 1, .key = {{2}}, .layers = {1, LAYERS}}};
+	    {.donor = 0, .key = {{1}}, .layers = {0, 1}},
+	    {.donor = 1, .key = {{2}}, .layers = {1, LAYERS}}};
 	struct trail *t = trail_new(7, 0, wire, list, STAGES, &budget);
 
 	assert_non_null(t);

@@ -11,12 +11,12 @@
 #include "node/pool/trust.h"
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-#define DAY_MS UINT64_C(86400000)
+#define DAY_MS     UINT64_C(86400000)
 
 enum {
-	FLOOR = 10,            /* permille */
-	SESSION_UNITS = 32,    /* of one donor in a session, where nothing else is said */
-	SIMULATED = 1000000    /* units */
+	FLOOR = 10,         /* permille */
+	SESSION_UNITS = 32, /* of one donor in a session, where nothing else is said */
+	SIMULATED = 1000000 /* units */
 };
 
 static const uint8_t secret[DERIVED_KEY_BYTES] = {7};
@@ -69,7 +69,8 @@ static void each_event_leads_where_it_may_and_nowhere_else(void **state)
 	/* TRUST_STATE_END: refused */
 	static const enum trust_state to[TRUST_STATE_END][TRUST_EVENT_END] = {
 	    [TRUST_NEW] = {TRUST_TRUSTED, TRUST_NEW, TRUST_QUARANTINED, TRUST_STATE_END},
-	    [TRUST_PROBATION] = {TRUST_TRUSTED, TRUST_PROBATION, TRUST_QUARANTINED, TRUST_STATE_END},
+	    [TRUST_PROBATION] = {TRUST_TRUSTED, TRUST_PROBATION, TRUST_QUARANTINED,
+	        TRUST_STATE_END},
 	    [TRUST_TRUSTED] = {TRUST_TRUSTED, TRUST_PROBATION, TRUST_QUARANTINED, TRUST_STATE_END},
 	    [TRUST_QUARANTINED] = {TRUST_STATE_END, TRUST_STATE_END, TRUST_STATE_END,
 	        TRUST_PROBATION},
@@ -83,8 +84,10 @@ static void each_event_leads_where_it_may_and_nowhere_else(void **state)
 			int rc;
 
 			put((enum trust_state)s);
-			rc = trust_step(trust, &ana, (enum trust_event)e, TRUST_PROOF_UNITS, 1, &change);
-			assert_int_equal(rc, to[s][e] == TRUST_STATE_END ? AYNI_ERR_STATE : AYNI_OK);
+			rc = trust_step(
+			    trust, &ana, (enum trust_event)e, TRUST_PROOF_UNITS, 1, &change);
+			assert_int_equal(
+			    rc, to[s][e] == TRUST_STATE_END ? AYNI_ERR_STATE : AYNI_OK);
 			assert_int_equal(trust_find(trust, &ana)->state,
 			    to[s][e] == TRUST_STATE_END ? (enum trust_state)s : to[s][e]);
 		}
@@ -320,13 +323,13 @@ static void the_chance_to_be_caught_is_what_the_formula_says(void **state)
 
 	(void)state;
 	for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-		double expected =
-		    caught_after((double)cases[c].n, cases[c].f, SESSION_UNITS, 0.01);
+		double expected = caught_after((double)cases[c].n, cases[c].f, SESSION_UNITS, 0.01);
 		uint32_t caught = 0;
 		uint64_t verified;
 
 		for (uint64_t i = 0; i < TIMES; i++) {
-			caught += play((c * TIMES + i + 1) << 24, cases[c].f, cases[c].n, &verified);
+			caught +=
+			    play((c * TIMES + i + 1) << 24, cases[c].f, cases[c].n, &verified);
 			tear_down(NULL);
 			set_up(NULL);
 		}

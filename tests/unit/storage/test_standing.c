@@ -55,7 +55,8 @@ static struct list all(void)
 
 static void those_seen_last_come_first_as_they_were_written(void **state)
 {
-	struct standing a = {.donor = {{1}}, .state = 3, .verified_units = 9, .lies = 1, .seen_ms = 5};
+	struct standing a = {
+	    .donor = {{1}}, .state = 3, .verified_units = 9, .lies = 1, .seen_ms = 5};
 	struct standing b = {.donor = {{2}}, .state = 2, .right_units = 7, .verified_units = 9};
 	struct list l;
 
