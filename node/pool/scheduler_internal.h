@@ -172,6 +172,7 @@ void trails_end(struct scheduler *s, struct session *session); /* it leaves its 
 void trails_note(const struct scheduler *s, struct leg *leg, const struct msg_result *r);
 void trails_disembark(struct flight *f); /* before sessions that ended are taken out */
 void trails_land(const struct scheduler *s, const struct flight *f); /* before sessions draw */
+bool trails_has_room(const struct scheduler *s); /* for those of sessions that ended */
 void trails_free(struct scheduler *s);
 
 /* drafts.c: guesses of a small model */

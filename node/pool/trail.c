@@ -168,12 +168,19 @@ static struct trail_span cut(struct trail_span span, uint32_t n)
 	return span;
 }
 
+/* Is all recorded of its first n positions? What precedes a span's first position is settled: no
+ * guess comes before it any more. */
+static bool knows(const struct trail *t, uint32_t n)
+{
+	return t->n_missed == 0 || (t->n_spans > 0 && t->spans[t->n_spans - 1].position >= n);
+}
+
 void trail_begin_with(struct trail *t, const struct trail *from, uint32_t n)
 {
 	const struct hash **parts = calloc(t->n_stages, sizeof *parts);
 
 	assert(t->n_spans == 0 && t->n_stages == from->n_stages);
-	t->n_missed += parts == NULL || from->n_missed > 0;
+	t->n_missed += parts == NULL || !knows(from, n);
 	for (uint32_t i = 0; parts != NULL && i < from->n_spans; i++) {
 		const struct trail_span *span = &from->spans[i];
 

@@ -69,7 +69,7 @@ void trail_release(struct trail *t);
 void trail_add(struct trail *t, const struct unit_span *span, uint32_t top, const uint32_t *tokens,
     const struct hash *const *parts);
 /* An empty trail begins with the first n positions of another one of the same stages; n is whole
- * pages. What does not fit is missed. */
+ * pages. What does not fit, or was not recorded there, is missed. */
 void trail_begin_with(struct trail *t, const struct trail *from, uint32_t n);
 /* It has nothing of its own any more, nor of another. */
 void trail_empty(struct trail *t);

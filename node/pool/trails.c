@@ -166,6 +166,12 @@ void trails_land(const struct scheduler *s, const struct flight *f)
 	}
 }
 
+/* Half is for those that run: nobody shall go unchecked for what is kept. */
+bool trails_has_room(const struct scheduler *s)
+{
+	return s->trail_budget.used_bytes <= s->trail_budget.most_bytes / 2;
+}
+
 void trails_free(struct scheduler *s)
 {
 	struct trail *t;

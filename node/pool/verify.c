@@ -223,6 +223,7 @@ static void take_trails(struct pool *p)
 		struct verdict *d = find_or_add(p->verify, t->session);
 		bool asked = d != NULL && trust_draws(p->verify->trust, t) && ask(p, t);
 
+		p->verify->missed += t->n_missed > 0;
 		if (asked)
 			d->pending++;
 		if (d != NULL)

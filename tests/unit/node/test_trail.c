@@ -131,6 +131,21 @@ static void nobody_knows_what_follows_a_trail_that_is_not_whole(void **state)
 	trail_release(source);
 }
 
+static void what_was_recorded_before_it_was_too_much_is_known(void **state)
+{
+	struct trail *source = trail;
+
+	(void)state;
+	add(0, 128, 0);
+	add(128, 1, 1);
+	source->n_missed = 1;
+	trail = trail_new(2, 0, WIRE_F32, stages, STAGES, &budget);
+	trail_begin_with(trail, source, 128);
+	assert_int_equal(trail->n_missed, 0);
+	assert_int_equal(trail->n_spans, 1);
+	trail_release(source);
+}
+
 static void it_lives_as_long_as_somebody_holds_it(void **state)
 {
 	(void)state;
@@ -149,6 +164,7 @@ int main(void)
 	    TEST(what_begins_with_it_has_whole_pages_of_it),
 	    TEST(what_is_past_the_budget_is_missed_and_all_behind_it),
 	    TEST(nobody_knows_what_follows_a_trail_that_is_not_whole),
+	    TEST(what_was_recorded_before_it_was_too_much_is_known),
 	    TEST(it_lives_as_long_as_somebody_holds_it),
 	};
 
