@@ -195,13 +195,17 @@ static void on_result(struct donor *d, const struct worker_event *e)
 	if (work_cost(d->holding.sizes, u, &m.result.cost) != AYNI_OK) {
 		send_failed(d, u->unit, REFUSAL_BOUNDS, "the cost does not fit");
 	} else {
+		struct span payload = e->payload;
+
 		m.result.handed = hand_on(d, u, e->payload);
+		if (m.result.handed)
+			payload = (struct span){0};
 		commit(d, u, e->payload, parts, &m.result);
 		d->units_done++;
 		open_work_add(&d->open, &u->model,
 		    (struct layer_range){u->layer_first, u->layer_last}, u->n_tokens,
 		    m.result.cost);
-		donor_send(d, &m, m.result.handed ? (struct span){0} : e->payload);
+		donor_send(d, &m, payload);
 	}
 	intake_done(d->intake, u, false);
 	pop(d);

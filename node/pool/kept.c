@@ -104,7 +104,8 @@ void kept_add(struct scheduler *s, struct session *session, uint64_t now_us)
 	prefix_extend(&session->prefix, session->tokens, session->n_fed);
 	k.trail = trail_hold(session->trail);
 	binding_leave(s, session);
-	if (s->limits.keep_us == 0 || !trails_has_room(s) || session->prefix.n == 0 || !path_alive(p, s->roster) ||
+	if (s->limits.keep_us == 0 || !trails_has_room(s) || session->prefix.n == 0 ||
+	    !path_alive(p, s->roster) ||
 	    (s->n_kept == MAX_KEPT && !give_up_oldest(s, ROSTER_NONE, false))) {
 		trail_release(k.trail);
 		binding_close(s, p, session->r.id);

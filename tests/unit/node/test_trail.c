@@ -42,10 +42,10 @@ static void add(uint32_t position, uint32_t n, uint32_t n_logits)
 	struct hash hashes[STAGES][16] = {{{{0}}}};
 	const struct hash *parts[STAGES] = {hashes[0], hashes[1], hashes[2]};
 
-	for (uint8_t k = 0; k < STAGES; k++) {
-		for (uint8_t i = 0; i < 16; i++) {
-			hashes[k][i].bytes[0] = k;
-			hashes[k][i].bytes[1] = i;
+	for (uint32_t k = 0; k < STAGES; k++) {
+		for (uint32_t i = 0; i < 16; i++) {
+			hashes[k][i].bytes[0] = (uint8_t)k;
+			hashes[k][i].bytes[1] = (uint8_t)i;
 		}
 	}
 	trail_add(trail, &span, 1, tokens, parts);
