@@ -280,7 +280,6 @@ static void go_on(struct recheck *c, const struct group *g, const struct layer *
 static int compare_logits(
     struct recheck *c, const struct group *g, uint32_t stage, struct error *err)
 {
-	const float *end = c->logits + (size_t)g->n_rows * c->sizes.n_vocabulary;
 	uint32_t tokens_left = g->n_tokens;
 
 	for (uint32_t i = 0; i < g->n; i++) {
@@ -289,9 +288,10 @@ static int compare_logits(
 		const float *from;
 
 		tokens_left -= s->n_tokens;
-		from = end - (size_t)(tokens_left + s->n_logits) * c->sizes.n_vocabulary;
 		if (s->n_logits == 0)
 			continue;
+		from = c->logits +
+		       (size_t)(g->n_rows - tokens_left - s->n_logits) * c->sizes.n_vocabulary;
 		if (s->top > c->sizes.n_vocabulary)
 			return error_set(
 			    err, AYNI_ERR_ARGUMENT, "recheck: more logits than tokens");
