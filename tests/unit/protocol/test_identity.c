@@ -309,6 +309,29 @@ static void hashes_are_blake2b_256(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void a_derived_secret_depends_on_identity_and_purpose_alone(void **state)
+{
+	uint8_t a[DERIVED_KEY_BYTES], again[DERIVED_KEY_BYTES], other[DERIVED_KEY_BYTES];
+	struct identity *one, *two;
+	struct hash plain, keyed;
+
+	(void)state;
+	assert_int_equal(identity_generate(&one, NULL), AYNI_OK);
+	assert_int_equal(identity_generate(&two, NULL), AYNI_OK);
+	identity_derive(one, "a purpose", a);
+	identity_derive(one, "a purpose", again);
+	assert_memory_equal(a, again, sizeof a);
+	identity_derive(one, "another", other);
+	assert_memory_not_equal(a, other, sizeof a);
+	identity_derive(two, "a purpose", other);
+	assert_memory_not_equal(a, other, sizeof a);
+	hash_bytes(a, sizeof a, &plain);
+	hash_keyed(a, a, sizeof a, &keyed);
+	assert_false(hash_equal(&plain, &keyed));
+	identity_free(one);
+	identity_free(two);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +347,7 @@ int main(void)
 	    TEST(refuses_keys_that_are_no_points),
 	    TEST(hexadecimal_is_exactly_64_digits),
 	    TEST(hashes_are_blake2b_256),
+	    TEST(a_derived_secret_depends_on_identity_and_purpose_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
