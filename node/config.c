@@ -347,3 +347,13 @@ int config_folder(const char *role, char *out, size_t out_bytes, struct error *e
 		return error_set(err, AYNI_ERR_ARGUMENT, "the path of the home folder is too long");
 	return AYNI_OK;
 }
+
+int config_key_path(const char *role, char *out, size_t out_bytes, struct error *err)
+{
+	char folder[CONFIG_PATH_BYTES];
+	int rc = config_folder(role, folder, sizeof folder, err);
+
+	if (rc == AYNI_OK && (size_t)snprintf(out, out_bytes, "%s/key", folder) >= out_bytes)
+		rc = error_set(err, AYNI_ERR_ARGUMENT, "the path of the key is too long");
+	return rc;
+}

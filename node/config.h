@@ -64,5 +64,7 @@ int config_pool_set(struct pool_config *c, const char *key, const char *value, c
 /* What is left empty gets its default place: $AYNI_HOME, else $XDG_STATE_HOME/ayni, else
  * ~/.local/state/ayni, each with /donor, /pool or /member behind. */
 int config_folder(const char *role, char *out, size_t out_bytes, struct error *err);
+/* A role's key there: <folder of the role>/key. */
+int config_key_path(const char *role, char *out, size_t out_bytes, struct error *err);
 
 #endif

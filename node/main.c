@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "node/cli/cli.h"
+#include "node/version.h"
 
 static const struct command {
 	const char *name;

@@ -218,6 +218,12 @@ enum finish_reason {
 	FINISH_CANCELLED,
 	FINISH_FAILED
 };
+enum finish_failure {
+	FAILURE_OTHER,
+	FAILURE_BUSY,   /* no room now: later, perhaps */
+	FAILURE_MODEL,  /* no such model */
+	FAILURE_REQUEST /* it cannot be answered as it is */
+};
 struct share {
 	struct public_key donor;
 	char donor_name[TEXT_SHORT];
@@ -227,6 +233,7 @@ struct share {
 struct msg_finished {
 	uint64_t request;
 	enum finish_reason reason;
+	enum finish_failure failure; /* FINISH_FAILED: of what kind */
 	char text[TEXT_LONG];
 	uint32_t prompt_tokens, answer_tokens;
 	uint64_t prefill_us, decode_us;

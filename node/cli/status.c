@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "node/cli/cli.h"
-#include "node/cli/client.h"
+#include "node/client.h"
 #include "protocol/identity.h"
 
 enum { JOIN_MS = 15000 };

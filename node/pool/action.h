@@ -45,6 +45,7 @@ struct action_piece {
 struct action_finish {
 	struct session *session; /* ownership passes */
 	enum finish_reason reason;
+	enum finish_failure failure;
 	char text[TEXT_LONG];
 };
 

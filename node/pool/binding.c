@@ -99,8 +99,8 @@ static void leave(struct scheduler *s, struct flight *f, const struct session *s
 	}
 }
 
-void binding_finish(struct scheduler *s, struct session *session, enum finish_reason reason,
-    const char *text, struct actions *q)
+struct action_finish *binding_finish(struct scheduler *s, struct session *session,
+    enum finish_reason reason, const char *text, struct actions *q)
 {
 	struct action *a = actions_add(q, ACTION_FINISH);
 
@@ -111,11 +111,12 @@ void binding_finish(struct scheduler *s, struct session *session, enum finish_re
 	session_end(session);
 	if (a == NULL) {
 		session_free(session);
-		return;
+		return NULL;
 	}
 	a->finish.session = session;
 	a->finish.reason = reason;
 	(void)snprintf(a->finish.text, sizeof a->finish.text, "%s", text);
+	return &a->finish;
 }
 
 /*
@@ -234,6 +235,7 @@ static bool wait_for_layers(
 {
 	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
 	char missing[120], text[TEXT_LONG];
+	struct action_finish *end;
 
 	if (session->wait_until_us == 0)
 		session->wait_until_us = now_us + s->limits.wait_us;
@@ -250,7 +252,9 @@ static bool wait_for_layers(
 	(void)snprintf(text, sizeof text,
 	    "no donor held layers %s of %.60s for %llu s; try again later, or donate", missing,
 	    m->name, (unsigned long long)(s->limits.wait_us / 1000000));
-	binding_finish(s, session, FINISH_FAILED, text, q);
+	end = binding_finish(s, session, FINISH_FAILED, text, q);
+	if (end != NULL)
+		end->failure = FAILURE_BUSY;
 	return false;
 }
 
@@ -310,7 +314,7 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
 	struct path path;
 
 	if (session->replays > MAX_REPLAYS) {
-		binding_finish(s, session, FINISH_FAILED, "its donors failed too often", q);
+		(void)binding_finish(s, session, FINISH_FAILED, "its donors failed too often", q);
 		return false;
 	}
 	if (*stand == MISSING)
@@ -322,7 +326,8 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
 		return wait_for_layers(s, session, now_us, q);
 	case PATH_FOUND:
 		if (session_prepare(session, m->tokenizer) != AYNI_OK) {
-			binding_finish(s, session, FINISH_FAILED, "the pool is out of memory", q);
+			(void)binding_finish(
+			    s, session, FINISH_FAILED, "the pool is out of memory", q);
 			return false;
 		}
 		if (bind_to(s, session, &path))

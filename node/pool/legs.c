@@ -266,7 +266,7 @@ static void end_session(struct scheduler *s, struct session *session, enum finis
 	if (session_rest(session, &rest.text) == AYNI_OK &&
 	    rest.text.answer.len + rest.text.reasoning.len > 0)
 		(void)add_piece(session, &rest, rows, q);
-	binding_finish(s, session, reason, "", q);
+	(void)binding_finish(s, session, reason, "", q);
 }
 
 static void settle(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q);
@@ -324,7 +324,8 @@ static void land(struct scheduler *s, struct flight *f, uint64_t now_us, struct 
 		if (rc == AYNI_OK)
 			end_session(s, session, step.reason, &rows, q);
 		else
-			binding_finish(s, session, FINISH_FAILED, "the pool is out of memory", q);
+			(void)binding_finish(
+			    s, session, FINISH_FAILED, "the pool is out of memory", q);
 	}
 	flight_clear(s, f);
 }

@@ -135,6 +135,7 @@ static void make_finished(struct sample *s, bool full)
 
 	m->request = 5;
 	m->reason = full ? FINISH_FAILED : FINISH_END;
+	m->failure = full ? FAILURE_REQUEST : FAILURE_OTHER;
 	fill_text(m->text, sizeof m->text, full);
 	m->prompt_tokens = full ? LIMIT_CONTEXT_TOKENS : 1;
 	m->answer_tokens = full ? LIMIT_CONTEXT_TOKENS : 1;

@@ -27,7 +27,7 @@ static void a_full_pool_refuses_the_next_request(void **state)
 	(void)state;
 	for (int i = 0; i < 6; i++)
 		assert_int_equal(play_submit(2, 1), AYNI_OK);
-	assert_int_equal(play_submit(2, 1), AYNI_ERR_LIMIT);
+	assert_int_equal(play_submit(2, 1), AYNI_ERR_AGAIN);
 	play_run(1);
 	scheduler_cancel(play.scheduler, PEER, NULL, &play.actions);
 	assert_int_equal(play_count(ACTION_FINISH), 6);
