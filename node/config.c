@@ -48,6 +48,7 @@ static const struct option donor_options[] = {
 static const struct option pool_options[] = {
     TEXT(pool_config, name, "ayni pool"),
     TEXT(pool_config, listen, "127.0.0.1:7411"),
+    TEXT(pool_config, http, "none"),
     TEXT(pool_config, folder, ""),
     {"model", OPTION_PATHS, 0, 0, 0, 0, NULL},
     NUMBER(pool_config, stages, 0, LIMIT_LAYERS, "0"),

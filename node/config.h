@@ -34,6 +34,7 @@ struct donor_config {
 struct pool_config {
 	char name[65];
 	char listen[CONFIG_TEXT_BYTES]; /* "127.0.0.1:7411", "[::]:7411", port 0 takes a free one */
+	char http[64];                  /* where HTTP is served: "127.0.0.1:7480", or "none" */
 	char folder[CONFIG_PATH_BYTES]; /* key, database */
 	char models[CONFIG_MAX_MODELS][CONFIG_PATH_BYTES];
 	uint64_t n_models;

@@ -15,6 +15,7 @@ static const struct command {
     {"chat", cli_chat, "talk to a model of a pool"},
     {"donate", cli_donate, "lend spare CPU to a pool"},
     {"pool", cli_pool, "run a pool"},
+    {"serve", cli_serve, "answer OpenAI's and Ollama's clients with a pool's models"},
     {"invite", cli_invite, "make a ticket with which others join a pool"},
     {"status", cli_status, "show a pool's models, donors and counters"},
     {"ledger", cli_ledger, "read and check the contribution ledger"},

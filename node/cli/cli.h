@@ -30,6 +30,7 @@ int cli_ledger(int argc, char **argv);
 int cli_model(int argc, char **argv);
 int cli_pool(int argc, char **argv);
 int cli_run(int argc, char **argv);
+int cli_serve(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_worker(int argc, char **argv); /* not for people: a donor's computing process */
 

@@ -13,6 +13,7 @@
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
 #include "node/pool/drafter.h"
+#include "node/pool/front.h"
 #include "node/pool/habits.h"
 #include "node/pool/plan.h"
 #include "node/pool/pool.h"
@@ -61,6 +62,7 @@ struct pool {
 	uint64_t drafted_models; /* of the catalog, by bits: those that have its vocabulary */
 	bool draft_refused;      /* it has too much to do */
 	struct transport *transport;
+	struct front *front; /* NULL: no HTTP */
 	struct loop *loop;
 	struct actions actions;
 	struct peer *peers_by_route, *peers_by_number;
