@@ -141,18 +141,31 @@ static int check_text(const char *key, const char *value, struct error *err)
 	return AYNI_OK;
 }
 
+static size_t common_beginning(const char *a, const char *b)
+{
+	size_t n = 0;
+
+	while (a[n] != '\0' && a[n] == b[n])
+		n++;
+	return n;
+}
+
+/* With the one that begins most alike; there are too many for all to be said. */
 static int unknown_key(const struct table *t, const char *key, struct error *err)
 {
-	char known[ERROR_TEXT_BYTES] = "";
-	size_t used = 0;
+	const char *alike = NULL;
+	size_t most = 1;
 
-	for (size_t i = 0; i < t->n && used < sizeof known; i++) {
-		int n = snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
-		    t->options[i].key);
+	for (size_t i = 0; i < t->n; i++) {
+		size_t n = common_beginning(t->options[i].key, key);
 
-		used += n > 0 ? (size_t)n : 0;
+		if (n <= most)
+			continue;
+		most = n;
+		alike = t->options[i].key;
 	}
-	return error_set(err, AYNI_ERR_ARGUMENT, "unknown key \"%.40s\"; known: %s", key, known);
+	return error_set(err, AYNI_ERR_ARGUMENT, "unknown key \"%.40s\"%s%s; %s.conf explains all",
+	    key, alike != NULL ? ": perhaps " : "", alike != NULL ? alike : "", t->section);
 }
 
 static int set_option(const struct table *t, const char *key, const char *value, struct error *err)

@@ -7,6 +7,7 @@
 #include "node/loop.h"
 #include "node/work.h"
 #include "protocol/identity.h"
+#include "protocol/text.h"
 
 /* Where strings are kept that are made from the body's; no client's parameter has such a name. */
 #define KEPT "\x7f kept"
@@ -15,11 +16,14 @@
 
 static void describe(struct fault *f, int status, const char *fmt, va_list ap)
 {
+	char said[1024];
+
 	f->status = status;
 	f->type = status < 500 ? "invalid_request_error" : "server_error";
 	f->code = NULL;
 	f->retry = status == 503;
-	(void)vsnprintf(f->text, sizeof f->text, fmt, ap);
+	(void)vsnprintf(said, sizeof said, fmt, ap);
+	text_fit(f->text, sizeof f->text, said); /* it may cite a stranger */
 }
 
 void fault_set(struct fault *f, int status, const char *fmt, ...)

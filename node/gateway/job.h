@@ -18,7 +18,7 @@ struct fault {
 	const char *type; /* as OpenAI's API names it */
 	const char *code; /* likewise, or NULL */
 	char param[64];   /* the parameter that is wrong, or "" */
-	char text[256];   /* UTF-8 */
+	char text[256];   /* one line of UTF-8 */
 	bool retry;       /* later may be better */
 };
 

@@ -188,6 +188,7 @@ static bool read_common(struct job *j, struct fault *f)
 		return false;
 	j->generate.max_tokens = most;
 	return job_model(j, f) && job_sampling(j, j->body, f) &&
+	       job_bool(j->body, "ignore_eos", &j->generate.ignore_end, f) &&
 	       job_count(j->body, "n", 1, JOB_CHOICES_MAX, &j->n, f) &&
 	       job_stops(j, j->body, STOPS_ALLOWED, f) && read_stream(j, f) && read_format(j, f) &&
 	       job_refuses(j->body, refused, f);

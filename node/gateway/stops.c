@@ -18,20 +18,20 @@ static size_t before(const struct text *t, const char *stop, bool *whole)
 
 size_t stops_find(const struct stops *s, const struct text *held, bool *found)
 {
-	size_t cut = held->len, hold = held->len;
+	size_t cut = 0, ends = SIZE_MAX, hold = held->len;
 
-	*found = false;
 	for (size_t i = 0; i < s->n; i++) {
 		bool whole;
 		size_t at = before(held, s->list[i], &whole);
+		size_t end = at + strlen(s->list[i]);
 
-		if (whole && (!*found || at < cut))
+		if (!whole) {
+			hold = at < hold ? at : hold;
+		} else if (end < ends || (end == ends && at < cut)) {
 			cut = at;
-		if (!whole && at < hold)
-			hold = at;
-		*found |= whole;
+			ends = end;
+		}
 	}
-	/* Another string that began before the one found may still become whole: it never will,
-	 * since the answer ends here. */
+	*found = ends != SIZE_MAX;
 	return *found ? cut : hold;
 }

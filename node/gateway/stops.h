@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ends a text before the first of some strings, also where one comes in parts. What may be the
+ * Ends a text before the first of some strings to be whole, also where it comes in parts: how the
+ * text was cut makes no difference. What may be the
  * beginning of such a string is held back until it is known. Texts and strings are UTF-8, so cuts
  * are between characters.
  */
