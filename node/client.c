@@ -136,7 +136,7 @@ static bool is_silent(const struct client *c, uint64_t now_us)
 	return c->heard_us + patience < now_us;
 }
 
-/* Say what is due. AYNI_ERR_AGAIN: nothing more to do now. */
+/* Say what is due: AYNI_OK, and the socket must be looked at again. AYNI_ERR_AGAIN: nothing is. */
 static int tend(struct client *c, struct error *err)
 {
 	uint64_t now = loop_now_us();
@@ -144,7 +144,7 @@ static int tend(struct client *c, struct error *err)
 
 	if (client_wakes_us(c) <= now) {
 		rc = client_joined(c) ? send_heartbeat(c, err) : say_hello(c, err);
-		if (rc != AYNI_OK && rc != AYNI_ERR_AGAIN)
+		if (rc != AYNI_ERR_AGAIN)
 			return rc;
 	}
 	if (client_joined(c) && is_silent(c, now))
@@ -199,8 +199,12 @@ int client_next(struct client *c, const struct message **out, struct error *err)
 
 	for (;;) {
 		rc = take(c, err);
-		if (rc == AYNI_ERR_AGAIN)
-			return tend(c, err);
+		if (rc == AYNI_ERR_AGAIN) {
+			rc = tend(c, err);
+			if (rc != AYNI_OK)
+				return rc;
+			continue;
+		}
 		if (rc == AYNI_OK && c->current->type == MSG_REFUSAL)
 			rc = take_refusal(c, err);
 		if (rc != AYNI_OK)

@@ -181,14 +181,17 @@ static void on_wake(void *context)
 	(void)context; /* on_prepare does what is due */
 }
 
+/* What events made others want to do, they do in their own hooks: the loop must not wait then. */
 static bool on_prepare(void *context)
 {
 	struct backend *b = context;
 	const struct message *m;
 	struct error err = {0};
+	bool any = false;
 	int rc;
 
 	while ((rc = client_next(b->client, &m, &err)) != AYNI_ERR_AGAIN) {
+		any = true;
 		if (rc == AYNI_OK)
 			take(b, m);
 		else
@@ -197,7 +200,7 @@ static bool on_prepare(void *context)
 			break; /* a socket that only fails must not keep the loop from all else */
 	}
 	(void)loop_timer(b->loop, client_wakes_us(b->client), on_wake, b, NULL);
-	return false;
+	return any;
 }
 
 /* ---- outside ------------------------------------------------------------------------------ */

@@ -404,11 +404,14 @@ static void a_stream_goes_on_after_the_pool_was_killed_and_started_again(void **
 
 /* ---- a full pool -------------------------------------------------------------------------- */
 
-/* Without donors a session waits, so that nothing ends it but its client. */
+/*
+ * Without donors a session waits, so that nothing ends it but its client; and heartbeats are so
+ * seldom that none of them wakes whoever forgot to look.
+ */
 static void a_full_pool_says_when_to_come_again_until_a_client_hangs_up(void **state)
 {
 	static const char *const settings[] = {
-	    "http=127.0.0.1:0", "max_sessions=1", "max_waiting=0", NULL};
+	    "http=127.0.0.1:0", "max_sessions=1", "max_waiting=0", "heartbeat_ms=60000", NULL};
 	struct http_answer a;
 	int fd;
 
