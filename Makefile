@@ -159,6 +159,11 @@ test-kernels-build: $(KERNEL_TESTS)
 test-kernels: test-kernels-build
 	@RUNNER='$(RUNNER)' sh tests/run.sh $(KERNEL_TESTS)
 
+# The gateway asked by clients of npm, which are installed below $(BUILD): needs npm and its registry.
+.PHONY: test-clients
+test-clients: $(BUILD)/ayni
+	@sh tests/clients/run.sh $(BUILD)/ayni $(BUILD)/clients
+
 .PHONY: bench
 bench: $(BUILD)/ayni $(BENCH_BIN)
 	@$(BUILD)/ayni bench

@@ -84,7 +84,7 @@ check_top() {
 }
 
 check_spdx() {
-	files '(\.(c|h|inc|sh|py|awk|proto|sql|js|css|html)|(^|/)Makefile|^\.ci/run)$' | while IFS= read -r f; do
+	files '(\.(c|h|inc|sh|py|awk|proto|sql|js|mjs|css|html)|(^|/)Makefile|^\.ci/run)$' | while IFS= read -r f; do
 		sed 3q "$f" | grep -q 'SPDX-License-Identifier: Apache-2\.0' ||
 			echo "$f:1: no licence, begin with \"SPDX-License-Identifier: Apache-2.0\" in a comment"
 	done
