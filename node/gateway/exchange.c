@@ -150,7 +150,7 @@ static void fault_unasked(struct fault *f, const struct error *why)
 	switch (why->code) {
 	case AYNI_ERR_AGAIN:
 		fault_set(f, 503, "%s", why->text);
-		f->code = "pool_full";
+		f->code = "unavailable";
 		break;
 	case AYNI_ERR_ARGUMENT:
 	case AYNI_ERR_FORMAT:

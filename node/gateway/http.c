@@ -463,12 +463,9 @@ const char *http_address(const struct http *h)
 
 void http_free(struct http *h)
 {
-	struct exchange *x;
-
 	if (h == NULL)
 		return;
-	DL_FOREACH(h->exchanges, x)
-	{
+	for (struct exchange *x = h->exchanges; x != NULL; x = x->next) {
 		x->gone = true;
 		exchange_wake(x); /* MHD does not stop while one is suspended */
 	}

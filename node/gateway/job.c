@@ -53,7 +53,7 @@ void fault_failed(struct fault *f, const struct msg_finished *end)
 	switch (end->failure) {
 	case FAILURE_BUSY:
 		fault_set(f, 503, "%s", end->text);
-		f->code = "pool_full";
+		f->code = "unavailable";
 		return;
 	case FAILURE_MODEL:
 		fault_set(f, 404, "%s", end->text);

@@ -13,14 +13,14 @@ static json_t *finish_reason(const struct choice *c)
 
 static json_t *usage(const struct job *j, const struct choice *choices)
 {
-	uint64_t answers = 0;
 	const struct msg_finished *f = &choices[0].end;
+	json_int_t prompt = f->prompt_tokens, answers = 0, all;
 
 	for (uint32_t i = 0; i < j->n; i++)
 		answers += choices[i].n_tokens;
-	return json_pack("{s:I,s:I,s:I,s:{s:I}}", "prompt_tokens", (json_int_t)f->prompt_tokens,
-	    "completion_tokens", (json_int_t)answers, "total_tokens",
-	    (json_int_t)(f->prompt_tokens + answers), "prompt_tokens_details", "cached_tokens",
+	all = prompt + answers;
+	return json_pack("{s:I,s:I,s:I,s:{s:I}}", "prompt_tokens", prompt, "completion_tokens",
+	    answers, "total_tokens", all, "prompt_tokens_details", "cached_tokens",
 	    (json_int_t)f->reused_tokens);
 }
 

@@ -352,6 +352,26 @@ static void who_hangs_up_in_a_stream_frees_its_session(void **state)
 	network_wait_ready(&net);
 }
 
+static void a_server_ends_though_clients_wait(void **state)
+{
+	char member[64];
+	pid_t pid = serve("--connections", "100", member);
+	int streams = http_socket(member, 0), waits = http_socket(member, 0);
+
+	(void)state;
+	http_send(streams, CHAT, "{" LONG "}");
+	free(http_read_until(streams, "\"content\":\""));
+	signal_donors(SIGSTOP);
+	http_send(waits, CHAT, "{" SUM "}");
+	http_wait_metric(member, "ayni_http_requests_running 2\n");
+	end(pid);
+	http_wait_metric(at, "ayni_model_sessions{model=\"ayni-demo\"} 0\n");
+	signal_donors(SIGCONT);
+	(void)close(streams);
+	(void)close(waits);
+	network_wait_ready(&net);
+}
+
 static void a_server_that_dies_is_started_again(void **state)
 {
 	pid_t server = network_child(net.pool);
@@ -373,9 +393,8 @@ static void a_stream_goes_on_after_the_pool_was_killed_and_started_again(void **
 	char member[64];
 	pid_t pid = serve("--idle-s", "60", member);
 	struct http_answer whole = http_ask(member, CHAT, "{" LONG "}");
-	char *undisturbed = http_stream_text(whole.body), *begun, *rest, *text;
+	char *undisturbed = http_stream_text(whole.body), *begun, *rest, *all, *text;
 	int fd = http_socket(member, 0);
-	size_t len;
 
 	(void)state;
 	assert_int_equal(whole.status, 200);
@@ -385,13 +404,11 @@ static void a_stream_goes_on_after_the_pool_was_killed_and_started_again(void **
 	(void)network_wait_end(net.pool);
 	network_restart_pool(&net, DEMO_MODEL, pool_settings);
 	rest = http_read_until(fd, "data: [DONE]");
-	len = strlen(begun);
-	begun = realloc(begun, len + strlen(rest) + 1);
-	assert_non_null(begun);
-	memcpy(begun + len, rest, strlen(rest) + 1);
-	text = http_stream_text(begun);
+	assert_true(asprintf(&all, "%s%s", begun, rest) > 0);
+	text = http_stream_text(all);
 	assert_string_equal(text, undisturbed);
 	free(text);
+	free(all);
 	free(rest);
 	free(begun);
 	free(undisturbed);
@@ -426,7 +443,7 @@ static void a_full_pool_says_when_to_come_again_until_a_client_hangs_up(void **s
 	a = http_ask(at, CHAT, "{" SUM ",\"stream\":true}");
 	assert_int_equal(a.status, 503);
 	assert_non_null(strstr(a.headers, "Retry-After: "));
-	assert_non_null(strstr(a.body, "\"code\":\"pool_full\""));
+	assert_non_null(strstr(a.body, "\"code\":\"unavailable\""));
 	http_answer_free(&a);
 	(void)close(fd);
 	http_wait_metric(at, "ayni_model_sessions{model=\"ayni-demo\"} 0\n");
@@ -447,6 +464,7 @@ int main(void)
 	    cmocka_unit_test(many_idle_connections_and_streams_are_served_at_once),
 	    cmocka_unit_test(who_does_not_read_is_cut_off_and_others_are_not),
 	    cmocka_unit_test(who_hangs_up_in_a_stream_frees_its_session),
+	    cmocka_unit_test(a_server_ends_though_clients_wait),
 	    cmocka_unit_test(a_server_that_dies_is_started_again),
 	    cmocka_unit_test(a_stream_goes_on_after_the_pool_was_killed_and_started_again),
 	};

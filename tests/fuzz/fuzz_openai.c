@@ -3,18 +3,14 @@
 #include <stdlib.h>
 
 #include "node/gateway/api.h"
+#include "node/work.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Whatever was read can be sent and drawn as it is, and answered. */
 static void check_job(const struct api *api, const struct job *j)
 {
-	struct sampler_settings s = {.temperature = j->generate.sampling.temperature,
-	    .top_p = j->generate.sampling.top_p,
-	    .min_p = j->generate.sampling.min_p,
-	    .repeat_penalty = j->generate.sampling.repeat_penalty,
-	    .top_k = j->generate.sampling.top_k,
-	    .repeat_last_n = j->generate.sampling.repeat_last_n};
+	struct sampler_settings s = work_settings(&j->generate.sampling);
 	struct choice choices[JOB_CHOICES_MAX] = {0};
 	struct msg_generate g = job_choice(j, 0);
 	struct text out = {0};

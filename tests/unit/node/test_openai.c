@@ -240,7 +240,7 @@ static void failures_of_the_pool_have_their_status(void **state)
 		enum finish_failure failure;
 		int status;
 		const char *code;
-	} known[] = {{FAILURE_BUSY, 503, "pool_full"}, {FAILURE_MODEL, 404, "model_not_found"},
+	} known[] = {{FAILURE_BUSY, 503, "unavailable"}, {FAILURE_MODEL, 404, "model_not_found"},
 	    {FAILURE_REQUEST, 400, NULL}, {FAILURE_OTHER, 502, NULL}};
 
 	(void)state;
