@@ -173,6 +173,7 @@ void exchange_ask(struct exchange *x)
 	if (!job_open(&x->job, x->body.data, x->body.len, &x->fault) ||
 	    !x->route->api->read(&x->job, &x->fault))
 		return;
+	job_close_body(&x->job);
 	text_free(&x->body);
 	for (uint32_t i = 0; i < x->job.n; i++) {
 		struct msg_generate g = job_choice(&x->job, i);

@@ -9,9 +9,6 @@
 #include "protocol/identity.h"
 #include "protocol/text.h"
 
-/* Where strings are kept that are made from the body's; no client's parameter has such a name. */
-#define KEPT "\x7f kept"
-
 /* ---- faults ------------------------------------------------------------------------------- */
 
 static void describe(struct fault *f, int status, const char *fmt, va_list ap)
@@ -70,7 +67,7 @@ void fault_failed(struct fault *f, const struct msg_finished *end)
 	    end->reason == FINISH_FAILED ? end->text : "the request was cancelled there");
 }
 
-static bool out_of_memory(struct fault *f)
+bool fault_memory(struct fault *f)
 {
 	fault_set(f, 500, "out of memory");
 	return false;
@@ -134,14 +131,19 @@ bool job_count(
 	return true;
 }
 
-bool job_string(const json_t *o, const char *name, const char **out, struct fault *f)
+bool job_string(struct job *j, const json_t *o, const char *name, const char **out, struct fault *f)
 {
 	const json_t *v = value(o, name);
+	const char *kept;
 
-	if (v != NULL && !json_is_string(v))
+	if (v == NULL)
+		return true;
+	if (!json_is_string(v))
 		return fault_param(f, name, "%s must be a string", name);
-	if (v != NULL)
-		*out = json_string_value(v);
+	kept = job_keep(j, v);
+	if (kept == NULL)
+		return fault_memory(f);
+	*out = kept;
 	return true;
 }
 
@@ -192,13 +194,20 @@ bool job_open(struct job *j, const char *data, size_t len, struct fault *f)
 		fault_set(f, 400, "the body must be a JSON object");
 		return false;
 	}
-	(void)json_object_del(j->body, KEPT);
+	j->kept = json_array();
 	return true;
+}
+
+void job_close_body(struct job *j)
+{
+	json_decref(j->body);
+	j->body = NULL;
 }
 
 void job_free(struct job *j)
 {
-	json_decref(j->body);
+	job_close_body(j);
+	json_decref(j->kept);
 	free(j->turns);
 	free(j->tokens);
 	*j = (struct job){0};
@@ -214,24 +223,17 @@ struct msg_generate job_choice(const struct job *j, uint32_t choice)
 	return g;
 }
 
-const char *job_keep(struct job *j, json_t *stolen)
+const char *job_keep(struct job *j, const json_t *string)
 {
-	json_t *kept = json_object_get(j->body, KEPT);
-
-	if (kept == NULL) {
-		kept = json_array();
-		if (json_object_set_new(j->body, KEPT, kept) != 0)
-			kept = NULL;
-	}
-	/* the array frees the string if it cannot keep it */
-	return json_array_append_new(kept, stolen) == 0 ? json_string_value(stolen) : NULL;
+	/* one more that refers to it: nothing is copied */
+	return json_array_append(j->kept, (json_t *)string) == 0 ? json_string_value(string) : NULL;
 }
 
 bool job_model(struct job *j, struct fault *f)
 {
 	const char *name = "";
 
-	if (!job_string(j->body, "model", &name, f))
+	if (!job_string(j, j->body, "model", &name, f))
 		return false;
 	if (strlen(name) >= sizeof j->generate.model) {
 		fault_set(f, 404, "no model has so long a name");
@@ -267,12 +269,16 @@ bool job_sampling(struct job *j, const json_t *o, struct fault *f)
 static bool add_stop(struct job *j, const json_t *v, size_t most, struct fault *f)
 {
 	size_t len = json_string_length(v);
+	const char *stop;
 
 	if (!json_is_string(v) || len == 0 || len > STOP_BYTES_MAX || j->stops.n == most)
 		return fault_param(f, "stop",
 		    "stop must be a string or a list of up to %zu, each of 1 to %d bytes", most,
 		    STOP_BYTES_MAX);
-	j->stops.list[j->stops.n++] = json_string_value(v);
+	stop = job_keep(j, v);
+	if (stop == NULL)
+		return fault_memory(f);
+	j->stops.list[j->stops.n++] = stop;
 	return true;
 }
 
@@ -338,7 +344,7 @@ bool job_turns_reserve(struct job *j, size_t n, struct fault *f)
 		return fault_param(f, "messages", "at most %d messages are allowed", JOB_TURNS_MAX);
 	turns = reallocarray(j->turns, j->generate.n_turns + n, sizeof *turns);
 	if (turns == NULL)
-		return out_of_memory(f);
+		return fault_memory(f);
 	j->turns = turns;
 	return true;
 }
@@ -346,7 +352,7 @@ bool job_turns_reserve(struct job *j, size_t n, struct fault *f)
 bool job_turn(struct job *j, const char *role, const char *content, struct fault *f)
 {
 	if (role == NULL || content == NULL)
-		return out_of_memory(f);
+		return fault_memory(f);
 	j->turns[j->generate.n_turns++] = (struct turn){(char *)role, (char *)content};
 	return true;
 }

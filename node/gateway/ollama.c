@@ -57,13 +57,12 @@ static bool read_common(struct job *j, struct fault *f)
 static bool read_message(struct job *j, const json_t *message, size_t i, struct fault *f)
 {
 	static const char *const none[] = {"tool_calls", "images", NULL};
-	const char *role = json_string_value(json_object_get(message, "role"));
-	const char *content = "";
+	const char *role = job_keep(j, json_object_get(message, "role")), *content = "";
 
 	if (role == NULL || role[0] == '\0' || strlen(role) > 32)
 		return fault_param(
 		    f, "messages", "messages[%zu].role must be a string of 1 to 32 bytes", i);
-	return job_string(message, "content", &content, f) && job_refuses(message, none, f) &&
+	return job_string(j, message, "content", &content, f) && job_refuses(message, none, f) &&
 	       job_turn(j, role, content, f);
 }
 
@@ -89,8 +88,8 @@ static bool read_generate(struct job *j, struct fault *f)
 	const char *prompt = "", *system = "";
 	bool raw = false;
 
-	if (!job_string(j->body, "prompt", &prompt, f) ||
-	    !job_string(j->body, "system", &system, f) || !job_bool(j->body, "raw", &raw, f))
+	if (!job_string(j, j->body, "prompt", &prompt, f) ||
+	    !job_string(j, j->body, "system", &system, f) || !job_bool(j->body, "raw", &raw, f))
 		return false;
 	if (prompt[0] == '\0')
 		return fault_param(f, "prompt", "prompt must be a string that is not empty");

@@ -33,12 +33,13 @@ static bool is_text_part(const json_t *part)
 	       json_is_string(json_object_get(part, "text"));
 }
 
-/* All parts in one string, which the body keeps. */
+/* All parts in one string, which is kept. */
 static bool join_parts(
     struct job *j, const json_t *parts, const char *where, const char **content, struct fault *f)
 {
 	struct text all = {0};
 	const json_t *part;
+	json_t *joined;
 	size_t i;
 
 	json_array_foreach(parts, i, part)
@@ -52,7 +53,9 @@ static bool join_parts(
 		}
 		text_add(&all, json_string_value(text), json_string_length(text));
 	}
-	*content = all.failed ? NULL : job_keep(j, text_json(text_span(&all)));
+	joined = all.failed ? NULL : text_json(text_span(&all));
+	*content = job_keep(j, joined);
+	json_decref(joined);
 	text_free(&all);
 	return true;
 }
@@ -63,7 +66,7 @@ static bool read_content(
 	const json_t *v = json_object_get(message, "content");
 
 	if (json_is_string(v))
-		*content = json_string_value(v);
+		*content = job_keep(j, v);
 	else if (json_is_array(v))
 		return join_parts(j, v, where, content, f);
 	else if (v == NULL || json_is_null(v))
@@ -119,10 +122,8 @@ static bool read_tokens(struct job *j, const json_t *list, struct fault *f)
 		return fault_param(
 		    f, "prompt", "prompt: at most %d tokens are allowed", LIMIT_CONTEXT_TOKENS);
 	j->tokens = reallocarray(NULL, n, sizeof *j->tokens);
-	if (j->tokens == NULL) {
-		fault_set(f, 500, "out of memory");
-		return false;
-	}
+	if (j->tokens == NULL)
+		return fault_memory(f);
 	json_array_foreach(list, i, each)
 	{
 		json_int_t id = json_integer_value(each);
@@ -148,8 +149,8 @@ static bool read_prompt(struct job *j, struct fault *f)
 		return fault_param(f, "prompt",
 		    "prompt must be a string that is not empty, a list of one, or a list of "
 		    "tokens");
-	j->generate.prompt = (char *)json_string_value(v);
-	return true;
+	j->generate.prompt = (char *)job_keep(j, v);
+	return j->generate.prompt != NULL || fault_memory(f);
 }
 
 /* ---- the rest ----------------------------------------------------------------------------- */

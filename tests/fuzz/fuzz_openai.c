@@ -46,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return -1;
 	api = apis[data[0] % 4];
 	if (job_open(&job, (const char *)data + 1, size - 1, &fault) && api->read(&job, &fault)) {
+		job_close_body(&job); /* nothing points into it any more */
 		check_job(api, &job);
 	} else {
 		if (fault.status < 400)

@@ -16,7 +16,10 @@ static bool read_as(const struct api *api, const char *body)
 {
 	job_free(&job);
 	fault = (struct fault){0};
-	return job_open(&job, body, strlen(body), &fault) && api->read(&job, &fault);
+	if (!job_open(&job, body, strlen(body), &fault) || !api->read(&job, &fault))
+		return false;
+	job_close_body(&job);
+	return true;
 }
 
 static bool chat(const char *body)
