@@ -97,6 +97,7 @@ struct msg_assignment_state {
 	enum assignment_progress state;
 	uint64_t done_bytes, total_bytes;
 	char text[TEXT_LONG];
+	uint32_t layers_ready; /* from the first on */
 };
 struct msg_blob_request {
 	size_t n_hashes;

@@ -243,6 +243,7 @@ static void make_small_work(struct sample *s, bool full)
 		m->assignment_state.done_bytes = full ? INT64_MAX : 1;
 		m->assignment_state.total_bytes = full ? INT64_MAX : 2;
 		fill_text(m->assignment_state.text, sizeof m->assignment_state.text, full);
+		m->assignment_state.layers_ready = full ? LIMIT_LAYERS : 0;
 	} else if (m->type == MSG_BLOB_REQUEST) {
 		m->blob_request.n_hashes = full ? BLOB_REQUEST_MAX : 1;
 		fill(m->blob_request.hashes, m->blob_request.n_hashes * HASH_BYTES, 4);
