@@ -245,9 +245,8 @@ struct totals {
 static int check_range(const struct model *m, uint32_t first, uint32_t last, struct error *err)
 {
 	if (first >= last || first < m->layer_first || last > m->layer_last)
-		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "layers: [%u, %u) are no part of [%u, %u)", first, last, m->layer_first,
-		    m->layer_last);
+		return error_set(err, AYNI_ERR_ARGUMENT, "layers: [%u, %u) are no part of [%u, %u)",
+		    first, last, m->layer_first, m->layer_last);
 	if (last > m->layer_ready)
 		return error_set(err, AYNI_ERR_STATE, "layers: [%u, %u) are not ready yet",
 		    m->layer_ready, last);

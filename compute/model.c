@@ -155,8 +155,7 @@ err0:
 	return rc;
 }
 
-int model_ready_next(
-    struct model *m, const struct gguf *g, struct team *team, struct error *err)
+int model_ready_next(struct model *m, const struct gguf *g, struct team *team, struct error *err)
 {
 	int rc;
 

@@ -175,16 +175,12 @@ int model_load(const struct gguf *g, uint32_t layer_first, uint32_t layer_last, 
 struct team;
 int model_load_for(const struct gguf *g, uint32_t layer_first, uint32_t layer_last,
     const struct kernels *k, struct team *team, struct model **out, struct error *err);
-/*
- * The same layer by layer, while the file is still coming: model_open needs its head and what the
- * first layer of the range needs (model_range_needs), and makes none ready; each model_ready_next
- * needs one layer more, and makes it ready. With the last comes what ends the model. No layer may
- * run meanwhile.
- */
+/* The same layer by layer, while the file is still coming: model_open needs its head and what the
+ * first layer does (model_range_needs), and makes none ready. Each model_ready_next needs what one
+ * more does, and makes it ready; no layer may run meanwhile. */
 int model_open(const struct gguf *g, uint32_t layer_first, uint32_t layer_last,
     const struct kernels *k, struct model **out, struct error *err);
-int model_ready_next(
-    struct model *m, const struct gguf *g, struct team *team, struct error *err);
+int model_ready_next(struct model *m, const struct gguf *g, struct team *team, struct error *err);
 void model_free(struct model *m);
 
 /*

@@ -163,6 +163,10 @@ static void renew(struct donor *d, const struct msg_assignment *a)
 
 	holding_keep(d);
 	h->a.assignment = a->assignment;
+	if (h->shards != NULL)
+		shards_all_lost(h->shards); /* it was asked over the old connection */
+	d->seeds.pool = (struct seed_source){0};
+	wake(d, 0);
 	if (h->loaded > h->a.layer_first)
 		admit(d);
 	send_state(d, progress_of(h), "");

@@ -11,8 +11,8 @@ struct held {
 	uint64_t session;
 	uint32_t wire;
 	struct layer_range layers; /* that its keys and values are of */
-	uint32_t length; /* positions in the KV cache when all admitted units have run */
-	uint32_t most;   /* that it ever reached: their memory stays with it */
+	uint32_t length;           /* positions in the KV cache when all admitted units have run */
+	uint32_t most;             /* that it ever reached: their memory stays with it */
 	UT_hash_handle hh;
 };
 
@@ -209,8 +209,7 @@ static enum refusal check_sessions(
 	return REFUSAL_NONE;
 }
 
-static bool hold(
-    struct intake *i, const struct msg_work_unit *u, const struct unit_span *span)
+static bool hold(struct intake *i, const struct msg_work_unit *u, const struct unit_span *span)
 {
 	struct held *h = find(i, span->session);
 

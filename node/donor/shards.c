@@ -277,6 +277,16 @@ void shards_lost(struct shards *s, const struct hash *content)
 	}
 }
 
+void shards_all_lost(struct shards *s)
+{
+	for (size_t i = 0; i < s->n && s->n_asked > 0; i++) {
+		if (s->states[i] != ASKED)
+			continue;
+		s->n_asked--;
+		want_again(s, i);
+	}
+}
+
 bool shards_complete(const struct shards *s)
 {
 	return s->here_bytes == s->needed_bytes;

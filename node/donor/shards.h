@@ -38,6 +38,8 @@ size_t shards_ask(
     struct shards *s, struct hash *out, size_t max, uint64_t now_us, uint64_t again_us);
 /* Who was asked for this content does not have it: it is wanted again. */
 void shards_lost(struct shards *s, const struct hash *content);
+/* Nothing that was asked for will come: all of it is wanted again. */
+void shards_all_lost(struct shards *s);
 /* A chunk of this content that is here. */
 bool shards_held(const struct shards *s, const struct hash *content, size_t *index);
 /* Needed chunks of this content that are not here yet: the next index at or after *index. */

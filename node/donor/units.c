@@ -194,8 +194,8 @@ static void on_result(struct donor *d, const struct worker_event *e)
 
 		d->units_done++;
 		open_work_add(&d->open, &u->model,
-		    (struct layer_range){u->layer_first, u->layer_last}, u->n_tokens,
-		    m.result.cost);
+		    (struct layer_range){d->holding.a.layer_first, d->holding.a.layer_last},
+		    u->n_tokens, m.result.cost);
 		donor_send(d, &m, payload);
 	}
 	intake_done(d->intake, u, false);

@@ -358,8 +358,8 @@ static int run(
 	rc = prepare(w, c, err);
 	if (rc == AYNI_OK)
 		rc = layers_run_part(w->layers, c->layer_first, c->layer_last, w->spans, c->n_spans,
-		    c->layer_first == 0 ? w->tokens : NULL, w->activations,
-		    last ? w->logits : NULL, err);
+		    c->layer_first == 0 ? w->tokens : NULL, w->activations, last ? w->logits : NULL,
+		    err);
 	if (rc != AYNI_OK) {
 		forget_spans(w, c);
 		return rc;

@@ -31,7 +31,7 @@ struct worker_range {
 };
 
 enum worker_event_kind {
-	WORKER_LOADED, /* one layer more */
+	WORKER_LOADED,      /* one layer more */
 	WORKER_LOAD_FAILED, /* text says why */
 	WORKER_RESULT,
 	WORKER_UNIT_FAILED, /* code and text say why; AYNI_ERR_STATE: unknown session or position */
@@ -53,8 +53,8 @@ int worker_link_start(const struct worker_options *o, struct worker_link **out, 
 void worker_link_free(struct worker_link *l); /* ends the process */
 
 int worker_link_fd(const struct worker_link *l); /* readable: an event */
-/* What is to be held, and its first layer, which must be in the image. AYNI_ERR_STATE if a command is
- * not answered yet. An answer follows as an event. */
+/* What is to be held, and its first layer, which must be in the image. AYNI_ERR_STATE if a command
+ * is not answered yet. An answer follows as an event. */
 int worker_link_load(struct worker_link *l, const struct worker_range *r, struct error *err);
 /* Another layer is in the image. */
 int worker_link_load_next(struct worker_link *l, struct error *err);

@@ -25,9 +25,9 @@ enum worker_command_kind { WORKER_MAP = 1, WORKER_LOAD, WORKER_LOAD_NEXT, WORKER
  * LOAD_NEXT loads one more. */
 struct worker_command {
 	uint32_t kind;
-	uint32_t layer_first, layer_last;           /* LOAD; RUN: some of those that are loaded */
-	uint32_t kv_tokens, max_sessions, kv_type;  /* LOAD */
-	uint32_t forget;                                     /* RUN: all sessions first */
+	uint32_t layer_first, layer_last;          /* LOAD; RUN: some of those that are loaded */
+	uint32_t kv_tokens, max_sessions, kv_type; /* LOAD */
+	uint32_t forget;                           /* RUN: all sessions first */
 	uint32_t n_spans, n_tokens, n_logits, n_closed, top; /* RUN */
 	uint64_t unit;
 };

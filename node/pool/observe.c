@@ -76,7 +76,7 @@ static void learn_pace(struct pool *p, struct roster_donor *d, const struct acti
 	if (a->tokens > PACE_MOST_TOKENS)
 		return;
 	pace_learn(&d->pace, a->model, (double)us,
-	    offered_us(p, &d->offer, a->model, a->layers, a->tokens), p->usual_pace, now);
+	    offered_us(p, &d->offer, a->model, a->ran, a->tokens), p->usual_pace, now);
 	if (d->pace.seen == PACE_SEEN_LEAST)
 		report(REPORT_DEBUG, "donor %s takes %.2f times as long as it offered", d->name,
 		    d->pace.ratio);

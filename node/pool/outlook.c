@@ -12,14 +12,16 @@ struct parts {
 
 static uint64_t trip_us(const struct roster_donor *d)
 {
-	return path_stage_us(d) - d->assignment.token_us - d->assignment.transfer_us -
+	const struct donor_assignment *a = &d->assignment;
+
+	return path_stage_us(d, a->layers) - path_compute_us(d, a->layers) - a->transfer_us -
 	       path_wait_us(d);
 }
 
-static void add_part(struct parts *p, const struct roster_donor *d)
+static void add_part(struct parts *p, const struct roster_donor *d, struct layer_range layers)
 {
-	p->total_us += path_stage_us(d);
-	p->compute_us += d->assignment.token_us;
+	p->total_us += path_stage_us(d, layers);
+	p->compute_us += path_compute_us(d, layers);
 	p->trip_us += trip_us(d);
 	p->transfer_us += d->assignment.transfer_us;
 	p->wait_us += path_wait_us(d);
@@ -71,9 +73,7 @@ static uint32_t replicas(struct pool *p, const struct path_stage *stage, uint32_
 		const struct roster_donor *d = roster_get(p->roster, i);
 
 		n += i != stage->donor && d != NULL && roster_serves(d) &&
-		     d->assignment.model == model &&
-		     d->assignment.layers.first == stage->layers.first &&
-		     d->assignment.layers.last == stage->layers.last;
+		     d->assignment.model == model && roster_holds(d, stage->layers);
 	}
 	return n;
 }
@@ -88,13 +88,13 @@ static void describe_path(
 		s->layers = path->stages[k].layers;
 		s->donor = d->key;
 		(void)snprintf(s->donor_name, sizeof s->donor_name, "%s", d->name);
-		s->token_us = path_stage_us(d);
+		s->token_us = path_stage_us(d, s->layers);
 		s->round_trip_us = roster_trip_us(d);
 		s->replicas = replicas(p, &path->stages[k], path->model);
 		s->direct = k + 1 < path->n_stages &&
 		            pairs_up(scheduler_pairs(p->scheduler), path->stages[k].donor,
 		                path->stages[k + 1].donor, loop_now_us());
-		add_part(parts, d);
+		add_part(parts, d, s->layers);
 	}
 	out->n_stages = path->n_stages;
 }
@@ -106,9 +106,8 @@ void outlook_model(struct pool *p, uint32_t index, struct status_model *out)
 
 	switch (path_find(p->roster, index, out->n_layers, 1, &path)) {
 	case PATH_MISSING:
-		(void)snprintf(out->limit, sizeof out->limit,
-		    out->n_missing > 0 ? "no ready donor holds some of the layers"
-		                       : "the ranges that donors hold do not join");
+		(void)snprintf(
+		    out->limit, sizeof out->limit, "no ready donor holds some of the layers");
 		return;
 	case PATH_FULL:
 		(void)snprintf(out->limit, sizeof out->limit,

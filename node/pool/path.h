@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A path: donors whose layer ranges join end to end over a whole model. Sessions are bound to a
- * path because their KV caches lie with its donors. Plain data and one search; no I/O.
+ * A path: donors with layers that join end to end over a whole model. A stage is any part of what
+ * its donor has ready, so that ranges which overlap join too, and a donor serves before all of its
+ * layers are there. Sessions are bound to a path because their KV caches lie with its donors. Plain
+ * data and one search; no I/O.
  */
 #ifndef AYNI_NODE_POOL_PATH_H
 #define AYNI_NODE_POOL_PATH_H
@@ -14,9 +16,9 @@ enum {
 };
 
 struct path_stage {
-	int donor;           /* slot */
-	uint64_t assignment; /* so that a slot taken by another donor is noticed */
-	struct layer_range layers;
+	int donor;                 /* slot */
+	uint64_t assignment;       /* so that a slot taken by another donor is noticed */
+	struct layer_range layers; /* some of the donor's */
 };
 
 struct path {
@@ -37,7 +39,7 @@ enum path_search {
 
 /*
  * The least time of a token, with the sessions that are there already: each stage is
- *   round trip + transfer + computing + sessions * (computing + PATH_TURN_US),
+ *   round trip + transfer + computing + (computing + PATH_TURN_US) of each session there,
  * as if the donor computed for its sessions one after the other. So streams go over the fastest
  * donors first, and over slower replicas as soon as their turn comes earlier there; the trip, which
  * nobody waits for, is paid once. Computing is what the donor's offer and its pace say; trip and
@@ -46,8 +48,9 @@ enum path_search {
  */
 enum path_search path_find(
     struct roster *r, uint32_t model, uint32_t n_layers, uint32_t pages, struct path *out);
-/* The stage of that equation; the donor must hold layers. */
-uint64_t path_stage_us(const struct roster_donor *d);
+/* The stage of that equation; the donor must hold these layers. */
+uint64_t path_stage_us(const struct roster_donor *d, struct layer_range layers);
+uint64_t path_compute_us(const struct roster_donor *d, struct layer_range layers);
 uint64_t path_wait_us(const struct roster_donor *d); /* its last term */
 /* Do all its donors still hold what they held, ready for work? */
 bool path_alive(const struct path *p, struct roster *r);

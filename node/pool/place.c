@@ -76,12 +76,26 @@ static uint32_t rounded_us(double us)
 	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
+/* What the output head adds to the last layer. */
+static double head_us(
+    const struct placement_model *m, const struct placement_donor *donor, struct layer_range layers)
+{
+	double us;
+
+	if (layers.last < m->n_layers || layers.last - layers.first == 1)
+		return 0;
+	us = placement_layer_us(m, donor, layers.last - 1) -
+	     placement_layer_us(m, donor, layers.last - 2);
+	return us > 0 ? us : 0;
+}
+
 static void estimate(const struct placement_model *models, const struct placement_donor *donor,
     struct donor_assignment *a)
 {
 	const struct placement_model *m = &models[a->model];
 
 	a->token_us = rounded_us(placement_compute_us(m, donor, a->layers));
+	a->head_us = rounded_us(head_us(m, donor, a->layers));
 	a->transfer_us = rounded_us(placement_transfer_us(m, donor, 1));
 }
 

@@ -223,8 +223,8 @@ static void break_paths(struct scheduler *s)
 		for (uint32_t k = 0; k < p->n_stages && !p->broken; k++) {
 			const struct roster_donor *d = path_donor(s->roster, &p->stages[k]);
 
-			p->broken =
-			    d == NULL || (d->state != DONOR_READY && d->state != DONOR_LEAVING);
+			p->broken = d == NULL || (d->state != DONOR_LEAVING &&
+			                             !roster_holds(d, p->stages[k].layers));
 		}
 	}
 }

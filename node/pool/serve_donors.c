@@ -233,7 +233,7 @@ static void on_progress(struct pool *p, struct peer *peer, const struct msg_assi
 		close_window(p, slot); /* if the receipt cannot be sent, peer and donor are gone */
 		end_assignment(p, d);
 	}
-	if (roster_progress(p->roster, slot, s->assignment, s->state) != AYNI_OK)
+	if (roster_progress(p->roster, slot, s->assignment, s->state, s->layers_ready) != AYNI_OK)
 		return;
 	observe_fetched(p, d, s->state);
 	if (s->state == PROGRESS_READY)

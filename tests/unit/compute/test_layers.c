@@ -273,84 +273,6 @@ static void two_ranges_give_the_same_bits_as_the_whole(void **state)
 	for_each_type(run_in_two_stages);
 }
 
-static void run_part(struct stage *s, uint32_t first, uint32_t last, struct kv *kv, uint32_t p)
-{
-	enum { AT_ONCE = 14 };
-	struct layers_span span = {kv, p, AT_ONCE, last == N_LAYERS ? AT_ONCE : 0};
-	struct error err = {0};
-	uint32_t tokens[AT_ONCE];
-
-	for (uint32_t i = 0; i < AT_ONCE; i++)
-		tokens[i] = session_token(0, p + i);
-	if (layers_run_part(s->layers, first, last, &span, 1, first == 0 ? tokens : NULL,
-	        other.residual[p], last == N_LAYERS ? other.logits[p] : NULL, &err) != AYNI_OK)
-		fail_msg("%s", err.text);
-}
-
-/* One that begins while its last layers are not there yet, and another for these. */
-static void run_in_two_parts(const struct gguf *g)
-{
-	const struct kernels *k = kernels_best();
-	struct stage s = {0};
-
-	assert_int_equal(team_new(2, &s.team, NULL), AYNI_OK);
-	assert_int_equal(model_open(g, 0, N_LAYERS, k, &s.model, NULL), AYNI_OK);
-	assert_int_equal(layers_new(s.model, k, s.team, 2 * N, &s.layers, NULL), AYNI_OK);
-	for (uint32_t cut = 1; cut < N_LAYERS; cut++) {
-		struct kv *front = new_kv(&s), *back = new_kv(&s);
-
-		while (s.model->layer_ready < cut)
-			assert_int_equal(model_ready_next(s.model, g, s.team, NULL), AYNI_OK);
-		for (uint32_t p = 0; p < N; p += 14)
-			run_part(&s, 0, cut, front, p);
-		while (s.model->layer_ready < N_LAYERS)
-			assert_int_equal(model_ready_next(s.model, g, s.team, NULL), AYNI_OK);
-		for (uint32_t p = 0; p < N; p += 14)
-			run_part(&s, cut, N_LAYERS, back, p);
-		assert_same_output();
-		kv_free(front);
-		kv_free(back);
-	}
-	assert_int_equal(model_ready_next(s.model, g, s.team, NULL), AYNI_ERR_STATE);
-	stage_free(&s);
-}
-
-static void parts_of_a_range_give_the_same_bits_as_soon_as_they_are_ready(void **state)
-{
-	(void)state;
-	for_each_type(run_in_two_parts);
-}
-
-static void layers_that_are_not_ready_or_not_there_do_not_run(void **state)
-{
-	const struct kernels *k = kernels_best();
-	struct gguf *g = open_model(&uneven, TENSOR_Q4_0);
-	struct stage s = {0};
-	struct layers_span span = {NULL, 0, 1, 0};
-	static float residual[D];
-	struct kv *kv;
-
-	(void)state;
-	assert_int_equal(team_new(1, &s.team, NULL), AYNI_OK);
-	assert_int_equal(model_open(g, 1, N_LAYERS, k, &s.model, NULL), AYNI_OK);
-	assert_int_equal(layers_new(s.model, k, s.team, 1, &s.layers, NULL), AYNI_OK);
-	span.kv = kv = new_kv(&s);
-	assert_int_equal(
-	    layers_run_part(s.layers, 1, 2, &span, 1, NULL, residual, NULL, NULL), AYNI_ERR_STATE);
-	assert_int_equal(model_ready_next(s.model, g, s.team, NULL), AYNI_OK);
-	assert_int_equal(
-	    layers_run_part(s.layers, 1, 2, &span, 1, NULL, residual, NULL, NULL), AYNI_OK);
-	assert_int_equal(
-	    layers_run_part(s.layers, 1, 3, &span, 1, NULL, residual, NULL, NULL), AYNI_ERR_STATE);
-	assert_int_equal(layers_run_part(s.layers, 0, 2, &span, 1, NULL, residual, NULL, NULL),
-	    AYNI_ERR_ARGUMENT);
-	assert_int_equal(layers_run_part(s.layers, 2, 2, &span, 1, NULL, residual, NULL, NULL),
-	    AYNI_ERR_ARGUMENT);
-	kv_free(kv);
-	stage_free(&s);
-	gguf_free(g);
-}
-
 /* Other tokens first, then back to each of some positions. */
 static void run_again_from(const struct gguf *g)
 {
@@ -651,8 +573,6 @@ int main(void)
 	    cmocka_unit_test(any_instruction_set_gives_the_same_bits),
 	    cmocka_unit_test(a_session_gives_the_same_bits_alone_and_among_others),
 	    cmocka_unit_test(two_ranges_give_the_same_bits_as_the_whole),
-	    cmocka_unit_test(parts_of_a_range_give_the_same_bits_as_soon_as_they_are_ready),
-	    cmocka_unit_test(layers_that_are_not_ready_or_not_there_do_not_run),
 	    cmocka_unit_test(a_session_that_went_back_gives_the_same_bits),
 	    cmocka_unit_test(logits_are_those_of_the_last_tokens_and_no_more),
 	    cmocka_unit_test(a_long_context_gives_the_same_bits_in_any_chunks),

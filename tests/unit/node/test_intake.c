@@ -121,26 +121,28 @@ static void refuses_other_layers_than_the_assigned_ones(void **state)
 		intake_trial_one(f, &unit, 1, 0, 1);
 		unit.u.layer_first = wrong[i].first;
 		unit.u.layer_last = wrong[i].last;
-		intake_trial_assert_refused(
-		    f, &unit, REFUSAL_ASSIGNMENT, "other layers than the assigned ones that are ready");
+		intake_trial_assert_refused(f, &unit, REFUSAL_ASSIGNMENT,
+		    "other layers than the assigned ones that are ready");
 	}
 }
 
 static void takes_units_of_any_layers_that_are_ready(void **state)
 {
 	struct intake_trial *f = *state;
-	const struct intake_assignment front = intake_trial_part(0, 2), middle = intake_trial_part(1, 4);
+	const struct intake_assignment front = intake_trial_part(0, 2),
+	                               middle = intake_trial_part(1, 4);
 	struct intake_unit unit;
 
 	intake_assign(f->intake, &front);
 	intake_trial_add(intake_trial_begin(f, &unit, &front), 1, 0, 1);
 	intake_trial_assert_admitted(f, &unit);
 	intake_trial_add(intake_trial_begin(f, &unit, &middle), 2, 0, 1);
-	intake_trial_assert_refused(f, &unit, REFUSAL_ASSIGNMENT,
-	    "other layers than the assigned ones that are ready");
+	intake_trial_assert_refused(
+	    f, &unit, REFUSAL_ASSIGNMENT, "other layers than the assigned ones that are ready");
 	intake_extend(f->intake, 4);
 	intake_trial_assert_admitted(f, &unit);
-	intake_trial_add(intake_trial_begin(f, &unit, &front), 1, 1, 1); /* goes on where it began */
+	intake_trial_add(
+	    intake_trial_begin(f, &unit, &front), 1, 1, 1); /* goes on where it began */
 	intake_trial_assert_admitted(f, &unit);
 }
 

@@ -40,7 +40,7 @@ static int ready(uint32_t model, uint32_t first, uint32_t last, uint32_t pages)
 	assert_int_equal(roster_join(roster, &key, "", n_joined, 1, &slot), AYNI_OK);
 	assert_int_equal(roster_offer(roster, slot, &offer), AYNI_OK);
 	assert_int_equal(roster_assign(roster, slot, &a), AYNI_OK);
-	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_READY), AYNI_OK);
+	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_READY, 0), AYNI_OK);
 	return slot;
 }
 
@@ -71,19 +71,87 @@ static void one_donor_with_all_layers_is_a_path(void **state)
 	assert_ptr_equal(path_donor(roster, &path.stages[0]), roster_get(roster, slot));
 }
 
-static void ranges_must_join_end_to_end(void **state)
+static void assert_stage(uint32_t k, int donor, uint32_t first, uint32_t last)
 {
+	assert_true(k < path.n_stages);
+	assert_int_equal(path.stages[k].donor, donor);
+	assert_int_equal(path.stages[k].layers.first, first);
+	assert_int_equal(path.stages[k].layers.last, last);
+}
+
+static void ranges_join_where_each_layer_is_held(void **state)
+{
+	int front, back;
+
 	(void)state;
 	assert_int_equal(find(), PATH_MISSING);
-	(void)ready(0, 0, 4, 1);
-	(void)ready(0, 3, 8, 1); /* overlaps: the KV cache of layer 3 would be twice */
-	assert_int_equal(find(), PATH_MISSING);
+	front = ready(0, 0, 4, 1);
 	(void)ready(0, 5, 8, 1);
 	assert_int_equal(find(), PATH_MISSING);
-	(void)ready(0, 4, 8, 1);
+	back = ready(0, 4, 8, 1);
 	assert_int_equal(find(), PATH_FOUND);
 	assert_int_equal(path.n_stages, 2);
-	assert_int_equal(path.stages[0].layers.last, path.stages[1].layers.first);
+	assert_stage(0, front, 0, 4);
+	assert_stage(1, back, 4, 8);
+}
+
+static void what_two_hold_is_done_by_the_faster(void **state)
+{
+	int front = timed(0, 5, 5000, 1000), back = timed(3, 8, 10000, 1000);
+
+	(void)state;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 2);
+	assert_stage(0, front, 0, 5);
+	assert_stage(1, back, 5, 8);
+	roster_get(roster, front)->assignment.token_us = 20000;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_stage(0, front, 0, 3);
+	assert_stage(1, back, 3, 8);
+}
+
+/* The output head is not a layer more. */
+static void the_head_is_counted_where_the_last_layer_is(void **state)
+{
+	int back = timed(4, 8, 40000, 1000);
+	struct roster_donor *d = roster_get(roster, back);
+
+	(void)state;
+	d->assignment.head_us = 30000;
+	assert_int_equal(path_compute_us(d, (struct layer_range){4, 6}), 5000);
+	assert_int_equal(path_compute_us(d, (struct layer_range){6, 8}), 35000);
+	assert_int_equal(path_compute_us(d, (struct layer_range){4, 8}), 40000);
+}
+
+static void layers_serve_as_soon_as_they_are_ready(void **state)
+{
+	int back = ready(0, 2, 8, 9), coming = ready(0, 0, 8, 9);
+
+	(void)state;
+	assert_int_equal(roster_progress(roster, coming, 2, PROGRESS_FETCHING, 0), AYNI_OK);
+	assert_int_equal(find(), PATH_MISSING);
+	assert_int_equal(roster_progress(roster, coming, 2, PROGRESS_FETCHING, 1), AYNI_OK);
+	assert_int_equal(find(), PATH_MISSING);
+	assert_int_equal(roster_progress(roster, coming, 2, PROGRESS_LOADING, 3), AYNI_OK);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 2);
+	assert_stage(1, back, path.stages[0].layers.last, 8);
+	assert_int_equal(path.stages[0].donor, coming);
+	assert_true(path_alive(&path, roster));
+	assert_int_equal(roster_progress(roster, coming, 2, PROGRESS_LOADING, 0), AYNI_OK);
+	assert_false(path_alive(&path, roster)); /* its worker died */
+}
+
+/* A fast one in the middle of a slow one: going back would need a second cache. */
+static void no_donor_is_in_a_path_twice(void **state)
+{
+	int slow = timed(0, 8, 80000, 1000);
+
+	(void)state;
+	(void)timed(3, 5, 1000, 1000);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 1);
+	assert_stage(0, slow, 0, 8);
 }
 
 static void the_fewest_stages_win(void **state)
@@ -115,13 +183,17 @@ static void of_equal_paths_the_less_busy_donors_win(void **state)
 static void two_fast_stages_are_better_than_a_slow_one(void **state)
 {
 	int whole = timed(0, 8, 90000, 10000), first = timed(0, 4, 20000, 10000);
+	int second = timed(4, 8, 20000, 10000);
 
 	(void)state;
-	(void)timed(4, 8, 20000, 10000);
 	assert_int_equal(find(), PATH_FOUND);
 	assert_int_equal(path.n_stages, 2);
 	assert_int_equal(path.stages[0].donor, first);
 	roster_get(roster, first)->round_trip_us = 60000; /* now it is too far */
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 2);
+	assert_stage(0, whole, 0, 4);
+	roster_get(roster, second)->round_trip_us = 60000;
 	assert_int_equal(find(), PATH_FOUND);
 	assert_int_equal(path.n_stages, 1);
 	assert_int_equal(path.stages[0].donor, whole);
@@ -151,6 +223,7 @@ static void sessions_spread_over_slower_replicas_once_the_fast_one_is_busy(void 
 		assert_int_equal(find(), PATH_FOUND);
 		got[i] = path.stages[0].donor;
 		roster_get(roster, got[i])->sessions++;
+		roster_get(roster, got[i])->bound_layers += N_LAYERS;
 	}
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(got[i], fast);
@@ -179,9 +252,9 @@ static void only_ready_donors_of_the_model_count(void **state)
 	(void)ready(1, 0, 8, 1);
 	assert_int_equal(find(), PATH_MISSING);
 	slot = ready(0, 0, 8, 1);
-	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_LOADING), AYNI_OK);
+	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_LOADING, 0), AYNI_OK);
 	assert_int_equal(find(), PATH_MISSING);
-	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_READY), AYNI_OK);
+	assert_int_equal(roster_progress(roster, slot, n_joined, PROGRESS_READY, 0), AYNI_OK);
 	assert_int_equal(find(), PATH_FOUND);
 	assert_int_equal(roster_leave(roster, slot), AYNI_OK);
 	assert_false(path_alive(&path, roster));
@@ -228,6 +301,9 @@ static void paths_are_equal_by_donors_and_assignments(void **state)
 	other.stages[0].donor++;
 	assert_false(path_equal(&path, &other));
 	other = path;
+	other.stages[0].layers.last = other.stages[1].layers.first = 3;
+	assert_false(path_equal(&path, &other));
+	other = path;
 	other.n_stages = 1;
 	assert_false(path_equal(&path, &other));
 	other = path;
@@ -249,7 +325,11 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(one_donor_with_all_layers_is_a_path),
-	    TEST(ranges_must_join_end_to_end),
+	    TEST(ranges_join_where_each_layer_is_held),
+	    TEST(what_two_hold_is_done_by_the_faster),
+	    TEST(the_head_is_counted_where_the_last_layer_is),
+	    TEST(layers_serve_as_soon_as_they_are_ready),
+	    TEST(no_donor_is_in_a_path_twice),
 	    TEST(the_fewest_stages_win),
 	    TEST(of_equal_paths_the_less_busy_donors_win),
 	    TEST(two_fast_stages_are_better_than_a_slow_one),

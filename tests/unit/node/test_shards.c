@@ -371,6 +371,23 @@ static void a_lost_chunk_is_asked_for_again_while_others_wait(void **state)
 	shards_free(s);
 }
 
+static void what_was_asked_over_a_connection_that_is_lost_is_asked_for_at_once(void **state)
+{
+	struct shards *s = even_shards(4);
+	struct hash asked[4];
+
+	(void)state;
+	shards_want(s, 0, 4 * CHUNK, 0);
+	assert_int_equal(all_missing(s), 4);
+	assert_int_equal(shards_ask(s, asked, 3, 0, AGAIN_US), 3);
+	shards_here(s, 1);
+	shards_all_lost(s);
+	assert_int_equal(shards_ask(s, asked, 4, 1, AGAIN_US), 3);
+	assert_true(hash_equal(&asked[0], &shards_chunk(s, 0)->hash));
+	assert_true(hash_equal(&asked[1], &shards_chunk(s, 2)->hash));
+	shards_free(s);
+}
+
 static void what_came_late_is_not_asked_for_again(void **state)
 {
 	struct shards *s = even_shards(2);
@@ -548,6 +565,7 @@ int main(void)
 	    cmocka_unit_test(asks_for_a_bounded_number_at_a_time),
 	    cmocka_unit_test(asks_again_when_the_time_has_passed_and_not_before),
 	    cmocka_unit_test(a_lost_chunk_is_asked_for_again_while_others_wait),
+	    cmocka_unit_test(what_was_asked_over_a_connection_that_is_lost_is_asked_for_at_once),
 	    cmocka_unit_test(what_came_late_is_not_asked_for_again),
 	    cmocka_unit_test(what_is_here_counts_once_and_only_if_it_is_needed),
 	    cmocka_unit_test(any_manifest_is_completed_whatever_is_lost_or_comes_twice),
