@@ -233,3 +233,8 @@ bool model_tensor_layer(const char *tensor_name, uint32_t *layer)
 	*layer = (uint32_t)number;
 	return true;
 }
+
+bool model_tensor_is_of_experts(const char *tensor_name)
+{
+	return strstr(tensor_name, "_exps.") != NULL;
+}

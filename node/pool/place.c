@@ -40,6 +40,8 @@ static void describe_donor(const struct pool *p, const struct roster_donor *d, u
 	out->sessions = d->sessions;
 	out->read_bytes_per_s = d->offer.read_bytes_per_s;
 	out->flop_per_s = d->offer.flop_per_s;
+	out->speeds = d->offer.speeds;
+	out->n_speeds = d->offer.n_speeds;
 	out->pace = pace_relative(&d->pace, p->usual_pace, now_us);
 	out->round_trip_us = roster_trip_us(d);
 	out->link_bytes_per_s = link_bytes_per_s(&d->link);
@@ -62,9 +64,8 @@ size_t place_models(const struct pool *p, struct placement_model *models)
 		    .first_bytes = m->first_bytes,
 		    .last_bytes = m->last_bytes,
 		    .kv_layer_bytes = work_room_bytes(&m->sizes, m->kv_type, 1, m->kv_tokens, 1),
-		    .active_bytes = m->active_bytes,
-		    .layer_flop = m->layer_flop,
-		    .last_flop = m->last_flop,
+		    .parts = m->parts,
+		    .part_at = m->part_at,
 		    .activation_bytes = (uint64_t)m->sizes.d_model * sizeof(float),
 		    .pace = p->usual_pace[i]};
 	}

@@ -5,14 +5,16 @@
  *
  * A token passes the stages of a path one after the other, so its time is a sum:
  *
- *   stage = (sum over layers of max(bytes / read rate, flop / flop rate)   weights are read once
- *              * pace of the model * pace of the donor                     what was seen of it
- *            + round trip + 2 * activation bytes / link)                   in and out
+ *   stage = (sum over layers, and over the types of their weights, of
+ *                max(bytes / read rate, flop / flop rate)   weights are read once
+ *              * pace of the model * pace of the donor      what was seen of it
+ *            + round trip + 2 * activation bytes / link)    in and out
  *           * (1 + PLACEMENT_LOSS_S / stay)
  *
- * The last factor is the share of a stream's time that is lost when the donor goes: its tokens are
- * fed again elsewhere. What was not measured yet is assumed: a donor that nothing is known of is
- * neither better nor worse than an ordinary one.
+ * The rates are those that the donor offers for weights of the type, or else of any. The last
+ * factor is the share of a stream's time that is lost when the donor goes: its tokens are fed again
+ * elsewhere. What was not measured yet is assumed: a donor that nothing is known of is neither
+ * better nor worse than an ordinary one.
  */
 #ifndef AYNI_NODE_POOL_PLACEMENT_H
 #define AYNI_NODE_POOL_PLACEMENT_H
@@ -26,19 +28,28 @@ enum {
 	PLACEMENT_ASSUMED_LINK_BYTES_PER_S = 2500000 /* 20 Mbit/s */
 };
 
+/* The weights of one type in a layer. */
+struct placement_part {
+	uint32_t type;       /* enum tensor_type; PLACEMENT_ANY_TYPE: not known */
+	uint64_t bytes;      /* that a token reads: some experts; */
+	uint64_t most_bytes; /* that many tokens read: all of them */
+	uint64_t flop;       /* of one token */
+};
+
 struct placement_model {
 	uint32_t n_layers;
 	const uint64_t *layer_bytes;      /* [n_layers] */
 	uint64_t first_bytes, last_bytes; /* with the first layer; with the last */
 	uint64_t kv_layer_bytes;          /* one session's KV cache in one layer */
-	const uint64_t *active_bytes;     /* [n_layers] that one token reads; NULL: layer_bytes */
-	const uint64_t *layer_flop;       /* [n_layers] of one token; NULL: only bytes count */
-	uint64_t last_flop;               /* of the output head */
-	uint64_t activation_bytes;        /* of one token, between stages */
+	/* Of layer l, or of the output head as l = n_layers, parts[part_at[l]] to
+	 * [part_at[l + 1] - 1], where its time goes. NULL: all of its bytes, of any type. */
+	const struct placement_part *parts;
+	const uint32_t *part_at;   /* [n_layers + 2] */
+	uint64_t activation_bytes; /* of one token, between stages */
 	double pace; /* times that its layers usually take longer than offered; 0: not known */
 };
 
-enum { PLACEMENT_NO_MODEL = UINT32_MAX };
+enum { PLACEMENT_NO_MODEL = UINT32_MAX, PLACEMENT_ANY_TYPE = LIMIT_TENSOR_TYPES };
 
 struct placement_donor {
 	bool usable; /* may be given layers or keep them (not leaving, not failing) */
@@ -48,11 +59,13 @@ struct placement_donor {
 	uint32_t model;      /* held or being fetched; PLACEMENT_NO_MODEL: idle */
 	struct layer_range layers;
 	uint32_t sessions;                     /* bound to it now */
-	uint64_t read_bytes_per_s, flop_per_s; /* 0: not measured */
-	double pace;                           /* times slower than usual (pace.h); 0: not known */
-	uint64_t link_bytes_per_s;             /* both ways (link.h); 0: not measured */
-	uint64_t round_trip_us;                /* 0: not measured */
-	uint64_t stay_s;                       /* usual; 0: not known, taken as long */
+	uint64_t read_bytes_per_s, flop_per_s; /* of any type; 0: not measured */
+	const struct offer_speed *speeds;      /* [n_speeds] of some types, ascending; borrowed */
+	size_t n_speeds;
+	double pace;               /* times slower than usual (pace.h); 0: not known */
+	uint64_t link_bytes_per_s; /* both ways (link.h); 0: not measured */
+	uint64_t round_trip_us;    /* 0: not measured */
+	uint64_t stay_s;           /* usual; 0: not known, taken as long */
 };
 
 struct placement_change {
@@ -73,6 +86,11 @@ double placement_layer_us(
     const struct placement_model *m, const struct placement_donor *d, uint32_t layer);
 double placement_compute_us(
     const struct placement_model *m, const struct placement_donor *d, struct layer_range range);
+/* Where the time of all layers and the head goes, by type: up to PLACEMENT_ANY_TYPE + 1 parts into
+ * out; their number. And computing such parts, as above. */
+size_t placement_sum(const struct placement_model *m, struct placement_part *out);
+double placement_parts_us(const struct placement_model *m, const struct placement_donor *d,
+    const struct placement_part *parts, size_t n);
 /* Computing a unit of few tokens, microseconds, by the donor's offer alone. */
 double placement_offered_us(const struct placement_model *m, const struct placement_donor *d,
     struct layer_range range, uint32_t tokens);

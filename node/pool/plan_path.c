@@ -20,6 +20,8 @@ struct field {
 	uint32_t *cuts; /* [n_layers + 1] */
 	uint32_t n_cuts;
 	int n_marks;
+	struct placement_part sum[PLACEMENT_ANY_TYPE + 1]; /* of all its layers */
+	size_t n_sum;
 };
 
 static void close_field(struct field *f)
@@ -39,6 +41,7 @@ static int open_field(struct field *f, struct plan_work *w, uint32_t model)
 	f->cuts = calloc(m->n_layers + 1, sizeof *f->cuts);
 	if (f->list == NULL || f->marks == NULL || f->cuts == NULL)
 		return AYNI_ERR_MEMORY;
+	f->n_sum = placement_sum(m, f->sum);
 	if (w->settings.stages > 0)
 		f->n_cuts = placement_cut(m, w->settings.stages, f->cuts);
 	return AYNI_OK;
@@ -77,8 +80,8 @@ static double capacity(const struct field *f, const struct placement_donor *d, u
 	return n > m->n_layers ? m->n_layers : n;
 }
 
-/* Order the donors that are open by the time that a layer would take at them when they are full;
- * their number. */
+/* Order the donors that are open by the time that an average layer would take at them when they are
+ * full; their number. */
 static size_t order_open(struct field *f, bool moving)
 {
 	struct plan_work *w = f->w;
@@ -98,7 +101,7 @@ static size_t order_open(struct field *f, bool moving)
 		layers = capacity(f, d, bytes);
 		if (layers > within.last - within.first)
 			layers = within.last - within.first;
-		w->key[i] = (placement_layer_us(m, d, m->n_layers / 2) +
+		w->key[i] = (placement_parts_us(m, d, f->sum, f->n_sum) / m->n_layers +
 		                placement_trip_us(m, d) / (layers > 0.5 ? layers : 0.5)) *
 		            placement_loss_factor(d);
 		w->order[n++] = i;

@@ -296,6 +296,10 @@ static void make_joining(struct sample *s, bool full)
 		    .max_layers = full ? LIMIT_LAYERS : 0};
 		fill_text(m->offer.kernels, sizeof m->offer.kernels, full);
 		fill_text(m->offer.address, sizeof m->offer.address, full);
+		m->offer.n_speeds = full ? LIMIT_SPEEDS : 0;
+		for (size_t i = 0; i < m->offer.n_speeds; i++)
+			m->offer.speeds[i] = (struct offer_speed){
+			    LIMIT_TENSOR_TYPES - LIMIT_SPEEDS + (uint32_t)i, amount, amount};
 		m->offer.holds = full;
 		if (full)
 			m->offer.held = (struct msg_assignment){.assignment = UINT64_MAX,

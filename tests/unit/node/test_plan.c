@@ -20,11 +20,15 @@ enum {
 	MAX_DONORS = 24,
 	MAX_LAYERS = 61,
 	MANY = 10000,
+	TYPES = 3,     /* of weights */
 	SETTLES_IN = 4 /* plans, after an event */
 };
 
 static uint64_t random_state;
 static uint64_t layer_bytes[MAX_LAYERS];
+static struct placement_part parts[2 * MAX_LAYERS + 1];
+static uint32_t part_at[MAX_LAYERS + 2];
+static struct offer_speed speeds[MANY][TYPES];
 static struct placement_model model;
 static struct placement_donor donors[MANY];
 static size_t n_donors;
@@ -158,6 +162,40 @@ static size_t settle(void)
 	}
 }
 
+/* A layer's bytes are of two types at random, those of the head of another; what is not divided by
+ * experts is read whole. */
+static void mix_types(void)
+{
+	uint32_t n = 0;
+
+	for (uint32_t l = 0; l < model.n_layers; l++) {
+		uint64_t some = layer_bytes[l] / (1 + below(4));
+
+		parts[n++] = (struct placement_part){below(2), some, some, 2 * some};
+		parts[n++] = (struct placement_part){
+		    2, (layer_bytes[l] - some) / (1 + below(8)), layer_bytes[l] - some, 0};
+		part_at[l + 1] = n;
+	}
+	parts[n++] = (struct placement_part){1, model.last_bytes, model.last_bytes, 0};
+	part_at[model.n_layers + 1] = n;
+	model.parts = parts;
+	model.part_at = part_at;
+}
+
+/* Of the types that the donor says anything of. */
+static void offer_speeds(size_t i, double least, double times)
+{
+	struct offer_speed *s = speeds[i];
+
+	donors[i].speeds = s;
+	for (uint32_t type = 0; type < TYPES; type++) {
+		if (below(4) == 0)
+			continue;
+		s[donors[i].n_speeds++] = (struct offer_speed){
+		    type, (uint64_t)spread(least, times), (uint64_t)spread(2 * least, times)};
+	}
+}
+
 /* ---- against the exact optimum -------------------------------------------------------------- */
 
 static void make_instance(uint64_t seed)
@@ -171,6 +209,8 @@ static void make_instance(uint64_t seed)
 	model.last_bytes = 1000000ULL * below(200);
 	model.kv_layer_bytes = 1000000ULL * below(10);
 	model.activation_bytes = 16384;
+	if (seed % 2 == 0)
+		mix_types();
 	n_donors = 1 + below(7);
 	for (size_t i = 0; i < n_donors; i++) {
 		donors[i] = (struct placement_donor){.usable = true,
@@ -181,6 +221,8 @@ static void make_instance(uint64_t seed)
 		    .round_trip_us = (uint64_t)spread(200, 1000),
 		    .link_bytes_per_s = below(2) == 0 ? (uint64_t)spread(1e5, 1000) : 0,
 		    .stay_s = below(2) == 0 ? (uint64_t)spread(60, 1000) : 0};
+		if (seed % 4 < 2)
+			offer_speeds(i, 1e9, 20);
 	}
 }
 
@@ -487,9 +529,12 @@ static void ten_thousand_donors_are_planned(void **state)
 
 	(void)state;
 	even_model(MAX_LAYERS, 1000);
+	mix_types();
 	n_donors = MANY;
-	for (size_t i = 0; i < n_donors; i++)
+	for (size_t i = 0; i < n_donors; i++) {
 		random_donor(&donors[i]);
+		offer_speeds(i, 1e5, 20);
+	}
 	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begun);
 	p = make_plan();
 	first = seconds_since(&begun);
@@ -498,7 +543,6 @@ static void ten_thousand_donors_are_planned(void **state)
 	plan_free(p);
 	for (size_t i = 0; i < n_donors; i++)
 		donors[i].ready = true;
-	(void)settle();
 	p = make_plan();
 	donors[p->paths[0].stages[0].donor].usable = false;
 	plan_free(p);
