@@ -192,10 +192,7 @@ bool model_range_needs(const struct gguf *g, const struct model_sizes *sizes, ui
 
 /* The layer that a tensor's name says it belongs to ("blk.7.attn_q.weight"); false: none. */
 bool model_tensor_layer(const char *tensor_name, uint32_t *layer);
-
-/* Does its name say that it holds the weights of all of a layer's experts
- * ("blk.7.ffn_up_exps.weight"), of which a token meets some? */
-bool model_tensor_is_of_experts(const char *tensor_name);
+bool model_tensor_is_of_experts(const char *tensor_name); /* of all; a token meets some */
 
 /* "llama, qwen2, ...": what compute/arch knows, for messages. */
 const char *model_architectures(void);

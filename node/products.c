@@ -136,7 +136,7 @@ void products_measure(
 	    .x = {COLS, what->n_vectors, p->x, p->quants, p->terms},
 	    .out = p->out};
 	uint64_t begun_us = loop_now_us();
-	size_t n = 0;
+	size_t n = 0, middle;
 
 	assert(what->n_vectors > 0 && what->n_vectors <= PRODUCTS_VECTORS);
 	work.w.row_bytes = (size_t)COLS / info->block_elements * info->block_bytes;
@@ -146,9 +146,10 @@ void products_measure(
 	do
 		p->took_us[n++] = run_round(p, what->team, &work);
 	while (n < MAX_ROUNDS && (double)(loop_now_us() - begun_us) < seconds * 1e6);
+	middle = n / 2;
 	qsort(p->took_us, n, sizeof p->took_us[0], by_size);
 	*out = (struct product_speed){.bytes = (double)work.w.n_rows * (double)work.w.row_bytes,
 	    .multiply_adds = (double)work.w.n_rows * COLS * what->n_vectors,
 	    .best_s = (double)p->took_us[0] * 1e-6,
-	    .median_s = (double)p->took_us[n / 2] * 1e-6};
+	    .median_s = (double)p->took_us[middle] * 1e-6};
 }

@@ -311,6 +311,7 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
     uint64_t now_us, struct actions *q)
 {
 	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
+	const struct path_donors donors = {s->roster, s->pairs, now_us};
 	struct path path;
 
 	if (session->replays > MAX_REPLAYS) {
@@ -320,7 +321,7 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
 	if (*stand == MISSING)
 		return wait_for_layers(s, session, now_us, q);
 	switch (path_find(
-	    s->roster, session->r.model, m->sizes.n_layers, session_pages(session), &path)) {
+	    &donors, session->r.model, m->sizes.n_layers, session_pages(session), &path)) {
 	case PATH_MISSING:
 		*stand = MISSING;
 		return wait_for_layers(s, session, now_us, q);

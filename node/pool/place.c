@@ -77,26 +77,13 @@ static uint32_t rounded_us(double us)
 	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
-/* What the output head adds to the last layer. */
-static double head_us(
-    const struct placement_model *m, const struct placement_donor *donor, struct layer_range layers)
-{
-	double us;
-
-	if (layers.last < m->n_layers || layers.last - layers.first == 1)
-		return 0;
-	us = placement_layer_us(m, donor, layers.last - 1) -
-	     placement_layer_us(m, donor, layers.last - 2);
-	return us > 0 ? us : 0;
-}
-
 static void estimate(const struct placement_model *models, const struct placement_donor *donor,
     struct donor_assignment *a)
 {
 	const struct placement_model *m = &models[a->model];
 
 	a->token_us = rounded_us(placement_compute_us(m, donor, a->layers));
-	a->head_us = rounded_us(head_us(m, donor, a->layers));
+	a->head_us = a->layers.last == m->n_layers ? rounded_us(placement_head_us(m, donor)) : 0;
 	a->transfer_us = rounded_us(placement_transfer_us(m, donor, 1));
 }
 
@@ -154,12 +141,34 @@ static void describe_donors(struct pool *p, const struct placement_model *models
 	}
 }
 
+/* Their ways to each other, room for which goes with the plan; without memory there are none. */
+static struct placement_way *describe_ways(
+    struct pool *p, uint64_t now_us, struct placement_donor *donors, size_t n)
+{
+	const struct pairs *pairs = scheduler_pairs(p->scheduler);
+	struct placement_way *ways = calloc(2 * pairs_count(pairs) + 1, sizeof *ways);
+	size_t used = 0;
+
+	for (size_t i = 0; i < n && ways != NULL; i++) {
+		struct pair_way way = {0};
+
+		donors[i].ways = &ways[used];
+		while (pairs_next(pairs, (int)i, now_us, &way) && (size_t)way.other < n) {
+			ways[used++] =
+			    (struct placement_way){&donors[way.other], way.round_trip_us};
+			donors[i].n_ways++;
+		}
+	}
+	return ways;
+}
+
 void donors_place(struct pool *p)
 {
 	struct plan_settings settings = {.stages = (uint32_t)p->config->stages,
 	    .max_sessions = (uint32_t)p->config->max_sessions};
 	struct placement_model models[CONFIG_MAX_MODELS];
 	struct placement_donor *donors;
+	struct placement_way *ways = NULL;
 	size_t n_models, n;
 	uint64_t begun_us = loop_now_us();
 
@@ -180,6 +189,7 @@ void donors_place(struct pool *p)
 	p->plan = NULL;
 	if (donors != NULL) {
 		describe_donors(p, models, begun_us, donors);
+		ways = describe_ways(p, begun_us, donors, n);
 		p->plan = plan_new(donors, n, models, n_models, &settings);
 	}
 	if (p->plan == NULL)
@@ -188,5 +198,6 @@ void donors_place(struct pool *p)
 		carry_out(p);
 	plan_wishes_note(&p->wishes, p->plan, begun_us);
 	free(donors);
+	free(ways);
 	p->place_again_us = loop_now_us() + (loop_now_us() - begun_us) * (PLANNING_SHARE - 1);
 }

@@ -73,19 +73,15 @@ static const struct placement_part *parts_of(
 	return m->parts != NULL ? &m->parts[m->part_at[layer]] : whole;
 }
 
+/* Of a layer, or of the head, by the offer alone. */
 static double offered_us(const struct placement_model *m, const struct placement_donor *d,
     uint32_t layer, uint32_t tokens)
 {
 	struct placement_part whole;
 	size_t n;
 	const struct placement_part *parts = parts_of(m, layer, &whole, &n);
-	double us = parts_us(d, parts, n, tokens);
 
-	if (layer + 1 == m->n_layers) {
-		parts = parts_of(m, m->n_layers, &whole, &n);
-		us += parts_us(d, parts, n, tokens);
-	}
-	return us;
+	return parts_us(d, parts, n, tokens);
 }
 
 static double paces(const struct placement_model *m, const struct placement_donor *d)
@@ -93,10 +89,17 @@ static double paces(const struct placement_model *m, const struct placement_dono
 	return (m->pace > 0 ? m->pace : 1) * (d->pace > 0 ? d->pace : 1);
 }
 
+double placement_head_us(const struct placement_model *m, const struct placement_donor *d)
+{
+	return offered_us(m, d, m->n_layers, 1) * paces(m, d);
+}
+
 double placement_layer_us(
     const struct placement_model *m, const struct placement_donor *d, uint32_t layer)
 {
-	return offered_us(m, d, layer, 1) * paces(m, d);
+	double us = offered_us(m, d, layer, 1) * paces(m, d);
+
+	return layer + 1 == m->n_layers ? us + placement_head_us(m, d) : us;
 }
 
 size_t placement_sum(const struct placement_model *m, struct placement_part *out)
@@ -146,6 +149,8 @@ double placement_offered_us(const struct placement_model *m, const struct placem
 
 	for (uint32_t i = range.first; i < range.last; i++)
 		us += offered_us(m, d, i, tokens);
+	if (range.last == m->n_layers)
+		us += offered_us(m, d, m->n_layers, tokens);
 	return us;
 }
 
@@ -158,12 +163,50 @@ double placement_transfer_us(
 	return 2 * (double)m->activation_bytes * tokens / (double)rate * 1e6;
 }
 
+struct placement_line placement_line(
+    const struct placement_model *m, const struct placement_donor *d)
+{
+	double trip_us = d->round_trip_us > 0 ? (double)d->round_trip_us
+	                                      : (double)PLACEMENT_ASSUMED_ROUND_TRIP_US;
+
+	return (struct placement_line){trip_us, placement_transfer_us(m, d, 1)};
+}
+
 double placement_trip_us(const struct placement_model *m, const struct placement_donor *d)
 {
-	double us = d->round_trip_us > 0 ? (double)d->round_trip_us
-	                                 : (double)PLACEMENT_ASSUMED_ROUND_TRIP_US;
+	struct placement_line line = placement_line(m, d);
 
-	return us + placement_transfer_us(m, d, 1);
+	return line.trip_us + line.transfer_us;
+}
+
+static double larger(double a, double b)
+{
+	return a > b ? a : b;
+}
+
+struct placement_line placement_hop(
+    struct placement_line a, struct placement_line b, uint64_t round_trip_us)
+{
+	double least_us = larger(a.trip_us - b.trip_us, b.trip_us - a.trip_us);
+	double trip_us =
+	    round_trip_us > 0 ? larger((double)round_trip_us, least_us) : a.trip_us + b.trip_us;
+
+	return (struct placement_line){trip_us / 2, larger(a.transfer_us, b.transfer_us) / 2};
+}
+
+double placement_hop_us(const struct placement_model *m, const struct placement_donor *from,
+    const struct placement_donor *to)
+{
+	struct placement_line hop;
+
+	for (size_t i = 0; i < from->n_ways; i++) {
+		if (from->ways[i].to != to)
+			continue;
+		hop = placement_hop(
+		    placement_line(m, from), placement_line(m, to), from->ways[i].round_trip_us);
+		return hop.trip_us + hop.transfer_us;
+	}
+	return -1;
 }
 
 double placement_loss_factor(const struct placement_donor *d)

@@ -231,9 +231,10 @@ static void break_paths(struct scheduler *s)
 
 static bool has_other_path(struct scheduler *s, const struct path *p)
 {
+	const struct path_donors donors = {.roster = s->roster};
 	struct path other;
 
-	return path_find(s->roster, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers, 1,
+	return path_find(&donors, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers, 1,
 	           &other) == PATH_FOUND;
 }
 

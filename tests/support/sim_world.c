@@ -438,7 +438,7 @@ static void introduce(struct sim_world *w)
 
 	while (pairs_tell(pairs, &dials, &listens)) {
 		assert_string_not_equal(roster_get(w->roster, listens)->offer.address, "");
-		pairs_heard(pairs, dials, listens, sim_chance(w, 80));
+		pairs_heard(pairs, dials, listens, sim_chance(w, 80), 1 + sim_random(w) % 20000);
 	}
 }
 

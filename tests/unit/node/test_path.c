@@ -10,7 +10,10 @@
 
 enum { N_LAYERS = 8 };
 
+enum { NOW_US = 1000000 };
+
 static struct roster *roster;
+static struct pairs *pairs;
 static struct path path;
 static uint32_t n_joined;
 
@@ -19,12 +22,13 @@ static int set_up(void **state)
 	(void)state;
 	n_joined = 0;
 	memset(&path, 0, sizeof path);
-	return roster_new(&roster, NULL);
+	return roster_new(&roster, NULL) != AYNI_OK || pairs_new(&pairs, NULL) != AYNI_OK;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
+	pairs_free(pairs);
 	roster_free(roster);
 	return 0;
 }
@@ -54,9 +58,16 @@ static int timed(uint32_t first, uint32_t last, uint32_t token_us, uint64_t roun
 	return slot;
 }
 
+static struct path_donors donors(void)
+{
+	return (struct path_donors){roster, pairs, NOW_US};
+}
+
 static enum path_search find(void)
 {
-	return path_find(roster, 0, N_LAYERS, 1, &path);
+	struct path_donors all = donors();
+
+	return path_find(&all, 0, N_LAYERS, 1, &path);
 }
 
 static void one_donor_with_all_layers_is_a_path(void **state)
@@ -313,11 +324,154 @@ static void paths_are_equal_by_donors_and_assignments(void **state)
 
 static void a_model_of_as_many_layers_as_there_may_be_is_searched(void **state)
 {
+	struct path_donors all;
+
 	(void)state;
 	(void)ready(0, 0, 1000, 1);
 	(void)ready(0, 1000, LIMIT_LAYERS, 1);
-	assert_int_equal(path_find(roster, 0, LIMIT_LAYERS, 1, &path), PATH_FOUND);
+	all = donors();
+	assert_int_equal(path_find(&all, 0, LIMIT_LAYERS, 1, &path), PATH_FOUND);
 	assert_int_equal(path.n_stages, 2);
+}
+
+/* ---- ways ----------------------------------------------------------------------------------- */
+
+static void pair(int a, int b, uint64_t round_trip_us)
+{
+	int dials, listens;
+
+	pairs_want(pairs, a, true, b, true);
+	assert_true(pairs_tell(pairs, &dials, &listens));
+	pairs_heard(pairs, dials, listens, true, round_trip_us);
+}
+
+static void assert_time(uint32_t stage, uint64_t compute_us, uint64_t trip_us, uint64_t transfer_us)
+{
+	struct path_donors all = donors();
+	struct path_time t = path_time(&all, &path, stage);
+
+	assert_int_equal(t.compute_us, compute_us);
+	assert_int_equal(t.trip_us, trip_us);
+	assert_int_equal(t.transfer_us, transfer_us);
+	assert_int_equal(t.all_us, compute_us + trip_us + transfer_us + t.wait_us);
+}
+
+/* Both far from the pool, near to each other. */
+static void donors_that_hand_over_to_each_other_are_taken_though_others_are_nearer(void **state)
+{
+	int first = timed(0, 4, 20000, 60000), last = timed(4, 8, 20000, 60000);
+	int near_first = timed(0, 4, 20000, 40000), near_last = timed(4, 8, 20000, 40000);
+
+	(void)state;
+	assert_int_equal(find(), PATH_FOUND); /* 40 + 80 ms */
+	assert_int_equal(path.stages[0].donor, near_first);
+	assert_int_equal(path.stages[1].donor, near_last);
+	pair(first, last, 10000); /* 40 + 30 + 5 + 30 ms */
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 2);
+	assert_int_equal(path.stages[0].donor, first);
+	assert_int_equal(path.stages[1].donor, last);
+	pairs_lost(pairs, first, last, NOW_US); /* not now */
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.stages[0].donor, near_first);
+}
+
+static void a_way_leads_over_a_slower_replica_and_on(void **state)
+{
+	int first = timed(0, 3, 10000, 50000), slow = timed(3, 6, 15000, 50000);
+	int last = timed(6, 8, 10000, 50000);
+
+	(void)state;
+	(void)timed(3, 6, 10000, 50000);
+	pair(first, slow, 2000);
+	pair(slow, last, 2000);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 3);
+	assert_int_equal(path.stages[1].donor, slow);
+	assert_time(0, 10000, 25000, 0);
+	assert_time(1, 15000, 1000, 0);
+	assert_time(2, 10000, 1000 + 25000, 0);
+}
+
+/* It holds all, and takes over in the middle from a faster donor that it is near to. */
+static void a_way_may_lead_into_the_middle_of_a_range(void **state)
+{
+	int first = timed(0, 4, 10000, 50000), all = timed(0, 8, 40000, 50000);
+
+	(void)state;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 1);
+	pair(first, all, 2000);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_int_equal(path.n_stages, 2);
+	assert_stage(0, first, 0, 4);
+	assert_stage(1, all, 4, 8);
+}
+
+/* All through the pool: as much as the trips to both. */
+static void without_ways_a_stage_takes_its_whole_trip(void **state)
+{
+	int first = timed(0, 4, 20000, 10000);
+
+	(void)state;
+	(void)timed(4, 8, 30000, 50000);
+	roster_get(roster, first)->assignment.transfer_us = 400;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_time(0, 20000, 10000, 400);
+	assert_time(1, 30000, 50000, 0);
+}
+
+static void bytes_take_as_long_as_over_the_slower_line(void **state)
+{
+	int first = timed(0, 4, 20000, 50000), last = timed(4, 8, 20000, 50000);
+
+	(void)state;
+	roster_get(roster, first)->assignment.transfer_us = 400;
+	roster_get(roster, last)->assignment.transfer_us = 6000;
+	roster_get(roster, last)->sessions = 2; /* and so no token goes round by itself */
+	pair(first, last, 8000);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_time(0, 20000, 25000, 200);
+	assert_time(1, 20000, 4000 + 25000, 3000 + 3000);
+}
+
+static void a_token_that_the_last_hands_to_the_first_never_sees_the_pool(void **state)
+{
+	struct path_donors all = donors();
+	int first = timed(0, 4, 20000, 50000), last = timed(4, 8, 20000, 50000);
+
+	(void)state;
+	roster_get(roster, last)->assignment.transfer_us = 6000;
+	pair(first, last, 8000);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_true(path_is_ring(&all, &path));
+	assert_time(0, 20000, 4000, 0);
+	assert_time(1, 20000, 4000, 3000);
+	roster_get(roster, first)->sessions = 2;
+	assert_false(path_is_ring(&all, &path));
+}
+
+static void a_donor_alone_hands_tokens_to_itself(void **state)
+{
+	int slot = timed(0, N_LAYERS, 20000, 50000);
+
+	(void)state;
+	assert_int_equal(find(), PATH_FOUND);
+	assert_time(0, 20000, 0, 0);
+	roster_get(roster, slot)->sessions = 1;
+	assert_time(0, 20000, 50000, 0);
+}
+
+/* Who says so would be nearer to the pool over the other than it is. */
+static void a_way_is_no_shorter_than_what_its_ends_are_apart(void **state)
+{
+	int first = timed(0, 4, 20000, 10000), last = timed(4, 8, 20000, 50000);
+
+	(void)state;
+	roster_get(roster, last)->sessions = 2;
+	pair(first, last, 1);
+	assert_int_equal(find(), PATH_FOUND);
+	assert_time(1, 20000, 20000 + 25000, 0);
 }
 
 int main(void)
@@ -340,6 +494,14 @@ int main(void)
 	    TEST(a_slot_taken_by_another_donor_is_noticed),
 	    TEST(a_broken_path_is_not_alive),
 	    TEST(paths_are_equal_by_donors_and_assignments),
+	    TEST(donors_that_hand_over_to_each_other_are_taken_though_others_are_nearer),
+	    TEST(a_way_leads_over_a_slower_replica_and_on),
+	    TEST(a_way_may_lead_into_the_middle_of_a_range),
+	    TEST(without_ways_a_stage_takes_its_whole_trip),
+	    TEST(bytes_take_as_long_as_over_the_slower_line),
+	    TEST(a_token_that_the_last_hands_to_the_first_never_sees_the_pool),
+	    TEST(a_donor_alone_hands_tokens_to_itself),
+	    TEST(a_way_is_no_shorter_than_what_its_ends_are_apart),
 	    TEST(a_model_of_as_many_layers_as_there_may_be_is_searched),
 	};
 
