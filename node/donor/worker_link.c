@@ -147,7 +147,8 @@ int worker_link_fd(const struct worker_link *l)
 
 static bool busy(const struct worker_link *l)
 {
-	return l->waiting == WORKER_LOAD || l->waiting == WORKER_RUN;
+	return l->waiting == WORKER_LOAD || l->waiting == WORKER_LOAD_NEXT ||
+	       l->waiting == WORKER_RUN;
 }
 
 int worker_link_load(struct worker_link *l, const struct worker_range *r, struct error *err)
@@ -165,10 +166,22 @@ int worker_link_load(struct worker_link *l, const struct worker_range *r, struct
 	return command(l, &c, r->image_fd, err);
 }
 
+int worker_link_load_next(struct worker_link *l, struct error *err)
+{
+	const struct worker_command c = {.kind = WORKER_LOAD_NEXT};
+
+	if (busy(l) || l->n_layers == 0)
+		return error_set(
+		    err, AYNI_ERR_STATE, "worker: nothing loaded, or a command is open");
+	return command(l, &c, -1, err);
+}
+
 int worker_link_run(
     struct worker_link *l, const struct msg_work_unit *u, struct span payload, struct error *err)
 {
 	struct worker_command c = {.kind = WORKER_RUN,
+	    .layer_first = u->layer_first,
+	    .layer_last = u->layer_last,
 	    .n_spans = (uint32_t)u->n_spans,
 	    .n_tokens = u->n_tokens,
 	    .n_logits = u->n_logits,
@@ -228,7 +241,7 @@ static bool take_loaded(
     struct worker_link *l, const struct worker_answer *a, struct worker_event *out)
 {
 	out->kind = a->code == AYNI_OK ? WORKER_LOADED : WORKER_LOAD_FAILED;
-	if (a->code != AYNI_OK)
+	if (a->code != AYNI_OK || l->waiting == WORKER_LOAD_NEXT)
 		return true;
 	if (a->n_layers < l->range.layer_last || a->n_layers > LIMIT_LAYERS || a->d_model == 0 ||
 	    a->n_vocabulary == 0 || a->n_vocabulary > LIMIT_VOCABULARY)
@@ -262,7 +275,7 @@ static int take_answer(
 	copy_text(a, out->text);
 	if (sensible)
 		sensible =
-		    l->waiting == WORKER_LOAD ? take_loaded(l, a, out) : take_result(l, a, out);
+		    l->waiting == WORKER_RUN ? take_result(l, a, out) : take_loaded(l, a, out);
 	if (!sensible)
 		return died(l, out);
 	l->waiting = 0;

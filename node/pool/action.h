@@ -21,7 +21,7 @@ enum action_kind {
 struct action_book {
 	int donor; /* slot */
 	uint32_t model;
-	struct layer_range layers;
+	struct layer_range layers, ran; /* that the donor has, and of these, that the unit ran */
 	uint64_t unit;
 	uint64_t tokens;
 	struct flop cost;

@@ -24,7 +24,7 @@ static void book(struct pool *p, const struct action_book *a)
 		return;
 	report(REPORT_DEBUG,
 	    "unit %llu: donor %s, layers %u to %u, %llu tokens, away %llu us, computed %llu us%s",
-	    (unsigned long long)a->unit, d->name, a->layers.first, a->layers.last - 1,
+	    (unsigned long long)a->unit, d->name, a->ran.first, a->ran.last - 1,
 	    (unsigned long long)a->tokens, (unsigned long long)a->away_us,
 	    (unsigned long long)a->compute_us, a->handed ? ", handed on" : "");
 	observe_booked(p, a);

@@ -223,17 +223,18 @@ static void break_paths(struct scheduler *s)
 		for (uint32_t k = 0; k < p->n_stages && !p->broken; k++) {
 			const struct roster_donor *d = path_donor(s->roster, &p->stages[k]);
 
-			p->broken =
-			    d == NULL || (d->state != DONOR_READY && d->state != DONOR_LEAVING);
+			p->broken = d == NULL || (d->state != DONOR_LEAVING &&
+			                             !roster_holds(d, p->stages[k].layers));
 		}
 	}
 }
 
 static bool has_other_path(struct scheduler *s, const struct path *p)
 {
+	const struct path_donors donors = {.roster = s->roster};
 	struct path other;
 
-	return path_find(s->roster, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers, 1,
+	return path_find(&donors, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers, 1,
 	           &other) == PATH_FOUND;
 }
 
