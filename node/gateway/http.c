@@ -2,7 +2,6 @@
 #include "node/gateway/http_internal.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "node/address.h"
 #include "node/report.h"
 
 /* ---- clients that hang up ----------------------------------------------------------------- */
@@ -322,32 +322,6 @@ static bool on_prepare(void *context)
 	return false;
 }
 
-/* "host:port" as one address; a host is given as numbers. */
-static int resolve(const char *listen_at, struct addrinfo **out, struct error *err)
-{
-	const struct addrinfo hints = {
-	    .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
-	const char *colon = strrchr(listen_at, ':');
-	size_t len = colon != NULL ? (size_t)(colon - listen_at) : 0;
-	char host[64];
-	int wrong;
-
-	if (len > 2 && listen_at[0] == '[' && listen_at[len - 1] == ']') {
-		listen_at++;
-		len -= 2;
-	}
-	if (len == 0 || len >= sizeof host)
-		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "%.80s is no address to listen at: 127.0.0.1:11500, say", listen_at);
-	memcpy(host, listen_at, len);
-	host[len] = '\0';
-	wrong = getaddrinfo(host, colon + 1, &hints, out);
-	if (wrong != 0)
-		return error_set(
-		    err, AYNI_ERR_ARGUMENT, "%.80s: %s", listen_at, gai_strerror(wrong));
-	return AYNI_OK;
-}
-
 static void name_address(struct http *h)
 {
 	struct sockaddr_storage at;
@@ -365,7 +339,7 @@ static int open_socket(struct http *h, struct error *err)
 {
 	static const int yes = 1, bytes = SOCKET_SEND_BYTES;
 	struct addrinfo *at = NULL;
-	int rc = resolve(h->options.listen, &at, err);
+	int rc = address_resolve(h->options.listen, &at, err);
 
 	if (rc != AYNI_OK)
 		return rc;

@@ -142,6 +142,25 @@ static void each_option_of_a_donor_is_read(void **state)
 	assert_string_equal(donor.log, "error");
 }
 
+static void http_is_an_address_or_none(void **state)
+{
+	static const char *const right[] = {"none", "127.0.0.1:0", "0.0.0.0:7480", "[::1]:80"},
+	                         *const wrong[] = {"nonsense", "127.0.0.1", ":80", "[::1]",
+	                             "localhost:80", "1.2.3.4:x", "1.2.3.4:70000"};
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+		(void)snprintf(text, sizeof text, "[pool]\nhttp = %s\n", right[i]);
+		assert_int_equal(pool_file(text), AYNI_OK);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		(void)snprintf(text, sizeof text, "[pool]\nhttp = %s\n", wrong[i]);
+		assert_int_equal(pool_file(text), AYNI_ERR_ARGUMENT);
+		assert_says("none, or an address with a port");
+	}
+}
+
 struct number {
 	const char *key;
 	uint64_t min, max;
@@ -411,6 +430,7 @@ int main(void)
 	    TEST(defaults_are_those_of_the_table),
 	    TEST(each_option_of_a_pool_is_read),
 	    TEST(each_option_of_a_donor_is_read),
+	    TEST(http_is_an_address_or_none),
 	    TEST(every_number_has_a_range_and_says_it),
 	    TEST(an_unknown_key_is_refused_with_the_one_that_is_most_like_it),
 	    TEST(another_section_is_refused),
