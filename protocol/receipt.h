@@ -19,6 +19,7 @@ struct receipt {
 	struct flop cost;
 	struct hash units_hash;
 	uint64_t first_ms, last_ms;
+	uint32_t merge_delay_s; /* the pool's promise: in its log so long after last_ms; 0: none */
 };
 
 /* Encode and sign as the pool. */
@@ -26,6 +27,10 @@ int receipt_issue(const struct receipt *r, const struct identity *pool, struct s
     struct error *err);
 /* Decode, and check the pool's signature by the key inside; the donor's too if it is there. */
 int receipt_check(const struct signed_receipt *s, struct receipt *out, struct error *err);
+/* Decode and check the bounds, no signature: for receipts that a signed log holds. */
+int receipt_read(struct span bytes, struct receipt *out, struct error *err);
+bool receipt_countersigned(
+    struct span bytes, const struct public_key *donor, const struct signature *signature);
 void receipt_countersign(struct signed_receipt *s, const struct identity *donor);
 /* h = BLAKE2b(h || unit, little endian || result hash): the chain behind units_hash; from zeros. */
 void receipt_chain(struct hash *h, uint64_t unit, const struct hash *result);

@@ -3,7 +3,7 @@
 -- Times are milliseconds since 1970 UTC. Keys are Ed25519 public keys, hashes are BLAKE2b-256.
 
 PRAGMA application_id = 0x61796e69; -- "ayni"
-PRAGMA user_version = 3;            -- the number of the last migration
+PRAGMA user_version = 4;            -- the number of the last migration
 
 -- Facts about this file.
 CREATE TABLE meta (
@@ -157,4 +157,50 @@ CREATE TRIGGER receipts_countersigned_once BEFORE UPDATE OF donor_signature ON r
 WHEN OLD.donor_signature IS NOT NULL OR NEW.donor_signature IS NULL
 BEGIN
 	SELECT RAISE(ABORT, 'a receipt is countersigned once');
+END;
+
+-- The log over the receipts: leaf i is the receipt of number i + 1. Of its Merkle tree only this is
+-- kept, hashes of full subtrees of 256, 65536 ... leaves; all others are a few receipts away.
+CREATE TABLE tree (
+	level INTEGER NOT NULL CHECK (level > 0),     -- 1: of 256 leaves, 2: of 65536 ...
+	number INTEGER NOT NULL CHECK (number >= 0),  -- the how manieth of its level, from 0
+	hash BLOB NOT NULL CHECK (length(hash) = 32), -- SHA-256, as in RFC 9162
+	PRIMARY KEY (level, number)
+) STRICT, WITHOUT ROWID;
+
+-- All that this pool ever signed of its log. Ed25519 gives the same signature again.
+CREATE TABLE checkpoints (
+	size INTEGER NOT NULL PRIMARY KEY CHECK (size >= 0), -- receipts
+	root BLOB NOT NULL CHECK (length(root) = 32),        -- root hash of the tree over them
+	signed_ms INTEGER NOT NULL CHECK (signed_ms >= 0)    -- when
+) STRICT;
+
+-- Bundles of 256 receipts of which a countersignature came that is not in the log's folder yet.
+CREATE TABLE unpublished (
+	bundle INTEGER NOT NULL PRIMARY KEY CHECK (bundle >= 0)
+) STRICT;
+
+CREATE TRIGGER tree_never_deleted BEFORE DELETE ON tree
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER tree_never_changed BEFORE UPDATE ON tree
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER checkpoints_never_deleted BEFORE DELETE ON checkpoints
+BEGIN
+	SELECT RAISE(ABORT, 'what was signed never changes');
+END;
+
+CREATE TRIGGER checkpoints_never_changed BEFORE UPDATE ON checkpoints
+BEGIN
+	SELECT RAISE(ABORT, 'what was signed never changes');
+END;
+
+CREATE TRIGGER receipts_unpublished AFTER UPDATE OF donor_signature ON receipts
+BEGIN
+	INSERT OR IGNORE INTO unpublished VALUES ((NEW.number - 1) / 256);
 END;

@@ -16,6 +16,7 @@
 #include "node/pool/habits.h"
 #include "node/pool/plan.h"
 #include "node/pool/pool.h"
+#include "node/pool/public_log.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
 #include "protocol/post.h"
@@ -54,6 +55,8 @@ struct pool {
 	struct db *db;
 	struct registry *registry;
 	struct ledger *ledger;
+	struct tree *tree;
+	struct public_log *log;
 	struct books *books;
 	struct roster *roster;
 	struct scheduler *scheduler;
