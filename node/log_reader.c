@@ -9,6 +9,8 @@
 
 #include "storage/files.h"
 
+static_assert((int)MERKLE_PROOF_MAX == (int)PROOF_HASHES_MAX, "a proof has room for its hashes");
+
 enum { URL_BYTES = 2048, CONNECT_S = 15, TRANSFER_S = 60, REDIRECTS_MAX = 4 };
 
 struct log_reader {
@@ -255,22 +257,33 @@ void log_reader_source(struct log_reader *r, uint64_t size, struct tile_source *
 	out->context = r;
 }
 
-int log_reader_prove(struct log_reader *r, const struct log_head *h, uint64_t index,
-    struct span entry, struct merkle_proof *proof, struct error *err)
+bool log_proof_holds(const struct proof *p, const struct checkpoint *c)
 {
-	uint64_t size = h->checkpoint.size;
-	struct tile_source source;
+	struct merkle_proof m = {.n = p->n};
 	struct hash leaf;
+
+	merkle_leaf(p->receipt.receipt, p->receipt.receipt_len, &leaf);
+	memcpy(m.hashes, p->hashes, p->n * sizeof *m.hashes);
+	return merkle_check_inclusion(p->index, c->size, &leaf, &m, &c->root);
+}
+
+int log_reader_prove(
+    struct log_reader *r, const struct log_head *h, struct proof *p, struct error *err)
+{
+	struct tile_source source;
+	struct merkle_proof m;
 	int rc;
 
-	merkle_leaf(entry.data, entry.len, &leaf);
-	log_reader_source(r, size, &source);
-	rc = merkle_prove_inclusion(index, size, tile_source_hash, &source, proof);
+	log_reader_source(r, h->checkpoint.size, &source);
+	rc = merkle_prove_inclusion(p->index, h->checkpoint.size, tile_source_hash, &source, &m);
 	if (rc != AYNI_OK)
 		return error_set(err, (enum ayni_error)rc, "%s", log_reader_why(r));
-	if (!merkle_check_inclusion(index, size, &leaf, proof, &h->checkpoint.root))
+	p->n = m.n;
+	memcpy(p->hashes, m.hashes, m.n * sizeof *m.hashes);
+	p->checkpoint = (struct span){(const uint8_t *)h->note, h->len};
+	if (!log_proof_holds(p, &h->checkpoint))
 		return error_set(err, AYNI_ERR_SIGNATURE,
-		    "entry %llu and the log's tiles do not give the root that the pool signed",
-		    (unsigned long long)index);
+		    "receipt %llu and the log's tiles do not give the root that the pool signed",
+		    (unsigned long long)(p->index + 1));
 	return AYNI_OK;
 }

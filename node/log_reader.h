@@ -44,9 +44,11 @@ int log_reader_signatures(
 
 /* A source of the hashes of a tree of this size, for proofs (merkle.h) with tile_source_hash. */
 void log_reader_source(struct log_reader *r, uint64_t size, struct tile_source *out);
-/* That the leaf is in the log as its head says: AYNI_ERR_SIGNATURE if the log's own tiles do not
- * show it. The proof stays in *proof. */
-int log_reader_prove(struct log_reader *r, const struct log_head *h, uint64_t index,
-    struct span entry, struct merkle_proof *proof, struct error *err);
+/* p->receipt is in the log as its head says: fill in the hashes that show it, and the checkpoint
+ * (borrowed from h). AYNI_ERR_SIGNATURE if the log's own tiles do not show it. */
+int log_reader_prove(
+    struct log_reader *r, const struct log_head *h, struct proof *p, struct error *err);
+/* Does it lead from p->receipt, at p->index, to this root? */
+bool log_proof_holds(const struct proof *p, const struct checkpoint *c);
 
 #endif

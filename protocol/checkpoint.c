@@ -11,7 +11,6 @@ enum {
 	SIZE_DIGITS = 19, /* of 2^62 */
 	HASH_CHARS =
 	    sodium_base64_ENCODED_LEN(HASH_BYTES, sodium_base64_VARIANT_ORIGINAL), /* and NUL */
-	EXTRA_BYTES_MAX = 1024 /* a signed receipt */
 };
 
 #define SIZE_MAX_LEAVES (UINT64_C(1) << 62)
@@ -174,40 +173,18 @@ int checkpoint_open(const char *data, size_t len, const struct public_key *pool,
 
 /* ---- proofs ------------------------------------------------------------------------------- */
 
-/* The signed receipt as base64, malloc'd. */
-static char *format_receipt(const struct signed_receipt *r, struct error *err)
-{
-	struct message m = {.type = MSG_RECEIPT, .receipt = *r};
-	uint8_t *packed;
-	size_t len;
-	char *text;
-
-	if (message_encode(&m, &packed, &len, err) != AYNI_OK)
-		return NULL;
-	text = malloc(sodium_base64_encoded_len(len, sodium_base64_VARIANT_ORIGINAL));
-	if (text != NULL)
-		(void)sodium_bin2base64(text,
-		    sodium_base64_encoded_len(len, sodium_base64_VARIANT_ORIGINAL), packed, len,
-		    sodium_base64_VARIANT_ORIGINAL);
-	else
-		(void)error_set(err, AYNI_ERR_MEMORY, "proof: out of memory");
-	free(packed);
-	return text;
-}
-
 int proof_format(const struct proof *p, char **out, struct error *err)
 {
-	char *receipt = format_receipt(&p->receipt, err);
+	char receipt[RECEIPT_TEXT_BYTES];
 	size_t size = 0;
 	FILE *f;
+	int rc = receipt_to_text(&p->receipt, receipt, err);
 
-	if (receipt == NULL)
-		return AYNI_ERR_MEMORY;
+	if (rc != AYNI_OK)
+		return rc;
 	f = open_memstream(out, &size);
-	if (f == NULL) {
-		free(receipt);
+	if (f == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "proof: out of memory");
-	}
 	(void)fprintf(
 	    f, PROOF_HEAD "\nextra %s\nindex %llu\n", receipt, (unsigned long long)p->index);
 	for (size_t i = 0; i < p->n; i++) {
@@ -217,7 +194,6 @@ int proof_format(const struct proof *p, char **out, struct error *err)
 		(void)fprintf(f, "%s\n", hash);
 	}
 	(void)fprintf(f, "\n%.*s", (int)p->checkpoint.len, (const char *)p->checkpoint.data);
-	free(receipt);
 	if (fclose(f) != 0) {
 		free(*out);
 		return error_set(err, AYNI_ERR_MEMORY, "proof: out of memory");
@@ -228,23 +204,6 @@ int proof_format(const struct proof *p, char **out, struct error *err)
 static int bad_proof(struct error *err, const char *what)
 {
 	return error_set(err, AYNI_ERR_FORMAT, "proof: %s", what);
-}
-
-static int parse_receipt(struct span text, struct signed_receipt *out, struct error *err)
-{
-	uint8_t packed[EXTRA_BYTES_MAX];
-	struct message *m;
-	size_t len;
-	int rc;
-
-	if (!parse_base64(text, packed, sizeof packed, &len))
-		return bad_proof(err, "the line \"extra\" is not a receipt in base64");
-	rc = message_decode(MSG_RECEIPT, packed, len, &m, err);
-	if (rc != AYNI_OK)
-		return rc;
-	*out = m->receipt;
-	message_free(m);
-	return AYNI_OK;
 }
 
 static int parse_hashes(struct lines *l, struct proof *out, struct error *err)
@@ -278,7 +237,7 @@ int proof_parse(const char *data, size_t len, struct proof *out, struct error *e
 		return bad_proof(err, "does not begin with " PROOF_HEAD);
 	if (!next_line(&l, &line) || !begins(line, "extra "))
 		return bad_proof(err, "no line \"extra\" with the receipt");
-	rc = parse_receipt((struct span){line.data + 6, line.len - 6}, &out->receipt, err);
+	rc = receipt_from_text((struct span){line.data + 6, line.len - 6}, &out->receipt, err);
 	if (rc != AYNI_OK)
 		return rc;
 	if (!next_line(&l, &line) || !begins(line, "index ") ||

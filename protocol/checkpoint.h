@@ -18,8 +18,8 @@
 #ifndef AYNI_PROTOCOL_CHECKPOINT_H
 #define AYNI_PROTOCOL_CHECKPOINT_H
 
-#include "protocol/messages.h"
 #include "protocol/note.h"
+#include "protocol/receipt.h"
 
 enum {
 	CHECKPOINT_ORIGIN_BYTES = NOTE_NAME_BYTES,

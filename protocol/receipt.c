@@ -3,6 +3,7 @@
 
 #include "protocol/messages_internal.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 
 #define RECEIPT_POOL_DOMAIN  "ayni v1 receipt by pool"
@@ -154,6 +155,40 @@ void receipt_countersign(struct signed_receipt *s, const struct identity *donor)
 
 	assert(rc == AYNI_OK); /* so few bytes need no memory */
 	s->countersigned = true;
+}
+
+int receipt_to_text(const struct signed_receipt *s, char out[RECEIPT_TEXT_BYTES], struct error *err)
+{
+	struct message m = {.type = MSG_RECEIPT, .receipt = *s};
+	uint8_t *packed;
+	size_t len;
+	int rc = message_encode(&m, &packed, &len, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	assert(len <= RECEIPT_PACKED_MAX);
+	(void)sodium_bin2base64(
+	    out, RECEIPT_TEXT_BYTES, packed, len, sodium_base64_VARIANT_ORIGINAL);
+	free(packed);
+	return AYNI_OK;
+}
+
+int receipt_from_text(struct span text, struct signed_receipt *out, struct error *err)
+{
+	uint8_t packed[RECEIPT_PACKED_MAX];
+	struct message *m;
+	size_t len;
+	int rc;
+
+	if (sodium_base642bin(packed, sizeof packed, (const char *)text.data, text.len, NULL, &len,
+	        NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+		return error_set(err, AYNI_ERR_FORMAT, "receipt: is not base64, or too long");
+	rc = message_decode(MSG_RECEIPT, packed, len, &m, err);
+	if (rc != AYNI_OK)
+		return rc;
+	*out = m->receipt;
+	message_free(m);
+	return AYNI_OK;
 }
 
 void receipt_chain(struct hash *h, uint64_t unit, const struct hash *result)
