@@ -77,11 +77,6 @@ int files_write(int folder_fd, const char *path, struct span data, enum files_du
 	return rc;
 }
 
-int files_sync(int folder_fd, struct error *err)
-{
-	return syncfs(folder_fd) == 0 ? AYNI_OK : failed("the log's folder", err);
-}
-
 void files_remove_folder(int folder_fd, const char *path)
 {
 	int fd = openat(folder_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

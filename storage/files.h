@@ -9,7 +9,7 @@
 #include "protocol/base.h"
 
 enum files_durable {
-	FILES_LATER, /* after files_sync */
+	FILES_LATER, /* when the system gets to it */
 	FILES_NOW    /* when files_write returns */
 };
 
@@ -18,8 +18,6 @@ int files_open_folder(const char *path, int *fd, struct error *err);
 /* In place of what is there. `path` is relative, with '/' between folders. */
 int files_write(int folder_fd, const char *path, struct span data, enum files_durable durable,
     struct error *err);
-/* All that was written to this file system. */
-int files_sync(int folder_fd, struct error *err);
 /* A folder of plain files and all of them; fine if there is none. */
 void files_remove_folder(int folder_fd, const char *path);
 /* *data is malloc'd. AYNI_ERR_NOT_FOUND; AYNI_ERR_LIMIT past max bytes. */

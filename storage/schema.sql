@@ -117,12 +117,18 @@ CREATE TABLE habits (
 	saved_ms INTEGER NOT NULL CHECK (saved_ms >= 0)                  -- when this was so
 ) STRICT, WITHOUT ROWID;
 
+-- Keys and hashes of 32 bytes that receipts name again and again.
+CREATE TABLE keys (
+	id INTEGER PRIMARY KEY,                              -- stands for it in receipts
+	key BLOB NOT NULL UNIQUE CHECK (length(key) = 32)    -- public key of a pool or donor, model's hash
+) STRICT;
+
 -- The ledger. A pool has its own receipts; a donor those that it got from any pool.
 CREATE TABLE receipts (
 	number INTEGER NOT NULL CHECK (number > 0),                          -- in the pool's books, from 1
-	pool BLOB NOT NULL CHECK (length(pool) = 32),                        -- whose books
-	donor BLOB NOT NULL CHECK (length(donor) = 32),                      -- who did the work
-	model BLOB NOT NULL CHECK (length(model) = 32),                      -- on which model
+	pool INTEGER NOT NULL REFERENCES keys (id),                          -- whose books
+	donor INTEGER NOT NULL REFERENCES keys (id),                         -- who did the work
+	model INTEGER NOT NULL REFERENCES keys (id),                         -- on which model
 	layer_first INTEGER NOT NULL CHECK (layer_first >= 0),               -- as in the receipt
 	layer_last INTEGER NOT NULL CHECK (layer_last >= layer_first),
 	units INTEGER NOT NULL CHECK (units >= 0),                           -- work units in the window
@@ -130,9 +136,11 @@ CREATE TABLE receipts (
 	cost INTEGER NOT NULL CHECK (cost >= 0),                             -- FLOP by published cost
 	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),                     -- the window begins
 	last_ms INTEGER NOT NULL CHECK (last_ms >= 0),                       -- the window ends
-	receipt BLOB NOT NULL CHECK (length(receipt) > 0),                   -- the bytes that were signed
-	pool_signature BLOB NOT NULL CHECK (length(pool_signature) = 64),    -- over receipt
-	donor_signature BLOB CHECK (length(donor_signature) = 64),           -- NULL: not yet countersigned
+	receipt BLOB NOT NULL CHECK (length(receipt) > 0),                   -- the bytes that were signed,
+	keys_at INTEGER NOT NULL CHECK (keys_at >= 0),                       -- without the three keys, which
+	                                                                     -- stood here; 0: with them
+	pool_signature BLOB NOT NULL CHECK (length(pool_signature) = 64),    -- over these bytes
+	donor_signature BLOB NOT NULL CHECK (length(donor_signature) = 64),  -- zeros: not yet countersigned
 	-- Numbers are a pool's own. Number first: the books are read in that order.
 	PRIMARY KEY (number, pool)
 ) STRICT, WITHOUT ROWID;
@@ -140,7 +148,7 @@ CREATE TABLE receipts (
 -- Holds all that totals need, donor by donor, so that they never read the receipts themselves.
 CREATE INDEX receipts_totals ON receipts (donor, last_ms, first_ms, cost, units, tokens);
 -- Receipts to be sent again.
-CREATE INDEX receipts_waiting ON receipts (donor, number, last_ms) WHERE donor_signature IS NULL;
+CREATE INDEX receipts_waiting ON receipts (donor, number, last_ms) WHERE donor_signature = zeroblob(64);
 
 CREATE TRIGGER receipts_never_deleted BEFORE DELETE ON receipts
 BEGIN
@@ -148,15 +156,25 @@ BEGIN
 END;
 
 CREATE TRIGGER receipts_never_changed BEFORE UPDATE OF number, pool, donor, model, layer_first,
-	layer_last, units, tokens, cost, first_ms, last_ms, receipt, pool_signature ON receipts
+	layer_last, units, tokens, cost, first_ms, last_ms, receipt, keys_at, pool_signature ON receipts
 BEGIN
 	SELECT RAISE(ABORT, 'what was signed never changes');
 END;
 
 CREATE TRIGGER receipts_countersigned_once BEFORE UPDATE OF donor_signature ON receipts
-WHEN OLD.donor_signature IS NOT NULL OR NEW.donor_signature IS NULL
+WHEN OLD.donor_signature <> zeroblob(64) OR NEW.donor_signature = zeroblob(64)
 BEGIN
 	SELECT RAISE(ABORT, 'a receipt is countersigned once');
+END;
+
+CREATE TRIGGER keys_never_deleted BEFORE DELETE ON keys
+BEGIN
+	SELECT RAISE(ABORT, 'receipts are never deleted');
+END;
+
+CREATE TRIGGER keys_never_changed BEFORE UPDATE ON keys
+BEGIN
+	SELECT RAISE(ABORT, 'what was signed never changes');
 END;
 
 -- The log over the receipts: leaf i is the receipt of number i + 1. Of its Merkle tree only this is

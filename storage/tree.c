@@ -5,7 +5,7 @@
 
 #include "storage/query.h"
 
-enum statement { PUT, READ, LAST, ADD, EACH, UNPUBLISHED, PUBLISHED, N_STATEMENTS };
+enum statement { PUT, READ, LAST, SETTLED, ADD, EACH, UNPUBLISHED, PUBLISHED, N_STATEMENTS };
 
 #define CHECKPOINT "SELECT size, root, signed_ms FROM checkpoints ORDER BY size"
 
@@ -13,6 +13,7 @@ static const char *const texts[N_STATEMENTS] = {
     [PUT] = "INSERT INTO tree VALUES (?, ?, ?)",
     [READ] = "SELECT hash FROM tree WHERE level = ? AND number >= ? ORDER BY number LIMIT ?",
     [LAST] = CHECKPOINT " DESC LIMIT 1",
+    [SETTLED] = "SELECT size FROM checkpoints WHERE signed_ms <= ? ORDER BY size DESC LIMIT 1",
     [ADD] = "INSERT INTO checkpoints VALUES (?, ?, ?)",
     [EACH] = CHECKPOINT,
     [UNPUBLISHED] = "SELECT bundle FROM unpublished ORDER BY bundle LIMIT ?",
@@ -268,6 +269,24 @@ int tree_checkpoint_last(struct tree *t, struct tree_checkpoint *out, struct err
 	end = query_end(&q, rc < 0 ? NULL : err);
 	if (rc == QUERY_DONE)
 		return AYNI_ERR_NOT_FOUND;
+	return rc < 0 ? rc : end;
+}
+
+int tree_checkpoint_settled(struct tree *t, uint64_t age_ms, uint64_t *size, struct error *err)
+{
+	struct tree_checkpoint last;
+	struct query q;
+	int rc = tree_checkpoint_last(t, &last, err), end;
+
+	*size = 0;
+	if (rc != AYNI_OK || last.signed_ms < age_ms)
+		return rc == AYNI_ERR_NOT_FOUND ? AYNI_OK : rc;
+	q = query_begin(t->db, t->statements[SETTLED], "tree: reading checkpoints");
+	query_u64(&q, last.signed_ms - age_ms);
+	rc = query_step(&q, err);
+	if (rc == QUERY_ROW)
+		*size = query_get_u64(&q, 0);
+	end = query_end(&q, rc < 0 ? NULL : err);
 	return rc < 0 ? rc : end;
 }
 

@@ -43,6 +43,8 @@ int tree_tile(void *tree, unsigned level, uint64_t index, unsigned width, struct
 int tree_checkpoint_last(struct tree *t, struct tree_checkpoint *out, struct error *err);
 /* Sign nothing before this is done. AYNI_ERR_STATE for what does not follow the last. */
 int tree_checkpoint_add(struct tree *t, const struct tree_checkpoint *c, struct error *err);
+/* The size of the newest checkpoint that is older than the last one by age_ms; 0: none is. */
+int tree_checkpoint_settled(struct tree *t, uint64_t age_ms, uint64_t *size, struct error *err);
 typedef int tree_checkpoint_fn(void *context, const struct tree_checkpoint *c);
 int tree_checkpoint_each(struct tree *t, tree_checkpoint_fn *fn, void *context, struct error *err);
 

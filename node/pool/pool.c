@@ -366,7 +366,7 @@ static int open_machines(struct pool *p, struct error *err)
 	if (rc != AYNI_OK)
 		return rc;
 	(void)in_folder(p, "log", path);
-	return public_log_new(p->identity, p->tree, p->ledger, path, &p->log, err);
+	return public_log_new(p->identity, p->db, p->tree, p->ledger, path, &p->log, err);
 }
 
 /* For `ayni invite`, which runs beside the pool and shall not see half of it. */

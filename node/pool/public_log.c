@@ -9,18 +9,20 @@
 #include "storage/tiles.h"
 
 enum {
-	SYNC_EACH_MAX = 8,  /* bundles in one go, past which the whole file system is synced once */
-	SIGNATURES_MAX = 64 /* bundles of countersignatures in one go */
+	SIGNATURES_MAX = 64, /* bundles of countersignatures in one go */
+	/* After this a system has written to its disk what was written to a file, by far. */
+	SETTLED_MS = 600000
 };
 
 struct public_log {
 	const struct identity *pool;
+	struct db *db;
 	struct tree *tree;
 	struct ledger *ledger;
 	int folder_fd;
-	uint64_t published;         /* receipts in the folder's checkpoint */
-	bool any;                   /* there is one */
-	enum files_durable durable; /* of what is being written */
+	uint64_t published; /* receipts in the folder's checkpoint */
+	bool any;           /* there is one */
+	bool rewrite;       /* what came after l->published may not have reached the disk */
 	uint8_t bundle[BUNDLE_BYTES_MAX];
 	struct hash hashes[TILE_WIDTH];
 };
@@ -46,9 +48,12 @@ static int compare(struct public_log *l, const struct checkpoint *c, struct erro
 		    (unsigned long long)c->size);
 	if (rc != AYNI_OK)
 		return error_set(err, (enum ayni_error)rc, "the log's tree cannot be read");
-	l->published = c->size;
 	l->any = true;
-	return AYNI_OK;
+	rc = tree_checkpoint_settled(l->tree, SETTLED_MS, &l->published, err);
+	if (l->published > c->size)
+		l->published = c->size;
+	l->rewrite = l->published < c->size;
+	return rc;
 }
 
 /* A checkpoint of another key, or a damaged one, is as good as none. */
@@ -69,8 +74,8 @@ static int find_published(struct public_log *l, struct error *err)
 	return rc;
 }
 
-int public_log_new(const struct identity *pool, struct tree *tree, struct ledger *ledger,
-    const char *folder, struct public_log **out, struct error *err)
+int public_log_new(const struct identity *pool, struct db *db, struct tree *tree,
+    struct ledger *ledger, const char *folder, struct public_log **out, struct error *err)
 {
 	struct public_log *l = calloc(1, sizeof *l);
 	int rc;
@@ -79,6 +84,7 @@ int public_log_new(const struct identity *pool, struct tree *tree, struct ledger
 	if (l == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "log: out of memory");
 	l->pool = pool;
+	l->db = db;
 	l->tree = tree;
 	l->ledger = ledger;
 	l->folder_fd = -1;
@@ -107,7 +113,7 @@ void public_log_free(struct public_log *l)
 static int write_file(
     struct public_log *l, const char *path, const void *data, size_t len, struct error *err)
 {
-	return files_write(l->folder_fd, path, (struct span){data, len}, l->durable, err);
+	return files_write(l->folder_fd, path, (struct span){data, len}, FILES_LATER, err);
 }
 
 /* Partial files of something that is whole now. */
@@ -233,8 +239,14 @@ static int publish_signatures(struct public_log *l, struct error *err)
 	size_t n;
 	int rc = tree_unpublished(l->tree, bundles, SIGNATURES_MAX, &n, err);
 
+	if (rc != AYNI_OK || n == 0)
+		return rc;
+	rc = db_begin(l->db, err);
 	for (size_t i = 0; rc == AYNI_OK && i < n; i++)
 		rc = write_signatures(l, bundles[i], err);
+	if (rc == AYNI_OK)
+		rc = db_commit(l->db, err);
+	db_rollback(l->db);
 	return rc;
 }
 
@@ -263,22 +275,17 @@ int public_log_publish(struct public_log *l, uint64_t now_ms, struct error *err)
 	struct checkpoint c;
 	int rc = AYNI_OK;
 
-	if (!l->any || size > l->published) {
-		bool many = size / TILE_WIDTH - l->published / TILE_WIDTH > SYNC_EACH_MAX;
-
-		l->durable = many ? FILES_LATER : FILES_NOW;
+	if (!l->any || l->rewrite || size > l->published) {
 		rc = sign(l, now_ms, text, &c, err);
 		if (rc == AYNI_OK)
 			rc = write_tiles(l, size, err);
-		if (rc == AYNI_OK && many)
-			rc = files_sync(l->folder_fd, err);
-		l->durable = FILES_NOW;
 		if (rc == AYNI_OK)
 			rc = write_file(l, TILE_CHECKPOINT, text, strlen(text), err);
 		if (rc != AYNI_OK)
 			return rc;
 		l->published = size;
 		l->any = true;
+		l->rewrite = false;
 	}
 	return publish_signatures(l, err);
 }

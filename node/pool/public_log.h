@@ -4,10 +4,10 @@
  * (storage/tiles.h) from which anybody can audit the whole of it. Any web server can give out the
  * folder; nothing in it is secret.
  *
- * What is signed is written down in the database before, and what a checkpoint speaks of is in the
- * folder, durably, before the checkpoint is. So a pool that dies at any moment goes on from the
- * checkpoint in its folder, and rewrites what is behind it. Without that checkpoint (a folder that
- * was lost or emptied) all files are made again. One thread.
+ * What is signed is written down in the database before anybody can see it, and what a checkpoint
+ * speaks of is in the folder before the checkpoint is. The files are not synced, so that the pool's
+ * loop never waits for a disk here: a pool that starts writes again what is younger than ten
+ * minutes at the last checkpoint, and everything if the folder has no checkpoint. One thread.
  */
 #ifndef AYNI_NODE_POOL_PUBLIC_LOG_H
 #define AYNI_NODE_POOL_PUBLIC_LOG_H
@@ -27,8 +27,8 @@ struct public_log;
 
 /* All are borrowed. AYNI_ERR_STATE if the folder has a checkpoint that this pool signed and that
  * the database does not bear out: it is an older copy, and signing would make a second history. */
-int public_log_new(const struct identity *pool, struct tree *tree, struct ledger *ledger,
-    const char *folder, struct public_log **out, struct error *err);
+int public_log_new(const struct identity *pool, struct db *db, struct tree *tree,
+    struct ledger *ledger, const char *folder, struct public_log **out, struct error *err);
 void public_log_free(struct public_log *l);
 
 /* Sign and write what is new since the last time, if anything is; a log without receipts too. */

@@ -18,7 +18,7 @@ static void open_files(struct log_trial *t)
 	if (db_open(t->file, DB_READ_WRITE, &t->db, &err) != AYNI_OK ||
 	    ledger_new(t->db, &t->ledger, &err) != AYNI_OK ||
 	    tree_new(t->db, t->ledger, &t->tree, &err) != AYNI_OK ||
-	    public_log_new(t->pool, t->tree, t->ledger, t->folder, &t->log, &err) != AYNI_OK)
+	    public_log_new(t->pool, t->db, t->tree, t->ledger, t->folder, &t->log, &err) != AYNI_OK)
 		fail_msg("%s", err.text);
 }
 

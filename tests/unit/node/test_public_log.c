@@ -154,12 +154,12 @@ static void an_older_copy_of_the_database_is_not_signed_for(void **state)
 	log_trial_publish(&trial);
 	open_other(&other);
 	log_trial_add(&other, 10);
-	assert_int_equal(
-	    public_log_new(trial.pool, other.tree, other.ledger, trial.folder, &log, &err),
+	assert_int_equal(public_log_new(trial.pool, other.db, other.tree, other.ledger,
+	                     trial.folder, &log, &err),
 	    AYNI_ERR_STATE);
 	log_trial_add(&other, 20); /* as many, but others */
-	assert_int_equal(
-	    public_log_new(trial.pool, other.tree, other.ledger, trial.folder, &log, &err),
+	assert_int_equal(public_log_new(trial.pool, other.db, other.tree, other.ledger,
+	                     trial.folder, &log, &err),
 	    AYNI_ERR_STATE);
 	log_trial_close(&other);
 }
