@@ -161,7 +161,8 @@ static bool paste_keys(
 {
 	size_t len = stored.len + (at > 0 ? KEYS_BYTES : 0);
 
-	if (stored.len == 0 || len > LEDGER_RECEIPT_MAX || at > stored.len)
+	if (stored.len == 0 || len > LEDGER_RECEIPT_MAX || at > stored.len ||
+	    at > LEDGER_RECEIPT_MAX - KEYS_BYTES)
 		return false;
 	memcpy(out, stored.data, at > 0 ? at : len);
 	if (at > 0) {
@@ -248,7 +249,7 @@ static int key_id(struct ledger *l, const uint8_t key[HASH_BYTES], uint64_t *id,
 static int insert(struct ledger *l, const struct ledger_entry *e, struct error *err)
 {
 	uint8_t bytes[LEDGER_RECEIPT_MAX];
-	uint64_t pool, donor, model;
+	uint64_t pool = 0, donor = 0, model = 0;
 	struct query q;
 	size_t len, at;
 	int rc;

@@ -136,7 +136,7 @@ static int load_first(struct tree *t, struct error *err)
 
 static int check_last(struct tree *t, struct error *err)
 {
-	struct tree_checkpoint last;
+	struct tree_checkpoint last = {0};
 	struct hash root;
 	int rc = tree_checkpoint_last(t, &last, err);
 
@@ -274,7 +274,7 @@ int tree_checkpoint_last(struct tree *t, struct tree_checkpoint *out, struct err
 
 int tree_checkpoint_settled(struct tree *t, uint64_t age_ms, uint64_t *size, struct error *err)
 {
-	struct tree_checkpoint last;
+	struct tree_checkpoint last = {0};
 	struct query q;
 	int rc = tree_checkpoint_last(t, &last, err), end;
 

@@ -220,6 +220,7 @@ int main(void)
 
 	if (n < 2 * SIGNED)
 		n = 2 * SIGNED;
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	scratch_make(&scratch);
 	(void)snprintf(file, sizeof file, "%s", scratch_path(&scratch, "pool.db"));
 	(void)snprintf(folder, sizeof folder, "%s", scratch_path(&scratch, "log"));
