@@ -37,7 +37,7 @@ enum statement {
 	" (SELECT name FROM names WHERE role = 1 AND key = " KEY "r.donor)),"                      \
 	" sum(r.cost / 1000000000) + sum(r.cost % 1000000000) / 1e9,"                              \
 	" count(*),"                                                                               \
-	" (SELECT count(*) FROM receipts AS w WHERE w.donor = r.donor"                             \
+	" (SELECT count(*) FROM receipts AS w INDEXED BY receipts_waiting WHERE w.donor = r.donor" \
 	"  AND w.donor_signature = zeroblob(64) AND w.last_ms >= ?1),"                             \
 	" sum(r.units >> 32), sum(r.units & 4294967295),"                                          \
 	" sum(r.tokens >> 32), sum(r.tokens & 4294967295),"                                        \

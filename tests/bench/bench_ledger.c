@@ -14,7 +14,7 @@
 #include "protocol/receipt.h"
 #include "tests/support/scratch.h"
 
-enum { N_DONORS = 500, BATCH = 1000, SIGNED = 20000, PAGE = 256, REPEAT = 20 };
+enum { N_DONORS = 500, BATCH = 1000, SIGNED = 20000, PAGE = 256, REPEAT = 5 };
 
 static struct scratch scratch;
 static struct identity *pool;
