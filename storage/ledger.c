@@ -16,6 +16,7 @@ enum statement {
 	EACH,
 	EACH_UNCOUNTERSIGNED,
 	TOTALS,
+	TOTALS_SINCE,
 	TOTALS_OF,
 	N_STATEMENTS
 };
@@ -28,20 +29,31 @@ enum statement {
 	" units, tokens, cost, first_ms, last_ms, receipt, keys_at, pool_signature,"               \
 	" donor_signature FROM receipts"
 
+/* Of a total's donor: its key and name, and how many of its receipts wait to be countersigned. */
+#define WHO(donor)                                                                                 \
+	"SELECT " KEY donor "), (SELECT name FROM names WHERE role = 1 AND key = " KEY donor ")),"
+#define WAITING(donor)                                                                             \
+	" (SELECT count(*) FROM receipts AS w INDEXED BY receipts_waiting WHERE w.donor = " donor  \
+	"  AND w.donor_signature = zeroblob(64) AND w.last_ms >= ?1),"
+
 /*
  * Sums in two parts, so that no sum of 64-bit values overflows and none depends on the order of
  * rows: cost in whole GFLOP and the rest, counts in high and low 32 bits.
  */
 #define TOTAL_COLUMNS                                                                              \
-	"SELECT " KEY "r.donor),"                                                                  \
-	" (SELECT name FROM names WHERE role = 1 AND key = " KEY "r.donor)),"                      \
-	" sum(r.cost / 1000000000) + sum(r.cost % 1000000000) / 1e9,"                              \
-	" count(*),"                                                                               \
-	" (SELECT count(*) FROM receipts AS w INDEXED BY receipts_waiting WHERE w.donor = r.donor" \
-	"  AND w.donor_signature = zeroblob(64) AND w.last_ms >= ?1),"                             \
-	" sum(r.units >> 32), sum(r.units & 4294967295),"                                          \
-	" sum(r.tokens >> 32), sum(r.tokens & 4294967295),"                                        \
-	" min(r.first_ms), max(r.last_ms) FROM receipts AS r WHERE r.last_ms >= ?1"
+	WHO("r.donor")                                                                             \
+	" sum(r.cost / 1000000000) + sum(r.cost % 1000000000) / 1e9, count(*)," WAITING(           \
+	    "r.donor") " sum(r.units >> 32), sum(r.units & 4294967295),"                           \
+	               " sum(r.tokens >> 32), sum(r.tokens & 4294967295),"                         \
+	               " min(r.first_ms), max(r.last_ms) FROM receipts AS r"                       \
+	               " WHERE r.last_ms >= ?1"
+
+/* Sums of the log's full subtrees (tree.h makes them), and the first that one level lacks, counted
+ * in subtrees of the level below. */
+#define SUMS(level, first)                                                                         \
+	"SELECT donor, receipts, giga, rest, units_high, units_low, tokens_high, tokens_low,"      \
+	" first_ms, last_ms FROM sums WHERE level = " level " AND block >= " first
+#define BEHIND(level) "16 * (SELECT coalesce(max(block) + 1, 0) FROM sums WHERE level = " level ")"
 
 static const char *const texts[N_STATEMENTS] = {
     [LAST_NUMBER] = "SELECT max(number) FROM receipts",
@@ -55,7 +67,21 @@ static const char *const texts[N_STATEMENTS] = {
     [EACH] = COLUMNS " WHERE number > ? ORDER BY number, pool",
     [EACH_UNCOUNTERSIGNED] = COLUMNS " WHERE donor = " ID " AND donor_signature = zeroblob(64)"
                                      " ORDER BY number, pool LIMIT ?",
-    [TOTALS] = TOTAL_COLUMNS " GROUP BY r.donor ORDER BY 3 DESC, 1",
+    /* Each level's sums behind what the level above has, and the receipts behind all of them. */
+    [TOTALS] = WHO("t.donor") " sum(t.giga) + sum(t.rest) / 1e9, sum(t.receipts)," WAITING(
+        "t.donor") " sum(t.units_high), sum(t.units_low), sum(t.tokens_high), sum(t.tokens_low),"
+                   " min(t.first_ms), max(t.last_ms)"
+                   " FROM (" SUMS("24", "0") " UNION ALL " SUMS("20",
+                       BEHIND("24")) " UNION ALL " SUMS("16", BEHIND("20")) " UNION ALL " SUMS("12",
+                       BEHIND("16")) " UNION ALL SELECT donor, 1, cost / 1000000000, cost % "
+                                     "1000000000,"
+                                     " units >> 32, units & 4294967295, tokens >> 32, tokens & "
+                                     "4294967295,"
+                                     " first_ms, last_ms FROM receipts NOT INDEXED"
+                                     " WHERE number > 256 * " BEHIND(
+                                         "12") ") AS t"
+                                               " GROUP BY t.donor ORDER BY 3 DESC, 1",
+    [TOTALS_SINCE] = TOTAL_COLUMNS " GROUP BY r.donor ORDER BY 3 DESC, 1",
     [TOTALS_OF] = TOTAL_COLUMNS " AND r.donor = (SELECT id FROM keys WHERE key = ?2)"
                                 " GROUP BY r.donor",
 };
@@ -430,8 +456,8 @@ int ledger_totals(struct ledger *l, const struct ledger_filter *filter, ledger_t
     void *context, struct error *err)
 {
 	bool one = filter->donor != NULL;
-	struct query q =
-	    query_begin(l->db, l->statements[one ? TOTALS_OF : TOTALS], "ledger: adding up");
+	enum statement which = one ? TOTALS_OF : filter->since_ms > 0 ? TOTALS_SINCE : TOTALS;
+	struct query q = query_begin(l->db, l->statements[which], "ledger: adding up");
 	int rc = QUERY_DONE, end, stop = 0;
 
 	query_u64(&q, filter->since_ms);

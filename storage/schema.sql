@@ -186,6 +186,23 @@ CREATE TABLE tree (
 	PRIMARY KEY (level, number)
 ) STRICT, WITHOUT ROWID;
 
+-- What donors did in full subtrees of the log, so that totals of many receipts are a few sums.
+CREATE TABLE sums (
+	level INTEGER NOT NULL CHECK (level >= 12),           -- of a subtree of 2^level receipts, 12, 16, 20 or 24,
+	block INTEGER NOT NULL CHECK (block >= 0),            -- the how manieth of its level, from 0
+	donor INTEGER NOT NULL REFERENCES keys (id),
+	receipts INTEGER NOT NULL CHECK (receipts > 0),
+	giga INTEGER NOT NULL CHECK (giga >= 0),      -- cost in whole GFLOP, summed, and the rest in FLOP
+	rest INTEGER NOT NULL CHECK (rest >= 0),
+	units_high INTEGER NOT NULL CHECK (units_high >= 0), -- sums of high and low 32 bits
+	units_low INTEGER NOT NULL CHECK (units_low >= 0),
+	tokens_high INTEGER NOT NULL CHECK (tokens_high >= 0),
+	tokens_low INTEGER NOT NULL CHECK (tokens_low >= 0),
+	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),
+	last_ms INTEGER NOT NULL CHECK (last_ms >= 0),
+	PRIMARY KEY (level, block, donor)
+) STRICT, WITHOUT ROWID;
+
 -- All that this pool ever signed of its log. Ed25519 gives the same signature again.
 CREATE TABLE checkpoints (
 	size INTEGER NOT NULL PRIMARY KEY CHECK (size >= 0), -- receipts
@@ -204,6 +221,16 @@ BEGIN
 END;
 
 CREATE TRIGGER tree_never_changed BEFORE UPDATE ON tree
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER sums_never_deleted BEFORE DELETE ON sums
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER sums_never_changed BEFORE UPDATE ON sums
 BEGIN
 	SELECT RAISE(ABORT, 'the log only grows');
 END;

@@ -5,12 +5,35 @@
 
 #include "storage/query.h"
 
-enum statement { PUT, READ, LAST, SETTLED, ADD, EACH, UNPUBLISHED, PUBLISHED, N_STATEMENTS };
+enum statement {
+	PUT,
+	SUM,
+	SUM_UP,
+	READ,
+	LAST,
+	SETTLED,
+	ADD,
+	EACH,
+	UNPUBLISHED,
+	PUBLISHED,
+	N_STATEMENTS
+};
 
 #define CHECKPOINT "SELECT size, root, signed_ms FROM checkpoints ORDER BY size"
 
 static const char *const texts[N_STATEMENTS] = {
     [PUT] = "INSERT INTO tree VALUES (?, ?, ?)",
+    [SUM] = "INSERT INTO sums SELECT ?1, ?2, donor, count(*),"
+            " sum(cost / 1000000000), sum(cost % 1000000000),"
+            " sum(units >> 32), sum(units & 4294967295),"
+            " sum(tokens >> 32), sum(tokens & 4294967295), min(first_ms), max(last_ms)"
+            " FROM receipts NOT INDEXED"
+            " WHERE number > (?2 << ?1) AND number <= (?2 + 1 << ?1) GROUP BY donor",
+    [SUM_UP] = "INSERT INTO sums SELECT ?1, ?2, donor, sum(receipts), sum(giga), sum(rest),"
+               " sum(units_high), sum(units_low), sum(tokens_high), sum(tokens_low),"
+               " min(first_ms), max(last_ms) FROM sums"
+               " WHERE level = ?1 - 4 AND block >= ?2 * 16 AND block < ?2 * 16 + 16"
+               " GROUP BY donor",
     [READ] = "SELECT hash FROM tree WHERE level = ? AND number >= ? ORDER BY number LIMIT ?",
     [LAST] = CHECKPOINT " DESC LIMIT 1",
     [SETTLED] = "SELECT size FROM checkpoints WHERE signed_ms <= ? ORDER BY size DESC LIMIT 1",
@@ -19,6 +42,9 @@ static const char *const texts[N_STATEMENTS] = {
     [UNPUBLISHED] = "SELECT bundle FROM unpublished ORDER BY bundle LIMIT ?",
     [PUBLISHED] = "DELETE FROM unpublished WHERE bundle = ?",
 };
+
+/* Sums are kept of subtrees of 2^12 receipts, 2^16 ..., each from 16 of those below. */
+enum { SUMS_FIRST = 12, SUMS_LAST = 24, SUMS_STEP = 4 };
 
 struct tree {
 	struct db *db;
@@ -30,19 +56,38 @@ struct tree {
 
 /* ---- growing ------------------------------------------------------------------------------ */
 
-/* A merkle_full_fn: rows are for whole tiles only. */
-static int on_full(void *context, unsigned level, uint64_t index, const struct hash *root)
+/* Of the receipts of a subtree, whose last one is in the ledger by now. */
+static int put_sums(struct tree *t, unsigned level, uint64_t index)
 {
-	struct tree *t = context;
-	struct query q;
+	enum statement which = level == SUMS_FIRST ? SUM : SUM_UP;
+	struct query q = query_begin(t->db, t->statements[which], "tree: adding up");
 
-	if (level % TILE_HEIGHT != 0)
-		return AYNI_OK;
-	q = query_begin(t->db, t->statements[PUT], "tree: growing");
+	query_u64(&q, level);
+	query_u64(&q, index);
+	return query_run(&q, t->err);
+}
+
+static int put_hash(struct tree *t, unsigned level, uint64_t index, const struct hash *root)
+{
+	struct query q = query_begin(t->db, t->statements[PUT], "tree: growing");
+
 	query_u64(&q, level / TILE_HEIGHT);
 	query_u64(&q, index);
 	query_blob(&q, root->bytes, HASH_BYTES);
 	return query_run(&q, t->err);
+}
+
+/* A merkle_full_fn: hashes are kept of whole tiles only. */
+static int on_full(void *context, unsigned level, uint64_t index, const struct hash *root)
+{
+	struct tree *t = context;
+	int rc = AYNI_OK;
+
+	if (level % TILE_HEIGHT == 0)
+		rc = put_hash(t, level, index, root);
+	if (rc == AYNI_OK && level % SUMS_STEP == 0 && level >= SUMS_FIRST && level <= SUMS_LAST)
+		rc = put_sums(t, level, index);
+	return rc;
 }
 
 int tree_append(struct tree *t, uint64_t number, struct span receipt, struct error *err)

@@ -89,6 +89,22 @@ CREATE TABLE tree (
 	PRIMARY KEY (level, number)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE sums (
+	level INTEGER NOT NULL CHECK (level >= 12),
+	block INTEGER NOT NULL CHECK (block >= 0),
+	donor INTEGER NOT NULL REFERENCES keys (id),
+	receipts INTEGER NOT NULL CHECK (receipts > 0),
+	giga INTEGER NOT NULL CHECK (giga >= 0),
+	rest INTEGER NOT NULL CHECK (rest >= 0),
+	units_high INTEGER NOT NULL CHECK (units_high >= 0),
+	units_low INTEGER NOT NULL CHECK (units_low >= 0),
+	tokens_high INTEGER NOT NULL CHECK (tokens_high >= 0),
+	tokens_low INTEGER NOT NULL CHECK (tokens_low >= 0),
+	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),
+	last_ms INTEGER NOT NULL CHECK (last_ms >= 0),
+	PRIMARY KEY (level, block, donor)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE checkpoints (
 	size INTEGER NOT NULL PRIMARY KEY CHECK (size >= 0),
 	root BLOB NOT NULL CHECK (length(root) = 32),
@@ -108,6 +124,16 @@ BEGIN
 END;
 
 CREATE TRIGGER tree_never_changed BEFORE UPDATE ON tree
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER sums_never_deleted BEFORE DELETE ON sums
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER sums_never_changed BEFORE UPDATE ON sums
 BEGIN
 	SELECT RAISE(ABORT, 'the log only grows');
 END;

@@ -135,6 +135,11 @@ static int append_to(struct tree *t, uint64_t number)
 	    .pool = {{1}},
 	    .donor = {{2}},
 	    .model = {{3}},
+	    .units = number % 7 << 30,
+	    .tokens = number,
+	    .cost = {number * 77777777}, /* allowed: a made-up amount */
+	    .first_ms = 1000000 - number,
+	    .last_ms = 1000000 + number,
 	    .receipt = receipt(number)};
 	int rc = ledger_append(ledger, &e, &err);
 
@@ -192,6 +197,37 @@ static void grows_with_the_ledger_and_is_the_same_when_opened_again(void **state
 	}
 }
 
+static int compare_total(void *context, const struct ledger_total *t)
+{
+	struct ledger_total *other = context;
+
+	if (other->receipts != 0) {
+		assert_true(t->cost_gflop == other->cost_gflop);
+		assert_int_equal(t->receipts, other->receipts);
+		assert_int_equal(t->countersigned, other->countersigned);
+		assert_int_equal(t->units, other->units);
+		assert_int_equal(t->tokens, other->tokens);
+		assert_int_equal(t->first_ms, other->first_ms);
+		assert_int_equal(t->last_ms, other->last_ms);
+	}
+	*other = *t;
+	return 0;
+}
+
+/* By the sums of whole blocks, and from the receipts alone. */
+static void assert_totals(uint64_t receipts)
+{
+	static const struct public_key donor = {{2}};
+	const struct ledger_filter filters[] = {
+	    {.since_ms = 0}, {.since_ms = 1}, {.donor = &donor}};
+	struct ledger_total t = {.receipts = 0};
+
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(
+		    ledger_totals(ledger, &filters[i], compare_total, &t, &err), AYNI_OK);
+	assert_int_equal(t.receipts, receipts);
+}
+
 static void makes_the_tree_of_a_ledger_that_had_none(void **state)
 {
 	struct tile_source source = {.size = TWO_LEVELS, .read = tree_tile, .context = NULL};
@@ -200,8 +236,10 @@ static void makes_the_tree_of_a_ledger_that_had_none(void **state)
 
 	(void)state;
 	append(NULL, 1, TWO_LEVELS);
+	assert_totals(TWO_LEVELS);
 	reopen();
 	assert_root(TWO_LEVELS);
+	assert_totals(TWO_LEVELS);
 	reopen();
 	assert_root(TWO_LEVELS);
 	tree_root(tree, &root);
@@ -216,6 +254,11 @@ static void makes_the_tree_of_a_ledger_that_had_none(void **state)
 	}
 	assert_int_equal(merkle_prove_inclusion(0, TWO_LEVELS + 1, tile_source_hash, &source, &p),
 	    AYNI_ERR_ARGUMENT);
+	append(tree, TWO_LEVELS + 1, TWO_LEVELS + 5000);
+	assert_totals(TWO_LEVELS + 5000);
+	reopen();
+	append(tree, TWO_LEVELS + 5001, TWO_LEVELS + 9000);
+	assert_totals(TWO_LEVELS + 9000);
 }
 
 static void a_transaction_that_is_rolled_back_leaves_the_tree_as_it_was(void **state)
@@ -307,12 +350,12 @@ static void refuses_a_database_in_which_a_receipt_was_rewritten(void **state)
 static void neither_tree_nor_checkpoints_can_be_changed(void **state)
 {
 	static const char *const texts[] = {"DELETE FROM tree",
-	    "UPDATE tree SET hash = zeroblob(32)", "DELETE FROM checkpoints",
-	    "UPDATE checkpoints SET signed_ms = 1"};
+	    "UPDATE tree SET hash = zeroblob(32)", "DELETE FROM checkpoints", "DELETE FROM sums",
+	    "UPDATE sums SET giga = 0", "UPDATE checkpoints SET signed_ms = 1"};
 
 	(void)state;
-	append(tree, 1, 256);
-	sign(256);
+	append(tree, 1, 4096);
+	sign(4096);
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		assert_int_equal(sqlite3_exec(db_handle(db), texts[i], NULL, NULL, NULL),
 		    SQLITE_CONSTRAINT_TRIGGER);
