@@ -24,7 +24,7 @@ AR := $(CROSS)-linux-gnu-ar
 PKG_CONFIG := PKG_CONFIG_LIBDIR=/usr/lib/$(CROSS)-linux-gnu/pkgconfig:/usr/share/pkgconfig pkg-config
 RUNNER ?= qemu-$(CROSS) -cpu max
 endif
-PKGS := libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl
+PKGS := libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl libmicrohttpd
 OPT ?= -O2 -g
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla $(if $(CI),-Werror)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
@@ -158,6 +158,11 @@ KERNEL_TESTS := $(addprefix $(BUILD)/tests/unit/compute/test_, \
 test-kernels-build: $(KERNEL_TESTS)
 test-kernels: test-kernels-build
 	@RUNNER='$(RUNNER)' sh tests/run.sh $(KERNEL_TESTS)
+
+# The gateway asked by clients of npm, which are installed below $(BUILD): needs npm and its registry.
+.PHONY: test-clients
+test-clients: $(BUILD)/ayni
+	@sh tests/clients/run.sh $(BUILD)/ayni $(BUILD)/clients
 
 .PHONY: bench
 bench: $(BUILD)/ayni $(BENCH_BIN)

@@ -242,20 +242,30 @@ struct totals {
 	size_t context; /* positions of the longest session after the batch */
 };
 
-static int check_span(const struct layers *l, const struct layers_span *spans, size_t i,
+static int check_range(const struct model *m, uint32_t first, uint32_t last, struct error *err)
+{
+	if (first >= last || first < m->layer_first || last > m->layer_last)
+		return error_set(err, AYNI_ERR_ARGUMENT, "layers: [%u, %u) are no part of [%u, %u)",
+		    first, last, m->layer_first, m->layer_last);
+	if (last > m->layer_ready)
+		return error_set(err, AYNI_ERR_STATE, "layers: [%u, %u) are not ready yet",
+		    m->layer_ready, last);
+	return AYNI_OK;
+}
+
+static int check_span(const struct layers *l, bool ends, const struct layers_span *spans, size_t i,
     const struct totals *so_far, struct error *err)
 {
 	const struct layers_span *s = &spans[i];
-	bool last = l->model->layer_last == l->model->sizes.n_layers;
 
 	if (s->n_tokens == 0 || s->n_tokens > l->max_tokens - so_far->n_tokens)
 		return error_set(err, AYNI_ERR_ARGUMENT,
 		    "layers: span %zu has %u tokens, but 1 to %zu fit this batch", i, s->n_tokens,
 		    l->max_tokens - so_far->n_tokens);
-	if (s->n_logits > s->n_tokens || (s->n_logits > 0 && !last))
+	if (s->n_logits > s->n_tokens || (s->n_logits > 0 && !ends))
 		return error_set(err, AYNI_ERR_ARGUMENT,
 		    "layers: span %zu wants %u rows of logits, but up to %u can be had", i,
-		    s->n_logits, last ? s->n_tokens : 0);
+		    s->n_logits, ends ? s->n_tokens : 0);
 	if (s->kv == NULL || !kv_fits(s->kv, l->model))
 		return error_set(
 		    err, AYNI_ERR_ARGUMENT, "layers: span %zu's cache is of another range", i);
@@ -271,14 +281,15 @@ static int check_span(const struct layers *l, const struct layers_span *spans, s
 	return AYNI_OK;
 }
 
-static int check_spans(const struct layers *l, const struct layers_span *spans, size_t n_spans,
-    struct totals *out, struct error *err)
+/* `ends`: the model ends with the range. */
+static int check_spans(const struct layers *l, bool ends, const struct layers_span *spans,
+    size_t n_spans, struct totals *out, struct error *err)
 {
 	*out = (struct totals){0};
 	if (n_spans == 0)
 		return error_set(err, AYNI_ERR_ARGUMENT, "layers: a batch without spans");
 	for (size_t i = 0; i < n_spans; i++) {
-		int rc = check_span(l, spans, i, out, err);
+		int rc = check_span(l, ends, spans, i, out, err);
 		size_t context = (size_t)spans[i].position + spans[i].n_tokens;
 
 		if (rc != AYNI_OK)
@@ -291,12 +302,12 @@ static int check_spans(const struct layers *l, const struct layers_span *spans, 
 	return AYNI_OK;
 }
 
-static int check_input(const struct layers *l, size_t n, const uint32_t *tokens,
+static int check_input(const struct layers *l, uint32_t first, size_t n, const uint32_t *tokens,
     const float *activations, struct error *err)
 {
 	const struct model_sizes *s = &l->model->sizes;
 
-	if (l->model->layer_first > 0) {
+	if (first > 0) {
 		if (!l->batch.kernels->all_finite(activations, n * s->d_model))
 			return error_set(
 			    err, AYNI_ERR_NUMERIC, "layers: an input activation is not finite");
@@ -380,30 +391,40 @@ static void cross_wire(struct layers *l, const struct layers_span *spans, size_t
 int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans,
     const uint32_t *tokens, float *activations, float *logits, struct error *err)
 {
+	return layers_run_part(l, l->model->layer_first, l->model->layer_last, spans, n_spans,
+	    tokens, activations, logits, err);
+}
+
+int layers_run_part(struct layers *l, uint32_t first, uint32_t last,
+    const struct layers_span *spans, size_t n_spans, const uint32_t *tokens, float *activations,
+    float *logits, struct error *err)
+{
 	const struct model_sizes *s = &l->model->sizes;
 	const struct kernels *k = l->batch.kernels;
 	struct totals totals;
-	int rc = check_spans(l, spans, n_spans, &totals, err);
+	int rc = check_range(l->model, first, last, err);
 
+	if (rc == AYNI_OK)
+		rc = check_spans(l, last == s->n_layers, spans, n_spans, &totals, err);
 	if (rc == AYNI_OK && totals.n_logits > 0 && logits == NULL)
 		rc = error_set(err, AYNI_ERR_ARGUMENT, "layers: no place for the logits wanted");
 	if (rc == AYNI_OK)
-		rc = check_input(l, totals.n_tokens, tokens, activations, err);
+		rc = check_input(l, first, totals.n_tokens, tokens, activations, err);
 	if (rc == AYNI_OK)
 		rc = prepare(l, spans, n_spans, &totals, err);
 	if (rc != AYNI_OK)
 		return rc;
 
 	l->batch.residual = activations;
-	if (l->model->layer_first == 0)
+	if (first == 0)
 		embed(l, tokens);
 	batch_angles(&l->batch);
 	batch_groups(&l->batch);
-	for (uint32_t layer = 0; layer < l->model->layer_last - l->model->layer_first; layer++) {
-		if (layer > 0)
+	for (uint32_t layer = first; layer < last; layer++) {
+		if (layer > first)
 			cross_wire(l, spans, n_spans);
-		l->model->arch->attention(&l->batch, layer);
-		l->model->arch->feed_forward(&l->batch, layer);
+		l->model->arch->attention(&l->batch, layer - l->model->layer_first);
+		l->model->arch->feed_forward(&l->batch, layer - l->model->layer_first);
 	}
 	if (totals.n_logits > 0)
 		project(l, spans, n_spans, totals.n_logits, logits);

@@ -33,19 +33,27 @@ void layers_free(struct layers *l);
 
 /*
  * Run the batch. Let n = all spans' n_tokens together.
- *   tokens       n token ids, used if the model begins at layer 0, else NULL
+ *   tokens       n token ids, used if the range begins at layer 0, else NULL
  *   activations  n x d_model in; out: the residual stream after the last layer of the range, before
  *                it goes through the session's wire type (wire.h), as it does between all layers.
- *                If the model begins at layer 0 its input content is ignored.
- *   logits       (all n_logits together) x n_vocabulary, if the model holds the last layer, else
- *                NULL
+ *                If the range begins at layer 0 its input content is ignored.
+ *   logits       (all n_logits together) x n_vocabulary, if it ends with the last layer, else NULL
  * AYNI_ERR_ARGUMENT for a batch past max_tokens, a span that does not fit its kv, a kv named twice
- * or made for another range, or a token id outside the vocabulary; AYNI_ERR_MEMORY;
+ * or made for another range, or a token id outside the vocabulary; AYNI_ERR_STATE for layers that
+ * are not ready yet; AYNI_ERR_MEMORY;
  * AYNI_ERR_NUMERIC if an input or output is not finite. After an error no kv of the batch is longer
  * than before, one whose span continues it is exactly as before, and activations and logits hold
  * nothing of use.
  */
 int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans,
     const uint32_t *tokens, float *activations, float *logits, struct error *err);
+/*
+ * The same with layers [first, last) of the model alone, which are the range then: a kv serves one
+ * such range from its first position on, and keeps nothing of the other layers. AYNI_ERR_ARGUMENT
+ * if it is none of the model's.
+ */
+int layers_run_part(struct layers *l, uint32_t first, uint32_t last,
+    const struct layers_span *spans, size_t n_spans, const uint32_t *tokens, float *activations,
+    float *logits, struct error *err);
 
 #endif

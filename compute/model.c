@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "compute/arch/arch.h"
+#include "compute/model_pack.h"
 #include "compute/weights.h"
 
 static const struct arch *const architectures[] = {&arch_llama, &arch_deepseek2, &arch_qwen2,
@@ -108,8 +109,8 @@ static int load_ends(const struct gguf *g, struct model *m, struct error *err)
 	return rc != AYNI_OK ? rc : weights_read_matrix(g, output, vocabulary, &m->output, err);
 }
 
-int model_load(const struct gguf *g, uint32_t layer_first, uint32_t layer_last, struct model **out,
-    struct error *err)
+int model_open(const struct gguf *g, uint32_t layer_first, uint32_t layer_last,
+    const struct kernels *k, struct model **out, struct error *err)
 {
 	struct model *m = calloc(1, sizeof *m);
 	int rc;
@@ -129,7 +130,7 @@ int model_load(const struct gguf *g, uint32_t layer_first, uint32_t layer_last, 
 		    m->sizes.n_layers);
 		goto err0;
 	}
-	m->layer_first = layer_first;
+	m->layer_first = m->layer_ready = layer_first;
 	m->layer_last = layer_last;
 	m->layers = calloc(layer_last - layer_first, sizeof *m->layers);
 	if (m->layers == NULL) {
@@ -142,6 +143,8 @@ int model_load(const struct gguf *g, uint32_t layer_first, uint32_t layer_last, 
 		    g, &m->sizes.rope, m->sizes.d_rope, m->sizes.context_tokens, &m->rope, err);
 	if (rc == AYNI_OK)
 		rc = arch_load_layers(g, m, err);
+	if (rc == AYNI_OK && k != NULL && k->panels)
+		rc = model_pack_reserve(m, err);
 	if (rc != AYNI_OK)
 		goto err0;
 	*out = m;
@@ -150,6 +153,40 @@ int model_load(const struct gguf *g, uint32_t layer_first, uint32_t layer_last, 
 err0:
 	model_free(m);
 	return rc;
+}
+
+int model_ready_next(struct model *m, const struct gguf *g, struct team *team, struct error *err)
+{
+	int rc;
+
+	if (m->layer_ready == m->layer_last)
+		return error_set(err, AYNI_ERR_STATE, "model: all layers are ready");
+	rc = arch_finish_layer(m, m->layer_ready, err);
+	if (rc != AYNI_OK)
+		return rc;
+	model_pack_layer(m, m->layer_ready, g, team);
+	m->layer_ready++;
+	return AYNI_OK;
+}
+
+int model_load_for(const struct gguf *g, uint32_t layer_first, uint32_t layer_last,
+    const struct kernels *k, struct team *team, struct model **out, struct error *err)
+{
+	int rc = model_open(g, layer_first, layer_last, k, out, err);
+
+	while (rc == AYNI_OK && (*out)->layer_ready < layer_last)
+		rc = model_ready_next(*out, g, team, err);
+	if (rc != AYNI_OK) {
+		model_free(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+int model_load(const struct gguf *g, uint32_t layer_first, uint32_t layer_last, struct model **out,
+    struct error *err)
+{
+	return model_load_for(g, layer_first, layer_last, NULL, NULL, out, err);
 }
 
 void model_free(struct model *m)
@@ -195,4 +232,9 @@ bool model_tensor_layer(const char *tensor_name, uint32_t *layer)
 		return false;
 	*layer = (uint32_t)number;
 	return true;
+}
+
+bool model_tensor_is_of_experts(const char *tensor_name)
+{
+	return strstr(tensor_name, "_exps.") != NULL;
 }

@@ -5,7 +5,7 @@
  * Layers [layer_first, layer_last) of n_layers. A range that begins at 0 also holds the token
  * embedding; a range that ends at n_layers also holds the final norm and the output head. Weights
  * are borrowed from the gguf's mapping: only the pages of the loaded range are ever touched.
- * Immutable after loading and packing; any thread may read.
+ * Immutable once all its layers are ready; any thread may read.
  *
  * All families share these structs; what a family does not have is zero or NULL, and then the
  * operation it belongs to is not done (compute/arch/blocks.c).
@@ -140,13 +140,14 @@ struct model {
 	const struct arch *arch;
 	struct model_sizes sizes;
 	uint32_t layer_first, layer_last;
+	uint32_t layer_ready;         /* layers [layer_first, layer_ready) can run */
 	struct layer_weights *layers; /* [layer_last - layer_first] */
 	struct matrix embedding;      /* n_vocabulary x d_model, if layer_first == 0 */
 	const float *output_norm;     /* d_model, if layer_last == n_layers */
 	struct matrix output;         /* n_vocabulary x d_model, likewise; may be the embedding */
 	struct rope rope;
-	void *packed; /* owned: the matrices' panels, if model_pack made them */
-	size_t packed_bytes;
+	void *packed; /* owned: room for the matrices' panels (model_pack.c), or NULL */
+	size_t packed_bytes, packed_used;
 };
 
 /* Sizes alone, from the metadata and tensor table: works on any file whose head is there. */
@@ -174,6 +175,12 @@ int model_load(const struct gguf *g, uint32_t layer_first, uint32_t layer_last, 
 struct team;
 int model_load_for(const struct gguf *g, uint32_t layer_first, uint32_t layer_last,
     const struct kernels *k, struct team *team, struct model **out, struct error *err);
+/* The same layer by layer, while the file is still coming: model_open needs its head and what the
+ * first layer does (model_range_needs), and makes none ready. Each model_ready_next needs what one
+ * more does, and makes it ready; no layer may run meanwhile. */
+int model_open(const struct gguf *g, uint32_t layer_first, uint32_t layer_last,
+    const struct kernels *k, struct model **out, struct error *err);
+int model_ready_next(struct model *m, const struct gguf *g, struct team *team, struct error *err);
 void model_free(struct model *m);
 
 /*
@@ -185,6 +192,7 @@ bool model_range_needs(const struct gguf *g, const struct model_sizes *sizes, ui
 
 /* The layer that a tensor's name says it belongs to ("blk.7.attn_q.weight"); false: none. */
 bool model_tensor_layer(const char *tensor_name, uint32_t *layer);
+bool model_tensor_is_of_experts(const char *tensor_name); /* of all; a token meets some */
 
 /* "llama, qwen2, ...": what compute/arch knows, for messages. */
 const char *model_architectures(void);

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A model's quantised matrices in panels, in one piece of memory: one matrix after the other is
- * copied from the file's mapping by the whole team, and its pages are given back.
- */
+#include "compute/model_pack.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 
 #include "compute/kernels/panels.h"
-#include "compute/model.h"
-#include "compute/team.h"
 
 /* Pages of this size are asked for: with small ones each row's walk misses the page table cache. */
 enum { HUGE_PAGE = 2 << 20 };
@@ -73,11 +69,11 @@ static void pack_output(struct model *m, const struct gguf *g, struct team *team
 		m->embedding = m->output;
 }
 
-static int pack(struct model *m, const struct gguf *g, struct team *team, struct error *err)
+int model_pack_reserve(struct model *m, struct error *err)
 {
 	const size_t n_layers = m->layer_last - m->layer_first;
 	size_t bytes = room(&m->output);
-	uint8_t *to;
+	void *at;
 
 	for (size_t i = 0; i < n_layers; i++)
 		for (size_t f = 0; f < N_MATRICES; f++)
@@ -86,31 +82,26 @@ static int pack(struct model *m, const struct gguf *g, struct team *team, struct
 	if (bytes == 0)
 		return AYNI_OK;
 	bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-	to = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (to == MAP_FAILED)
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
 		return error_set(err, AYNI_ERR_MEMORY,
 		    "model: no memory for %zu bytes of weights: %s", bytes, strerror(errno));
-	(void)madvise(to, bytes, MADV_HUGEPAGE); /* a wish: it works without */
-	m->packed = to;
+	(void)madvise(at, bytes, MADV_HUGEPAGE); /* a wish: it works without */
+	m->packed = at;
 	m->packed_bytes = bytes;
-	for (size_t i = 0; i < n_layers; i++)
-		for (size_t f = 0; f < N_MATRICES; f++)
-			pack_matrix(
-			    (struct matrix *)((char *)&m->layers[i] + matrices[f]), g, team, &to);
-	pack_output(m, g, team, &to);
 	return AYNI_OK;
 }
 
-int model_load_for(const struct gguf *g, uint32_t layer_first, uint32_t layer_last,
-    const struct kernels *k, struct team *team, struct model **out, struct error *err)
+void model_pack_layer(struct model *m, uint32_t layer, const struct gguf *g, struct team *team)
 {
-	int rc = model_load(g, layer_first, layer_last, out, err);
+	char *weights = (char *)&m->layers[layer - m->layer_first];
+	uint8_t *begin = m->packed, *to = begin + m->packed_used;
 
-	if (rc == AYNI_OK && k->panels)
-		rc = pack(*out, g, team, err);
-	if (rc != AYNI_OK) {
-		model_free(*out);
-		*out = NULL;
-	}
-	return rc;
+	if (m->packed == NULL)
+		return;
+	for (size_t f = 0; f < N_MATRICES; f++)
+		pack_matrix((struct matrix *)(weights + matrices[f]), g, team, &to);
+	if (layer + 1 == m->sizes.n_layers)
+		pack_output(m, g, team, &to);
+	m->packed_used = (size_t)(to - begin);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "compute/kv.h"
+#include "node/address.h"
 #include "node/report.h"
 
 enum option_type { OPTION_TEXT, OPTION_NUMBER, OPTION_PATHS };
@@ -48,6 +49,7 @@ static const struct option donor_options[] = {
 static const struct option pool_options[] = {
     TEXT(pool_config, name, "ayni pool"),
     TEXT(pool_config, listen, "127.0.0.1:7411"),
+    TEXT(pool_config, http, "none"),
     TEXT(pool_config, folder, ""),
     {"model", OPTION_PATHS, 0, 0, 0, 0, NULL},
     NUMBER(pool_config, stages, 0, LIMIT_LAYERS, "0"),
@@ -137,21 +139,38 @@ static int check_text(const char *key, const char *value, struct error *err)
 	if (strcmp(key, "kv") == 0 && !kv_type_find(value, &type))
 		return error_set(
 		    err, AYNI_ERR_ARGUMENT, "kv = %.40s: f16, int8 are allowed", value);
+	if (strcmp(key, "http") == 0 && strcmp(value, "none") != 0 && !address_is_numeric(value))
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "http = %.40s: none, or an address with a port (127.0.0.1:7480) is allowed",
+		    value);
 	return AYNI_OK;
 }
 
+static size_t common_beginning(const char *a, const char *b)
+{
+	size_t n = 0;
+
+	while (a[n] != '\0' && a[n] == b[n])
+		n++;
+	return n;
+}
+
+/* With the one that begins most alike; there are too many for all to be said. */
 static int unknown_key(const struct table *t, const char *key, struct error *err)
 {
-	char known[ERROR_TEXT_BYTES] = "";
-	size_t used = 0;
+	const char *alike = NULL;
+	size_t most = 1;
 
-	for (size_t i = 0; i < t->n && used < sizeof known; i++) {
-		int n = snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
-		    t->options[i].key);
+	for (size_t i = 0; i < t->n; i++) {
+		size_t n = common_beginning(t->options[i].key, key);
 
-		used += n > 0 ? (size_t)n : 0;
+		if (n <= most)
+			continue;
+		most = n;
+		alike = t->options[i].key;
 	}
-	return error_set(err, AYNI_ERR_ARGUMENT, "unknown key \"%.40s\"; known: %s", key, known);
+	return error_set(err, AYNI_ERR_ARGUMENT, "unknown key \"%.40s\"%s%s; %s.conf explains all",
+	    key, alike != NULL ? ": perhaps " : "", alike != NULL ? alike : "", t->section);
 }
 
 static int set_option(const struct table *t, const char *key, const char *value, struct error *err)
@@ -346,4 +365,14 @@ int config_folder(const char *role, char *out, size_t out_bytes, struct error *e
 	if (n < 0 || (size_t)n >= out_bytes)
 		return error_set(err, AYNI_ERR_ARGUMENT, "the path of the home folder is too long");
 	return AYNI_OK;
+}
+
+int config_key_path(const char *role, char *out, size_t out_bytes, struct error *err)
+{
+	char folder[CONFIG_PATH_BYTES];
+	int rc = config_folder(role, folder, sizeof folder, err);
+
+	if (rc == AYNI_OK && (size_t)snprintf(out, out_bytes, "%s/key", folder) >= out_bytes)
+		rc = error_set(err, AYNI_ERR_ARGUMENT, "the path of the key is too long");
+	return rc;
 }

@@ -34,6 +34,7 @@ struct donor_config {
 struct pool_config {
 	char name[65];
 	char listen[CONFIG_TEXT_BYTES]; /* "127.0.0.1:7411", "[::]:7411", port 0 takes a free one */
+	char http[64];                  /* where HTTP is served: "127.0.0.1:7480", or "none" */
 	char folder[CONFIG_PATH_BYTES]; /* key, database */
 	char models[CONFIG_MAX_MODELS][CONFIG_PATH_BYTES];
 	uint64_t n_models;
@@ -64,5 +65,7 @@ int config_pool_set(struct pool_config *c, const char *key, const char *value, c
 /* What is left empty gets its default place: $AYNI_HOME, else $XDG_STATE_HOME/ayni, else
  * ~/.local/state/ayni, each with /donor, /pool or /member behind. */
 int config_folder(const char *role, char *out, size_t out_bytes, struct error *err);
+/* A role's key there: <folder of the role>/key. */
+int config_key_path(const char *role, char *out, size_t out_bytes, struct error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "node/cli/cli.h"
+#include "node/version.h"
 
 static const struct command {
 	const char *name;
@@ -14,6 +15,7 @@ static const struct command {
     {"chat", cli_chat, "talk to a model of a pool"},
     {"donate", cli_donate, "lend spare CPU to a pool"},
     {"pool", cli_pool, "run a pool"},
+    {"serve", cli_serve, "answer OpenAI's and Ollama's clients with a pool's models"},
     {"invite", cli_invite, "make a ticket with which others join a pool"},
     {"status", cli_status, "show a pool's models, donors and counters"},
     {"ledger", cli_ledger, "read and check the contribution ledger"},

@@ -140,6 +140,8 @@ enum {
 	LIMIT_CONTEXT_TOKENS = 1 << 20 /* positions of one session */,
 	LIMIT_WIRE_TYPES = 3,         /* ways to send activations */
 	LIMIT_KV_TYPES = 2,           /* ways to keep keys and values */
+	LIMIT_TENSOR_TYPES = 64,      /* numbers of weight types are below */
+	LIMIT_SPEEDS = 32,            /* weight types that a donor says its speed with */
 	LIMIT_UNIT_SPANS = 256,       /* sessions in one work unit */
 	LIMIT_UNIT_TOKENS = 512,      /* tokens in one work unit, all sessions together */
 	LIMIT_HEADER_BYTES = 1 << 20, /* protobuf header of one message */

@@ -163,6 +163,24 @@ int invite_format(const struct invite *in, char *text, size_t text_bytes, struct
 	return AYNI_OK;
 }
 
+int invite_set_endpoint(struct invite *in, const char *endpoint, struct error *err)
+{
+	struct cursor c = {endpoint};
+	struct invite to = *in;
+	bool any;
+
+	(void)take(&c, "tcp://");
+	any = take(&c, "*");
+	if (any)
+		memcpy(to.host, "*", 2);
+	if ((!any && !take_host(&c, to.host)) || !take(&c, ":") || !take_port(&c, &to.port) ||
+	    *c.at != '\0')
+		return error_set(
+		    err, AYNI_ERR_ARGUMENT, "%.100s is not an address with a port", endpoint);
+	*in = to;
+	return AYNI_OK;
+}
+
 int invite_endpoint(const struct invite *in, char *text, size_t text_bytes)
 {
 	bool ipv6 = is_ipv6(in->host);

@@ -24,6 +24,11 @@ struct invite {
 
 int invite_parse(const char *text, struct invite *out, struct error *err);
 int invite_format(const struct invite *in, char *text, size_t text_bytes, struct error *err);
+/*
+ * Host and port of "tcp://host:port" as transport.h gives it, or without "tcp://"; the host may be
+ * "*". AYNI_ERR_ARGUMENT: it is not one, or has no port.
+ */
+int invite_set_endpoint(struct invite *in, const char *endpoint, struct error *err);
 /* "tcp://host:port" as transport.h wants it */
 int invite_endpoint(const struct invite *in, char *text, size_t text_bytes);
 

@@ -74,6 +74,10 @@ struct msg_assignment {
 	uint32_t layer_first, layer_last, kv_tokens, max_sessions;
 	uint32_t kv_type; /* enum kv_type of compute/kernels/kernels.h */
 };
+struct offer_speed {
+	uint32_t type; /* enum tensor_type of compute/quant.h */
+	uint64_t read_bytes_per_s, flop_per_s;
+};
 struct msg_offer {
 	uint32_t cores;
 	uint64_t memory_bytes, disk_bytes, flop_per_s, read_bytes_per_s;
@@ -82,6 +86,8 @@ struct msg_offer {
 	bool holds;
 	struct msg_assignment held;  /* if it holds layers of an earlier connection */
 	char address[ADDRESS_BYTES]; /* "": other donors cannot reach it */
+	size_t n_speeds;
+	struct offer_speed speeds[LIMIT_SPEEDS]; /* ascending by type */
 };
 struct msg_unassign {
 	uint64_t assignment;
@@ -97,6 +103,7 @@ struct msg_assignment_state {
 	enum assignment_progress state;
 	uint64_t done_bytes, total_bytes;
 	char text[TEXT_LONG];
+	uint32_t layers_ready; /* from the first on */
 };
 struct msg_blob_request {
 	size_t n_hashes;
@@ -218,6 +225,12 @@ enum finish_reason {
 	FINISH_CANCELLED,
 	FINISH_FAILED
 };
+enum finish_failure {
+	FAILURE_OTHER,
+	FAILURE_BUSY,   /* no room now: later, perhaps */
+	FAILURE_MODEL,  /* no such model */
+	FAILURE_REQUEST /* it cannot be answered as it is */
+};
 struct share {
 	struct public_key donor;
 	char donor_name[TEXT_SHORT];
@@ -227,6 +240,7 @@ struct share {
 struct msg_finished {
 	uint64_t request;
 	enum finish_reason reason;
+	enum finish_failure failure; /* FINISH_FAILED: of what kind */
 	char text[TEXT_LONG];
 	uint32_t prompt_tokens, answer_tokens;
 	uint64_t prefill_us, decode_us;

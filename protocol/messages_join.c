@@ -164,6 +164,47 @@ const struct codec codec_heartbeat = {.name = "heartbeat",
 
 /* ---- Offer -------------------------------------------------------------------------------- */
 
+static void load_speeds(struct conversion *c, const Ayni__Offer *in, struct msg_offer *m)
+{
+	if (in->n_speeds > LIMIT_SPEEDS) {
+		conversion_fail(c, AYNI_ERR_LIMIT, "speeds", "are too many");
+		return;
+	}
+	m->n_speeds = in->n_speeds;
+	for (size_t i = 0; i < in->n_speeds; i++)
+		m->speeds[i] = (struct offer_speed){in->speeds[i]->type,
+		    in->speeds[i]->read_bytes_per_s, in->speeds[i]->flop_per_s};
+}
+
+static void check_speeds(struct conversion *c, const struct msg_offer *m)
+{
+	check_range(c, "speeds", m->n_speeds, 0, LIMIT_SPEEDS);
+	for (size_t i = 0; c->code == AYNI_OK && i < m->n_speeds; i++) {
+		const struct offer_speed *s = &m->speeds[i];
+
+		/* Ascending, so that each type comes once. */
+		check_range(c, "type", s->type, i > 0 ? m->speeds[i - 1].type + 1 : 0,
+		    LIMIT_TENSOR_TYPES - 1);
+		check_range(c, "read_bytes_per_s", s->read_bytes_per_s, 1, OFFER_AMOUNT_MAX);
+		check_range(c, "flop_per_s", s->flop_per_s, 1, OFFER_AMOUNT_MAX);
+	}
+}
+
+static void store_speeds(struct conversion *c, const struct msg_offer *m, Ayni__Offer *out)
+{
+	out->speeds = conversion_take(c, m->n_speeds, sizeof *out->speeds);
+	for (size_t i = 0; out->speeds != NULL && i < m->n_speeds; i++) {
+		Ayni__Speed *s = wire_new(c, &ayni__speed__descriptor);
+
+		if (s == NULL)
+			return;
+		s->type = m->speeds[i].type;
+		s->read_bytes_per_s = m->speeds[i].read_bytes_per_s;
+		s->flop_per_s = m->speeds[i].flop_per_s;
+		out->speeds[out->n_speeds++] = s;
+	}
+}
+
 static void offer_load(struct conversion *c, const void *wire, struct message *out)
 {
 	const Ayni__Offer *in = wire;
@@ -180,6 +221,7 @@ static void offer_load(struct conversion *c, const void *wire, struct message *o
 	if (m->holds)
 		load_assignment(c, in->held, &m->held);
 	load_line(c, "address", in->address, m->address, sizeof m->address);
+	load_speeds(c, in, m);
 }
 
 static void offer_check(struct conversion *c, const struct message *in)
@@ -196,6 +238,7 @@ static void offer_check(struct conversion *c, const struct message *in)
 	if (m->holds)
 		check_assignment(c, &m->held);
 	check_line(c, "address", m->address, sizeof m->address);
+	check_speeds(c, m);
 }
 
 static void *offer_store(struct conversion *c, const struct message *in)
@@ -214,6 +257,7 @@ static void *offer_store(struct conversion *c, const struct message *in)
 	out->max_layers = m->max_layers;
 	out->held = m->holds ? store_assignment(c, &m->held) : NULL;
 	out->address = store_line(m->address);
+	store_speeds(c, m, out);
 	return out;
 }
 

@@ -276,8 +276,10 @@ static void finished_load(struct conversion *c, const void *wire, struct message
 	struct msg_finished *m = &out->finished;
 
 	check_range(c, "reason", in->reason, FINISH_END, FINISH_FAILED);
+	check_range(c, "failure", in->failure, FAILURE_OTHER, FAILURE_REQUEST);
 	m->request = in->request;
 	m->reason = (enum finish_reason)in->reason;
+	m->failure = (enum finish_failure)in->failure;
 	load_line(c, "text", in->text, m->text, sizeof m->text);
 	check_line(c, "text", m->text, sizeof m->text);
 	m->prompt_tokens = in->prompt_tokens;
@@ -295,6 +297,8 @@ static void finished_check(struct conversion *c, const struct message *in)
 	const struct msg_finished *m = &in->finished;
 
 	check_range(c, "reason", m->reason, FINISH_END, FINISH_FAILED);
+	check_range(c, "failure", m->failure, FAILURE_OTHER,
+	    m->reason == FINISH_FAILED ? FAILURE_REQUEST : FAILURE_OTHER);
 	check_range(c, "prompt_tokens", m->prompt_tokens, 0, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "answer_tokens", m->answer_tokens, 0, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "prefill_us", m->prefill_us, 0, INT64_MAX);
@@ -319,6 +323,7 @@ static void *finished_store(struct conversion *c, const struct message *in)
 		return NULL;
 	out->request = m->request;
 	out->reason = m->reason;
+	out->failure = m->failure;
 	out->text = store_text(c, m->text, sizeof m->text);
 	out->prompt_tokens = m->prompt_tokens;
 	out->answer_tokens = m->answer_tokens;

@@ -105,6 +105,7 @@ static void assignment_state_load(struct conversion *c, const void *wire, struct
 	m->state = (enum assignment_progress)in->state;
 	m->done_bytes = in->done_bytes;
 	m->total_bytes = in->total_bytes;
+	m->layers_ready = in->layers_ready;
 	load_line(c, "text", in->text, m->text, sizeof m->text);
 	check_line(c, "text", m->text, sizeof m->text);
 }
@@ -116,6 +117,7 @@ static void assignment_state_check(struct conversion *c, const struct message *i
 	check_range(c, "state", m->state, PROGRESS_FETCHING, PROGRESS_FAILED);
 	check_range(c, "total_bytes", m->total_bytes, 0, INT64_MAX);
 	check_range(c, "done_bytes", m->done_bytes, 0, m->total_bytes);
+	check_range(c, "layers_ready", m->layers_ready, 0, LIMIT_LAYERS);
 }
 
 static void *assignment_state_store(struct conversion *c, const struct message *in)
@@ -129,6 +131,7 @@ static void *assignment_state_store(struct conversion *c, const struct message *
 	out->state = m->state;
 	out->done_bytes = m->done_bytes;
 	out->total_bytes = m->total_bytes;
+	out->layers_ready = m->layers_ready;
 	out->text = store_text(c, m->text, sizeof m->text);
 	return out;
 }

@@ -107,7 +107,7 @@ struct arch {
 	const struct tensor_spec *const *tensors; /* tables; NULL at the end */
 	/* What is this family's own of the sizes; sizes.c has read the common ones. May be NULL. */
 	int (*read_sizes)(const struct arch_keys *k, struct model_sizes *s);
-	/* Make weights of a loaded layer that the file has in another form. May be NULL. */
+	/* Make weights of a layer that the file has in another form, reading them. May be NULL. */
 	int (*finish_layer)(const struct model *m, struct layer_weights *w, struct error *err);
 	/* The two halves of a layer; `layer` counts from the range's first. */
 	void (*attention)(struct batch *b, uint32_t layer);
@@ -125,8 +125,10 @@ int sizes_read_experts(const struct arch_keys *k, struct model_sizes *s);
 int sizes_read_window(const struct arch_keys *k, uint32_t period, struct model_sizes *s);
 int sizes_read_temperature(const struct arch_keys *k, struct model_sizes *s);
 
-/* Fill m->layers for the model's range. */
+/* Fill m->layers for the model's range: where their tensors are, without reading these. */
 int arch_load_layers(const struct gguf *g, struct model *m, struct error *err);
+/* Make what a layer needs of tensors in another form, by reading them; once. */
+int arch_finish_layer(struct model *m, uint32_t layer, struct error *err);
 /* Whether a layer uses the file's tensor of this name; which one, in *layer. */
 bool arch_uses_tensor(const struct arch *a, const struct gguf *g, const struct model_sizes *s,
     const char *name, uint32_t *layer);

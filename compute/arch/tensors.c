@@ -182,10 +182,15 @@ int arch_load_layers(const struct gguf *g, struct model *m, struct error *err)
 			for (const struct tensor_spec *t = *table;
 			     rc == AYNI_OK && t->suffix != NULL; t++)
 				rc = load_tensor(g, &m->sizes, layer, t, w, err);
-		if (rc == AYNI_OK && m->arch->finish_layer != NULL)
-			rc = m->arch->finish_layer(m, w, err);
 	}
 	return rc;
+}
+
+int arch_finish_layer(struct model *m, uint32_t layer, struct error *err)
+{
+	if (m->arch->finish_layer == NULL)
+		return AYNI_OK;
+	return m->arch->finish_layer(m, &m->layers[layer - m->layer_first], err);
 }
 
 static const struct tensor_spec *find_spec(const struct arch *a, const char *suffix)

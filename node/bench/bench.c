@@ -23,7 +23,11 @@ static const double LEAST_LEFT = 0.2;
 /* So many times what the class `exact` takes is allowed for a case in the class `fast`. */
 static const double FAST_TIMES = 8.0;
 
-enum { FIRST_MEASURES = 6 }; /* of the limits, before all else */
+enum {
+	FIRST_MEASURES = 6, /* of the limits, before all else */
+	MATRIX_BYTES = 128 << 20,
+	MANY_BYTES = 4 << 20 /* of it, that many vectors meet in a round */
+};
 
 struct run {
 	const struct bench_options *o;
@@ -275,11 +279,27 @@ static bool wants_product(const struct run *r, enum tensor_type type)
 	       type == TENSOR_Q6_K;
 }
 
+/* The best of its rounds. */
+static void measure_product(struct run *r, struct products *p, struct bench_product *product)
+{
+	const struct product what = {.kernels = r->kernels,
+	    .team = r->team,
+	    .type = product->type,
+	    .n_vectors = product->n_vectors,
+	    .round_bytes = product->n_vectors > 1 ? MANY_BYTES : MATRIX_BYTES};
+	struct product_speed speed;
+
+	products_measure(p, &what, r->budget->products, &speed);
+	product->demand =
+	    (struct demand){.weight_bytes = speed.bytes, .multiply_adds = speed.multiply_adds};
+	product->seconds = speed.best_s;
+}
+
 static int run_products(struct run *r, struct error *err)
 {
 	static const uint32_t vectors[] = {1, PRODUCTS_VECTORS};
 	struct products *p;
-	int rc = products_new(&p, err);
+	int rc = products_new(MATRIX_BYTES, &p, err);
 
 	for (uint32_t type = 0; rc == AYNI_OK && type < TENSOR_TYPE_END; type++)
 		for (size_t v = 0; wants_product(r, (enum tensor_type)type) && v < 2; v++) {
@@ -293,8 +313,7 @@ static int run_products(struct run *r, struct error *err)
 			    tensor_type_info(type)->name);
 			tell(r);
 			measure_limits(r, &product->limits);
-			products_measure(p, r->kernels, r->team, product->type, vectors[v],
-			    r->budget->products, &product->demand, &product->seconds);
+			measure_product(r, p, product);
 			measure_limits(r, &product->limits);
 			r->out->n_products++;
 		}

@@ -14,7 +14,7 @@
 #include "node/bench/cases.h"
 #include "node/bench/machine.h"
 #include "node/bench/measure.h"
-#include "node/bench/products.h"
+#include "node/products.h"
 
 enum { BENCH_MAX_ROWS = 32, BENCH_MAX_MODELS = 16, BENCH_NAME_BYTES = 48 };
 

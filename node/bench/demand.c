@@ -24,7 +24,7 @@ static double share_met(const struct gguf *g, const struct model_sizes *s,
 		return logits ? 1.0 : 0.0;
 	if (is(t, "token_embd.weight"))
 		return tied && logits ? 1.0 : fmin(n / s->n_vocabulary, 1.0);
-	if (e->n > 0 && strstr(t->name, "_exps.") != NULL)
+	if (e->n > 0 && model_tensor_is_of_experts(t->name))
 		return 1.0 - pow(1.0 - (double)e->n_used / e->n, n);
 	return 1.0;
 }

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "node/request.h"
+
 enum { WAIT_MS = 500 };
 
 void answer_free(struct answer *a)
@@ -26,27 +28,23 @@ static bool grow(void *data, size_t len, size_t n, size_t spare)
 	return true;
 }
 
-static int take_piece(struct answer *a, const struct message *m, struct error *err)
+static int take_piece(
+    struct answer *a, struct request *r, const struct message *m, struct error *err)
 {
 	const struct msg_piece *p = &m->piece;
 
 	if (!grow(&a->text, a->text_len, p->text.len, 1) ||
-	    !grow(
-	        &a->tokens, a->n_tokens * sizeof *a->tokens, p->n_tokens * sizeof *a->tokens, 1) ||
 	    !grow(&a->rows, a->rows_len, m->payload.len, 1))
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
 	if (p->text.len > 0)
 		memcpy(a->text + a->text_len, p->text.data, p->text.len);
 	a->text_len += p->text.len;
 	a->text[a->text_len] = '\0';
-	if (p->n_tokens > 0)
-		memcpy(a->tokens + a->n_tokens, p->tokens, p->n_tokens * sizeof *a->tokens);
-	a->n_tokens += p->n_tokens;
 	if (m->payload.len > 0)
 		memcpy(a->rows + a->rows_len, m->payload.data, m->payload.len);
 	a->rows_len += m->payload.len;
 	a->n_rows += p->rows;
-	return AYNI_OK;
+	return request_take(r, p, err);
 }
 
 static int take_end(struct answer *a, const struct msg_finished *f, struct error *err)
@@ -64,14 +62,6 @@ static int take_end(struct answer *a, const struct msg_finished *f, struct error
 	return AYNI_OK;
 }
 
-static int cancel_request(struct client *c, uint64_t request, struct error *err)
-{
-	struct message m = {.type = MSG_CANCEL};
-
-	m.cancel.request = request;
-	return client_send(c, &m, err);
-}
-
 static void notice(answer_fn *fn, void *context, const char *text)
 {
 	struct msg_piece piece = {0};
@@ -82,39 +72,21 @@ static void notice(answer_fn *fn, void *context, const char *text)
 	fn(context, &piece);
 }
 
-/*
- * The pool is lost, or has forgotten us. Whoever runs it now goes on behind the tokens that came:
- * the next is drawn by its place and by what stands before, so nothing else is different.
- */
-static int go_on(struct client *c, struct msg_generate *g, answer_fn *fn, void *context,
-    const volatile bool *stop, const struct answer *a, struct error *err)
+/* The pool is lost, or has forgotten us: wait for it, and ask for the rest. */
+static int go_on(struct client *c, struct request *r, answer_fn *fn, void *context,
+    const volatile bool *stop, struct error *err)
 {
-	struct message m = {.type = MSG_GENERATE};
-	struct error why = *err;
 	int rc;
 
-	if (a->n_rows > 0)
-		return error_set(
-		    err, AYNI_ERR_STATE, "%.150s; logits cannot be continued", why.text);
-	notice(fn, context, why.text);
-	rc = client_rejoin(c, stop, err);
+	notice(fn, context, err->text);
+	rc = request_lost(r, err);
 	if (rc == AYNI_OK)
-		rc = cancel_request(c, g->request, err); /* if it is not forgotten after all */
-	g->request += UINT64_C(1) << 32;
-	g->drawn = a->tokens;
-	g->n_drawn = a->n_tokens;
-	m.generate = *g;
-	return rc == AYNI_OK ? client_send(c, &m, err) : rc;
-}
-
-/* All that was wanted has come, but not that this was the end. */
-static bool is_whole(const struct answer *a, const struct msg_generate *g)
-{
-	return g->max_tokens > 0 && a->n_tokens >= g->max_tokens;
+		rc = client_rejoin(c, stop, err);
+	return rc == AYNI_OK ? request_go_on(r, c, err) : rc;
 }
 
 /* The request's next piece or its end. */
-static int take_next(struct client *c, const struct msg_generate *g, answer_fn *fn, void *context,
+static int take_next(struct client *c, struct request *r, answer_fn *fn, void *context,
     struct answer *out, bool *finished, struct error *err)
 {
 	const struct message *m;
@@ -122,41 +94,51 @@ static int take_next(struct client *c, const struct msg_generate *g, answer_fn *
 
 	if (rc == AYNI_ERR_TIMEOUT)
 		return AYNI_OK;
-	if (rc == AYNI_OK && m->type == MSG_FINISHED && m->finished.request == g->request) {
+	if (rc != AYNI_OK || !request_is_of(r, m))
+		return rc;
+	if (m->type == MSG_FINISHED) {
 		*finished = true;
 		return take_end(out, &m->finished, err);
 	}
-	if (rc != AYNI_OK || m->type != MSG_PIECE || m->piece.request != g->request)
-		return rc;
-	rc = take_piece(out, m, err);
+	rc = take_piece(out, r, m, err);
 	if (rc == AYNI_OK && fn != NULL)
 		fn(context, &m->piece);
 	return rc;
 }
 
+/* What was drawn is the answer's from now on. */
+static void keep_tokens(struct answer *a, struct request *r)
+{
+	a->tokens = r->generate.drawn;
+	a->n_tokens = r->generate.n_drawn;
+	r->generate.drawn = NULL;
+	request_free(r);
+}
+
 int answer_get(struct client *c, const struct msg_generate *g, answer_fn *fn, void *context,
     const volatile bool *cancel, struct answer *out, struct error *err)
 {
-	struct message ask = {.type = MSG_GENERATE, .generate = *g};
 	bool cancelled = false, finished = false;
+	struct request r;
 	int rc;
 
 	*out = (struct answer){0};
-	rc = client_send(c, &ask, err);
+	rc = request_start(&r, g, c, err);
 	while (rc == AYNI_OK && !finished) {
 		if (cancel != NULL && *cancel && !cancelled) {
 			cancelled = true;
-			rc = cancel_request(c, ask.generate.request, err);
+			rc = request_cancel(&r, c, err);
 			continue;
 		}
-		rc = take_next(c, &ask.generate, fn, context, out, &finished, err);
+		rc = take_next(c, &r, fn, context, out, &finished, err);
 		if (rc != AYNI_ERR_IO)
 			continue;
 		out->times_lost++;
 		out->finished.reason = cancelled ? FINISH_CANCELLED : FINISH_LENGTH;
-		finished = cancelled || is_whole(out, g);
-		rc = finished ? AYNI_OK : go_on(c, &ask.generate, fn, context, cancel, out, err);
+		finished = cancelled || request_is_whole(&r);
+		rc = finished ? AYNI_OK : go_on(c, &r, fn, context, cancel, err);
 	}
+	keep_tokens(out, &r);
 	if (rc == AYNI_OK && !grow(&out->text, out->text_len, 0, 1))
 		rc = error_set(err, AYNI_ERR_MEMORY, "out of memory");
 	if (rc == AYNI_OK)

@@ -6,7 +6,7 @@
 #ifndef AYNI_NODE_CLI_ANSWER_H
 #define AYNI_NODE_CLI_ANSWER_H
 
-#include "node/cli/client.h"
+#include "node/client.h"
 
 struct answer {
 	char *text; /* owned, NUL-terminated: without the reasoning */

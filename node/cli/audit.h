@@ -6,7 +6,7 @@
 #ifndef AYNI_NODE_CLI_AUDIT_H
 #define AYNI_NODE_CLI_AUDIT_H
 
-#include "node/cli/client.h"
+#include "node/client.h"
 #include "protocol/receipt.h"
 
 struct audit_total {

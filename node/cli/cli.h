@@ -10,8 +10,6 @@
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-#define AYNI_VERSION "0.1.0"
-
 /* Of --kernels, where computing is for this machine alone. */
 #define CLI_KERNELS_DOC                                                                            \
 	"auto, scalar, avx2, ... (default auto), which all give the same bits; or fast: large "    \
@@ -32,12 +30,11 @@ int cli_ledger(int argc, char **argv);
 int cli_model(int argc, char **argv);
 int cli_pool(int argc, char **argv);
 int cli_run(int argc, char **argv);
+int cli_serve(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_worker(int argc, char **argv); /* not for people: a donor's computing process */
 
 /* Print "ayni NAME: text" on stderr; the exit status that fits the error. */
 int cli_fail(const char *command, const struct error *err);
-/* Where a role's key is: <folder of the role>/key. */
-int cli_key_path(const char *role, char *out, size_t out_bytes, struct error *err);
 
 #endif

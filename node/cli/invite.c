@@ -100,27 +100,13 @@ static int find_endpoint(
 static int fill_address(
     const struct options *o, const char *endpoint, struct invite *in, struct error *err)
 {
-	const char *address = strncmp(endpoint, "tcp://", 6) == 0 ? endpoint + 6 : endpoint;
-	const char *colon = strrchr(address, ':');
-	size_t len = colon != NULL ? (size_t)(colon - address) : 0;
-	unsigned long port = colon != NULL ? strtoul(colon + 1, NULL, 10) : 0;
-
-	if (len == 0 || port == 0 || port > UINT16_MAX)
+	if (invite_set_endpoint(in, endpoint, NULL) != AYNI_OK)
 		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "the pool's address %.100s has no port yet: start the pool first", address);
-	if (len > 2 && address[0] == '[' && address[len - 1] == ']') {
-		address++;
-		len -= 2;
-	}
-	if (o->host != NULL) {
-		address = o->host;
-		len = strlen(o->host);
-	}
-	if (len >= sizeof in->host)
+		    "the pool's address %.100s has no port yet: start the pool first", endpoint);
+	if (o->host != NULL && strlen(o->host) >= sizeof in->host)
 		return error_set(err, AYNI_ERR_ARGUMENT, "the host's name is too long");
-	memcpy(in->host, address, len);
-	in->host[len] = '\0';
-	in->port = (uint16_t)port;
+	if (o->host != NULL)
+		(void)snprintf(in->host, sizeof in->host, "%s", o->host);
 	if (strcmp(in->host, "*") == 0 || strcmp(in->host, "::") == 0 ||
 	    strcmp(in->host, "0.0.0.0") == 0)
 		return error_set(err, AYNI_ERR_ARGUMENT,

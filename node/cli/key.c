@@ -50,7 +50,7 @@ int cli_key(int argc, char **argv)
 	if (o.file != NULL)
 		(void)snprintf(path, sizeof path, "%s", o.file);
 	else
-		rc = cli_key_path(o.role, path, sizeof path, &err);
+		rc = config_key_path(o.role, path, sizeof path, &err);
 	if (rc == AYNI_OK)
 		rc = identity_open(path, &id, &created, &err);
 	if (rc != AYNI_OK) {

@@ -186,7 +186,7 @@ static int open_key(const struct options *o, struct identity **out, struct error
 	if (o->key_file != NULL)
 		(void)snprintf(path, sizeof path, "%s", o->key_file);
 	else
-		rc = cli_key_path("witness", path, sizeof path, err);
+		rc = config_key_path("witness", path, sizeof path, err);
 	return rc == AYNI_OK ? identity_open(path, out, NULL, err) : rc;
 }
 

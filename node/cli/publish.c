@@ -112,7 +112,7 @@ static int open_key(const struct options *o, struct identity **out, struct error
 	if (o->key != NULL)
 		(void)snprintf(path, sizeof path, "%s", o->key);
 	else
-		rc = cli_key_path("member", path, sizeof path, err);
+		rc = config_key_path("member", path, sizeof path, err);
 	return rc == AYNI_OK ? identity_open(path, out, NULL, err) : rc;
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "node/cli/cli.h"
-#include "node/cli/client.h"
+#include "node/client.h"
 #include "protocol/identity.h"
 
 enum { JOIN_MS = 15000 };
@@ -159,7 +159,7 @@ static void print_path(const struct status_model *m)
 	for (size_t i = 0; i < m->n_stages; i++) {
 		const struct status_stage *s = &m->path[i];
 
-		(void)printf("    layers %u-%u at %s: %.1f ms a token, round trip %.1f ms, %u "
+		(void)printf("    layers %u-%u at %s: %.1f ms a token, %.1f of them on the way, %u "
 		             "%s%s\n",
 		    s->layers.first, s->layers.last - 1,
 		    s->donor_name[0] != '\0' ? s->donor_name : "(no name)",

@@ -7,10 +7,10 @@
 #include "node/donor/donor_internal.h"
 
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "node/address.h"
 #include "node/donor/early.h"
 #include "node/report.h"
 
@@ -159,27 +159,6 @@ static void hang_up(struct donor *d, struct link *l)
 	}
 	l->dialled = NULL;
 	l->up = false;
-}
-
-/* A name would be looked up, and take the resolver's time: addresses only. */
-static bool is_numeric(const char *address)
-{
-	const struct addrinfo hints = {
-	    .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-	struct addrinfo *found = NULL;
-	const char *colon = strrchr(address, ':');
-	char host[ADDRESS_BYTES];
-	size_t bracket = address[0] == '[' ? 1 : 0, len;
-
-	len = colon != NULL ? (size_t)(colon - address) : 0;
-	if (len <= 2 * bracket || len >= sizeof host || (bracket && colon[-1] != ']'))
-		return false;
-	memcpy(host, address + bracket, len - 2 * bracket);
-	host[len - 2 * bracket] = '\0';
-	if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
-		return false;
-	freeaddrinfo(found);
-	return true;
 }
 
 static bool has_descriptors(void)
@@ -400,7 +379,7 @@ void direct_set(struct donor *d, const struct msg_link *m)
 	struct link *l = find(d, &m->donor);
 
 	if (strcmp(d->config->listen, "none") == 0 ||
-	    (m->address[0] != '\0' && !is_numeric(m->address))) {
+	    (m->address[0] != '\0' && !address_is_numeric(m->address))) {
 		tell_pool(d, &(struct link){.donor = m->donor}); /* not from here */
 		return;
 	}
@@ -502,7 +481,7 @@ static int check_announced(const struct donor_config *c, struct error *err)
 	bool all = strncmp(c->listen, "0.0.0.0:", 8) == 0 || strncmp(c->listen, "[::]:", 5) == 0 ||
 	           c->listen[0] == '*';
 
-	if (c->announce[0] != '\0' && !is_numeric(c->announce))
+	if (c->announce[0] != '\0' && !address_is_numeric(c->announce))
 		return error_set(err, AYNI_ERR_ARGUMENT,
 		    "announce = %s: ADDRESS:PORT is wanted, with a numeric address", c->announce);
 	if (all && c->announce[0] == '\0')

@@ -34,8 +34,8 @@ enum holding_state {
 	HOLDING_NOTHING,
 	HOLDING_MANIFEST, /* asked for */
 	HOLDING_HEAD,     /* metadata and tensor table are being fetched */
-	HOLDING_LAYERS,   /* tensors are being fetched */
-	HOLDING_LOADING,  /* the worker reads them */
+	HOLDING_LAYERS,   /* tensors are being fetched, and layers that are complete loaded */
+	HOLDING_LOADING,  /* the worker reads the last ones */
 	HOLDING_READY
 };
 
@@ -47,6 +47,8 @@ struct holding {
 	uint64_t head_bytes;
 	struct shards *shards;
 	struct model_sizes *sizes; /* owned; from LAYERS on */
+	uint32_t fetched, loaded;  /* layers from a.layer_first to these: here; at the worker */
+	bool loading;              /* the worker is at the next */
 	unsigned worker_deaths;    /* since deaths_since_us */
 	uint64_t deaths_since_us;
 	uint64_t reported_us;
@@ -107,6 +109,7 @@ struct donor {
 	struct holding holding;
 	struct unit_queue queue; /* the first is at the worker, if `running` */
 	bool running, orphaned;  /* orphaned: of a connection that was lost, nobody waits for it */
+	bool ran_last;           /* the worker's last command was a unit */
 	uint64_t units_done;
 	struct open_work open;
 	uint64_t began_ms; /* pool's clock at the first Welcome */
@@ -137,7 +140,8 @@ void holding_offer(const struct donor *d, struct msg_offer *offer);
 void holding_blob(struct donor *d, const struct msg_blob *b, struct span content);
 void holding_step(void *donor); /* go on fetching */
 bool holding_wants(const struct donor *d, const struct hash *content);
-void holding_loaded(struct donor *d);
+bool holding_load_next(struct donor *d); /* give the worker its next layer; false: none now */
+void holding_loaded(struct donor *d);    /* it has it */
 void holding_failed(struct donor *d, const char *why);
 void holding_worker_died(struct donor *d);
 

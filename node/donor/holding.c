@@ -25,6 +25,7 @@ static void send_state(struct donor *d, enum assignment_progress state, const ch
 	s->state = state;
 	if (d->holding.shards != NULL)
 		shards_progress(d->holding.shards, &s->done_bytes, &s->total_bytes);
+	s->layers_ready = d->holding.loaded - d->holding.a.layer_first;
 	(void)snprintf(s->text, sizeof s->text, "%s", text);
 	donor_send(d, &m, (struct span){0});
 	d->holding.reported_us = loop_now_us();
@@ -37,6 +38,8 @@ static void stop_worker(struct donor *d)
 	loop_unwatch(d->loop, worker_link_fd(d->worker));
 	worker_link_free(d->worker);
 	d->worker = NULL;
+	d->holding.loading = false;
+	d->holding.loaded = d->holding.a.layer_first;
 }
 
 void holding_drop(struct donor *d)
@@ -100,7 +103,7 @@ static void on_manifest(struct donor *d, struct span blob)
 		return;
 	}
 	h->state = HOLDING_HEAD;
-	shards_want(h->shards, 0, h->head_bytes);
+	shards_want(h->shards, 0, h->head_bytes, 0);
 	wake(d, 0);
 }
 
@@ -130,6 +133,29 @@ static bool is_held(const struct holding *h, const struct msg_assignment *a)
 	       held.kv_type == a->kv_type;
 }
 
+static enum assignment_progress progress_of(const struct holding *h)
+{
+	if (h->state == HOLDING_READY)
+		return PROGRESS_READY;
+	return h->state == HOLDING_LOADING ? PROGRESS_LOADING : PROGRESS_FETCHING;
+}
+
+/* Units may come for the layers that are loaded. */
+static void admit(struct donor *d)
+{
+	const struct holding *h = &d->holding;
+	const struct intake_assignment a = {.number = h->a.assignment,
+	    .model = h->a.model,
+	    .layers = {h->a.layer_first, h->loaded},
+	    .n_layers = h->sizes->n_layers,
+	    .d_model = h->sizes->d_model,
+	    .n_vocabulary = h->sizes->n_vocabulary,
+	    .kv_tokens = h->a.kv_tokens,
+	    .max_sessions = h->a.max_sessions};
+
+	intake_assign(d->intake, &a);
+}
+
 /* What is held already gets another number. */
 static void renew(struct donor *d, const struct msg_assignment *a)
 {
@@ -137,13 +163,13 @@ static void renew(struct donor *d, const struct msg_assignment *a)
 
 	holding_keep(d);
 	h->a.assignment = a->assignment;
-	if (h->state == HOLDING_READY) {
-		h->state = HOLDING_LOADING;
-		holding_loaded(d);
-	} else {
-		send_state(
-		    d, h->state == HOLDING_LOADING ? PROGRESS_LOADING : PROGRESS_FETCHING, "");
-	}
+	if (h->shards != NULL)
+		shards_all_lost(h->shards); /* it was asked over the old connection */
+	d->seeds.pool = (struct seed_source){0};
+	wake(d, 0);
+	if (h->loaded > h->a.layer_first)
+		admit(d);
+	send_state(d, progress_of(h), "");
 }
 
 void holding_assign(struct donor *d, const struct msg_assignment *a)
@@ -160,6 +186,7 @@ void holding_assign(struct donor *d, const struct msg_assignment *a)
 	d->seeds.chunks = 0;
 	d->seeds.pool = (struct seed_source){0};
 	d->holding.a = *a;
+	d->holding.fetched = d->holding.loaded = a->layer_first;
 	d->holding.state = HOLDING_MANIFEST;
 	d->holding.reported_us = loop_now_us();
 	if (cache_blob_get(d->cache, &model, &data, &len) == AYNI_OK) {
@@ -266,6 +293,19 @@ static uint64_t memory_needed(const struct holding *h, uint64_t weights)
 	return __builtin_add_overflow(bytes, weights, &bytes) ? UINT64_MAX : bytes;
 }
 
+/* The first of the layers that need it. What names none is of the first or the last. */
+static uint32_t part_of(const struct holding *h, const struct gguf *g, const struct gguf_tensor *t)
+{
+	const struct msg_assignment *a = &h->a;
+	uint32_t layer;
+
+	if (model_range_needs(g, h->sizes, a->layer_first, a->layer_first + 1, t))
+		return 0;
+	if (!model_tensor_layer(t->name, &layer))
+		layer = a->layer_last - 1;
+	return layer - a->layer_first;
+}
+
 /* The head is here: which tensors do these layers need? */
 static int want_layers(struct donor *d, struct error *err)
 {
@@ -296,7 +336,7 @@ static int want_layers(struct donor *d, struct error *err)
 
 		if (!model_range_needs(g, h->sizes, a->layer_first, a->layer_last, t))
 			continue;
-		shards_want(h->shards, t->offset, t->size_bytes);
+		shards_want(h->shards, t->offset, t->size_bytes, part_of(h, g, t));
 		weights += t->size_bytes;
 	}
 	gguf_free(g);
@@ -330,38 +370,47 @@ static int start_worker(struct donor *d, struct error *err)
 	return rc;
 }
 
-static void load(struct donor *d)
-{
-	struct error err = {0};
-
-	d->holding.state = HOLDING_LOADING;
-	send_state(d, PROGRESS_LOADING, "");
-	if (start_worker(d, &err) != AYNI_OK)
-		holding_failed(d, err.text);
-}
-
-void holding_loaded(struct donor *d)
+bool holding_load_next(struct donor *d)
 {
 	struct holding *h = &d->holding;
-	struct intake_assignment a = {.number = h->a.assignment,
-	    .model = h->a.model,
-	    .layers = {h->a.layer_first, h->a.layer_last},
-	    .n_layers = h->sizes->n_layers,
-	    .d_model = h->sizes->d_model,
-	    .n_vocabulary = h->sizes->n_vocabulary,
-	    .kv_tokens = h->a.kv_tokens,
-	    .max_sessions = h->a.max_sessions};
+	struct error err = {0};
+	int rc;
 
-	if (h->state != HOLDING_LOADING)
-		return;
+	if (h->loading || h->loaded == h->fetched)
+		return false;
+	rc = d->worker == NULL ? start_worker(d, &err) : worker_link_load_next(d->worker, &err);
+	h->loading = rc == AYNI_OK;
+	if (rc != AYNI_OK)
+		holding_failed(d, err.text);
+	return h->loading;
+}
+
+static void all_loaded(struct donor *d)
+{
+	struct holding *h = &d->holding;
+
 	h->state = HOLDING_READY;
 	if (d->seeds.chunks > 0)
 		report(REPORT_INFO, "%llu chunks came from other donors",
 		    (unsigned long long)d->seeds.chunks);
 	(void)malloc_trim(0); /* the chunks' buffers, whose pages would stay for nothing */
-	intake_assign(d->intake, &a);
 	report(REPORT_INFO, "layers %u to %u are ready", h->a.layer_first, h->a.layer_last - 1);
-	send_state(d, PROGRESS_READY, "");
+}
+
+void holding_loaded(struct donor *d)
+{
+	struct holding *h = &d->holding;
+
+	if (!h->loading)
+		return;
+	h->loading = false;
+	if (h->loaded++ == h->a.layer_first)
+		admit(d);
+	else
+		intake_extend(d->intake, h->loaded);
+	if (h->loaded == h->a.layer_last)
+		all_loaded(d);
+	send_state(d, progress_of(h), "");
 }
 
 static bool dies_too_often(struct holding *h)
@@ -384,12 +433,14 @@ void holding_worker_died(struct donor *d)
 	stop_worker(d);
 	intake_unassign(d->intake);
 	units_fail_all(d, REFUSAL_INTERNAL, "the worker process died");
-	if (h->state < HOLDING_LOADING)
+	if (h->state < HOLDING_LAYERS)
 		return;
-	if (dies_too_often(h))
+	if (dies_too_often(h)) {
 		holding_failed(d, "the worker process dies again and again");
-	else
-		load(d);
+		return;
+	}
+	h->state = h->state == HOLDING_READY ? HOLDING_LOADING : h->state;
+	send_state(d, progress_of(h), "");
 }
 
 /* ---- one step ----------------------------------------------------------------------------- */
@@ -399,7 +450,8 @@ static void next_state(struct donor *d)
 	struct error err = {0};
 
 	if (d->holding.state == HOLDING_LAYERS) {
-		load(d);
+		d->holding.state = HOLDING_LOADING;
+		send_state(d, PROGRESS_LOADING, "");
 		return;
 	}
 	if (want_layers(d, &err) != AYNI_OK) {
@@ -422,6 +474,17 @@ static void report_progress(struct donor *d)
 	send_state(d, PROGRESS_FETCHING, "");
 }
 
+/* Layers whose last chunk came go to the worker. */
+static void load_what_is_here(struct donor *d)
+{
+	struct holding *h = &d->holding;
+
+	while (h->fetched < h->a.layer_last &&
+	       shards_part_complete(h->shards, h->fetched - h->a.layer_first))
+		h->fetched++;
+	units_pump(d);
+}
+
 void holding_step(void *donor)
 {
 	struct donor *d = donor;
@@ -437,6 +500,10 @@ void holding_step(void *donor)
 		wake(d, 0);
 		return;
 	}
+	if (h->state == HOLDING_LAYERS)
+		load_what_is_here(d);
+	if (h->state != HOLDING_HEAD && h->state != HOLDING_LAYERS)
+		return; /* it failed */
 	if (shards_complete(h->shards)) {
 		next_state(d);
 		return;

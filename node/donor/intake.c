@@ -10,8 +10,9 @@
 struct held {
 	uint64_t session;
 	uint32_t wire;
-	uint32_t length; /* positions in the KV cache when all admitted units have run */
-	uint32_t most;   /* that it ever reached: their memory stays with it */
+	struct layer_range layers; /* that its keys and values are of */
+	uint32_t length;           /* positions in the KV cache when all admitted units have run */
+	uint32_t most;             /* that it ever reached: their memory stays with it */
 	UT_hash_handle hh;
 };
 
@@ -68,6 +69,12 @@ void intake_assign(struct intake *i, const struct intake_assignment *a)
 	i->room = work_room_pages(a->kv_tokens, a->max_sessions);
 }
 
+void intake_extend(struct intake *i, uint32_t layer_last)
+{
+	if (i->a.number != 0 && layer_last > i->a.layers.last)
+		i->a.layers.last = layer_last;
+}
+
 void intake_unassign(struct intake *i)
 {
 	forget_all(i);
@@ -92,8 +99,10 @@ static enum refusal check_assignment(
 		return refuse(why, REFUSAL_ASSIGNMENT, "no such assignment here, or not ready");
 	if (!hash_equal(&u->model, &i->a.model))
 		return refuse(why, REFUSAL_ASSIGNMENT, "another model than the assigned one");
-	if (u->layer_first != i->a.layers.first || u->layer_last != i->a.layers.last)
-		return refuse(why, REFUSAL_ASSIGNMENT, "other layers than the assigned ones");
+	if (u->layer_first < i->a.layers.first || u->layer_last > i->a.layers.last ||
+	    u->layer_first >= u->layer_last)
+		return refuse(
+		    why, REFUSAL_ASSIGNMENT, "other layers than the assigned ones that are ready");
 	return REFUSAL_NONE;
 }
 
@@ -172,6 +181,7 @@ static bool reaches(
 	const struct held *h = find(i, span->from != 0 ? span->from : span->session);
 
 	return h != NULL && span->position <= h->length && span->wire == h->wire &&
+	       h->layers.first == u->layer_first && h->layers.last == u->layer_last &&
 	       !is_closed(u, u->n_closed, span->session);
 }
 
@@ -199,7 +209,7 @@ static enum refusal check_sessions(
 	return REFUSAL_NONE;
 }
 
-static bool hold(struct intake *i, const struct unit_span *span)
+static bool hold(struct intake *i, const struct msg_work_unit *u, const struct unit_span *span)
 {
 	struct held *h = find(i, span->session);
 
@@ -212,6 +222,7 @@ static bool hold(struct intake *i, const struct unit_span *span)
 	}
 	i->pages += added(h, span);
 	h->wire = span->wire;
+	h->layers = (struct layer_range){u->layer_first, u->layer_last};
 	h->length = span->position + span->n_tokens;
 	h->most = h->length > h->most ? h->length : h->most;
 	return true;
@@ -254,7 +265,7 @@ enum refusal intake_admit(
 			forget(i, h);
 	}
 	for (size_t s = 0; s < u->n_spans; s++) {
-		if (hold(i, &u->spans[s]))
+		if (hold(i, u, &u->spans[s]))
 			continue;
 		forget_spans(i, u);
 		return refuse(why, REFUSAL_MEMORY, "out of memory");

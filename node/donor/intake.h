@@ -3,7 +3,7 @@
  * Decides whether a work unit is computed, before anything is: cheapest check first. The message
  * itself (signature, sender, freshness) was checked when it was opened; here: a number never seen,
  * work that was assigned, spans and payload of the right size, sessions that continue what is held
- * and that there is memory for, and room in the queue.
+ * in the same layers and that there is memory for, and room in the queue.
  *
  * A plain state machine: units are admitted in the order in which they will run, so the positions
  * that sessions will have reached are known without asking the worker. One thread.
@@ -21,7 +21,7 @@ enum { INTAKE_MAX_QUEUE = 64 };
 struct intake_assignment {
 	uint64_t number;
 	struct hash model;
-	struct layer_range layers;
+	struct layer_range layers; /* that are ready: units may name any of them that join */
 	uint32_t n_layers, d_model, n_vocabulary;
 	uint32_t kv_tokens, max_sessions;
 };
@@ -30,6 +30,7 @@ int intake_new(struct intake **out, struct error *err);
 void intake_free(struct intake *i);
 
 void intake_assign(struct intake *i, const struct intake_assignment *a); /* forgets all sessions */
+void intake_extend(struct intake *i, uint32_t layer_last); /* more of them are ready */
 void intake_unassign(struct intake *i);
 void intake_leave(struct intake *i); /* no unit is admitted any more */
 

@@ -10,8 +10,12 @@ struct shards {
 	struct manifest_chunk *chunks;
 	enum chunk_state *states;
 	uint64_t *asked_us;
-	size_t *by_hash;                    /* indices, sorted by content and then by index */
-	size_t first_unknown, first_wanted; /* none is below */
+	size_t *by_hash; /* indices, sorted by content and then by index */
+	uint32_t *parts;
+	size_t missing[SHARDS_PARTS]; /* chunks of each part that are not here */
+	size_t *order, *rank;         /* indices, by part and then by index; where each stands */
+	bool ordered;
+	size_t first_unknown, first_wanted; /* none stands before */
 	size_t n_asked;
 	uint64_t late_us; /* nothing asked for is late before */
 	uint64_t here_bytes, needed_bytes;
@@ -58,7 +62,11 @@ int shards_new(struct manifest *m, struct shards **out, struct error *err)
 	s->states = calloc(s->n + 1, sizeof *s->states);
 	s->asked_us = calloc(s->n + 1, sizeof *s->asked_us);
 	s->by_hash = calloc(s->n + 1, sizeof *s->by_hash);
-	if (s->states == NULL || s->asked_us == NULL || s->by_hash == NULL || !sort_by_hash(s)) {
+	s->parts = calloc(s->n + 1, sizeof *s->parts);
+	s->order = calloc(s->n + 1, sizeof *s->order);
+	s->rank = calloc(s->n + 1, sizeof *s->rank);
+	if (s->states == NULL || s->asked_us == NULL || s->by_hash == NULL || s->parts == NULL ||
+	    s->order == NULL || s->rank == NULL || !sort_by_hash(s)) {
 		shards_free(s);
 		return error_set(err, AYNI_ERR_MEMORY, "shards: out of memory");
 	}
@@ -74,6 +82,9 @@ void shards_free(struct shards *s)
 	free(s->states);
 	free(s->asked_us);
 	free(s->by_hash);
+	free(s->parts);
+	free(s->order);
+	free(s->rank);
 	free(s);
 }
 
@@ -93,10 +104,11 @@ static size_t first_after(const struct shards *s, uint64_t offset)
 	return low;
 }
 
-void shards_want(struct shards *s, uint64_t offset, uint64_t len)
+void shards_want(struct shards *s, uint64_t offset, uint64_t len, uint32_t part)
 {
 	uint64_t end = len < UINT64_MAX - offset ? offset + len : UINT64_MAX;
 
+	assert(part < SHARDS_PARTS);
 	if (len == 0)
 		return;
 	for (size_t i = first_after(s, offset); i < s->n && s->chunks[i].offset < end; i++) {
@@ -104,16 +116,47 @@ void shards_want(struct shards *s, uint64_t offset, uint64_t len)
 			continue;
 		s->states[i] = UNKNOWN;
 		s->needed_bytes += s->chunks[i].length;
-		s->first_unknown = i < s->first_unknown ? i : s->first_unknown;
+		s->parts[i] = part;
+		s->missing[part]++;
+		s->ordered = false;
 	}
+}
+
+/* Counted, then placed: parts are few, and chunks stand in the order of their indices already. */
+static void put_in_order(struct shards *s)
+{
+	size_t at[SHARDS_PARTS + 1] = {0};
+
+	if (s->ordered)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		at[s->parts[i] + 1]++;
+	for (size_t part = 0; part < SHARDS_PARTS; part++)
+		at[part + 1] += at[part];
+	for (size_t i = 0; i < s->n; i++) {
+		s->rank[i] = at[s->parts[i]]++;
+		s->order[s->rank[i]] = i;
+	}
+	s->first_unknown = s->first_wanted = 0;
+	s->ordered = true;
 }
 
 bool shards_unknown(struct shards *s, size_t *index)
 {
-	while (s->first_unknown < s->n && s->states[s->first_unknown] != UNKNOWN)
+	put_in_order(s);
+	while (s->first_unknown < s->n && s->states[s->order[s->first_unknown]] != UNKNOWN)
 		s->first_unknown++;
-	*index = s->first_unknown;
+	*index = s->first_unknown < s->n ? s->order[s->first_unknown] : s->n;
 	return s->first_unknown < s->n;
+}
+
+/* Nothing of it is here or on its way. */
+static void want_again(struct shards *s, size_t index)
+{
+	s->states[index] = WANTED;
+	put_in_order(s);
+	if (s->rank[index] < s->first_wanted)
+		s->first_wanted = s->rank[index];
 }
 
 const struct manifest_chunk *shards_chunk(const struct shards *s, size_t index)
@@ -128,14 +171,14 @@ void shards_here(struct shards *s, size_t index)
 		return;
 	s->n_asked -= s->states[index] == ASKED;
 	s->states[index] = HERE;
+	s->missing[s->parts[index]]--;
 	s->here_bytes += s->chunks[index].length;
 }
 
 void shards_missing(struct shards *s, size_t index)
 {
 	assert(s->states[index] == UNKNOWN);
-	s->states[index] = WANTED;
-	s->first_wanted = index < s->first_wanted ? index : s->first_wanted;
+	want_again(s, index);
 }
 
 /* What did not come in time is wanted again. */
@@ -153,9 +196,8 @@ static void take_back_late(struct shards *s, uint64_t now_us, uint64_t again_us)
 			s->late_us = late_us < s->late_us ? late_us : s->late_us;
 			continue;
 		}
-		s->states[i] = WANTED;
 		s->n_asked--;
-		s->first_wanted = i < s->first_wanted ? i : s->first_wanted;
+		want_again(s, i);
 	}
 }
 
@@ -164,10 +206,11 @@ size_t shards_ask(
 {
 	size_t n = 0;
 
+	put_in_order(s);
 	take_back_late(s, now_us, again_us);
 	for (; s->first_wanted < s->n && n < max && s->n_asked < SHARDS_MAX_ASKED;
 	     s->first_wanted++) {
-		size_t i = s->first_wanted;
+		size_t i = s->order[s->first_wanted];
 
 		if (s->states[i] != WANTED)
 			continue;
@@ -229,15 +272,29 @@ void shards_lost(struct shards *s, const struct hash *content)
 	for (size_t i = 0; shards_find(s, content, &i); i++) {
 		if (s->states[i] != ASKED)
 			continue;
-		s->states[i] = WANTED;
 		s->n_asked--;
-		s->first_wanted = i < s->first_wanted ? i : s->first_wanted;
+		want_again(s, i);
+	}
+}
+
+void shards_all_lost(struct shards *s)
+{
+	for (size_t i = 0; i < s->n && s->n_asked > 0; i++) {
+		if (s->states[i] != ASKED)
+			continue;
+		s->n_asked--;
+		want_again(s, i);
 	}
 }
 
 bool shards_complete(const struct shards *s)
 {
 	return s->here_bytes == s->needed_bytes;
+}
+
+bool shards_part_complete(const struct shards *s, uint32_t part)
+{
+	return s->missing[part] == 0;
 }
 
 void shards_progress(const struct shards *s, uint64_t *here_bytes, uint64_t *needed_bytes)

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/donor/spare.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
-#include "node/loop.h"
+#include "node/products.h"
 
 enum {
-	ROWS = 16384, /* x 4096 of Q8_0: larger than the processor's caches */
-	COLUMNS = 4096,
-	MEASURE_US = 150000
+	MATRIX_BYTES = 64 << 20, /* larger than most processors' caches */
+	TOKEN_BYTES = 1 << 20,   /* of it, and of each thread, in a round of one token */
+	BATCH_BYTES = 1 << 16,   /* in one of a batch, */
+	BATCH_TOKENS = ACTIVATION_GROUP,
+	TURNS = 2 /* of all types, so that a bad moment of the machine does not hit one alone */
 };
+
+/* For each type of weights, in each turn: one round at least. */
+static const double TOKEN_S = 0.004, BATCH_S = 0.002;
+
+static_assert((int)TENSOR_TYPE_END == (int)LIMIT_TENSOR_TYPES, "an offer names any type");
 
 const struct kernels *spare_kernels(const char *name)
 {
@@ -49,36 +54,82 @@ static uint64_t available_bytes(void)
 	return (uint64_t)kib * 1024;
 }
 
-/* One vector times a matrix that comes from memory, on one core: what making text is bound by. */
-static void measure_speed(
-    const struct kernels *k, uint8_t *weights, size_t row_bytes, struct msg_offer *out)
+static size_t smaller(size_t a, size_t b)
 {
-	static float x[COLUMNS], y[ROWS];
-	static int8_t quants[COLUMNS];
-	static struct quant_terms terms[COLUMNS / QUANT_BLOCK];
-	const struct matrix w = {TENSOR_Q8_0, ROWS, COLUMNS, row_bytes, weights, k->panels, 0};
-	const struct activations a = {COLUMNS, 1, x, quants, terms};
-	uint64_t began, spent, rows = 0;
+	return a < b ? a : b;
+}
 
-	for (size_t i = 0; i < COLUMNS; i++)
-		x[i] = (float)(i % 17) - 8;
-	k->quantise(x, COLUMNS, 1, quants, terms);
-	began = loop_now_us();
-	do {
-		k->matmul(&w, 0, ROWS, &a, y, ROWS);
-		rows += ROWS;
-		spent = loop_now_us() - began;
-	} while (spent < MEASURE_US);
-	out->flop_per_s = rows * 2 * COLUMNS * 1000000 / spent;
-	out->read_bytes_per_s = rows * row_bytes * 1000000 / spent;
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t rate(double amount, double seconds)
+{
+	double per_s = amount / seconds;
+
+	return per_s >= 1 ? (uint64_t)per_s : 1;
+}
+
+/* Ordinary rounds count, of the better turn: the best rounds had the machine to themselves by
+ * chance.
+ */
+static void measure_type(
+    struct products *p, const struct kernels *k, struct team *team, struct offer_speed *out)
+{
+	struct product what = {.kernels = k,
+	    .team = team,
+	    .type = (enum tensor_type)out->type,
+	    .n_vectors = 1,
+	    .round_bytes = smaller((size_t)TOKEN_BYTES * team_size(team), MATRIX_BYTES / 4)};
+	struct product_speed speed;
+
+	products_measure(p, &what, TOKEN_S, &speed);
+	out->read_bytes_per_s = larger(out->read_bytes_per_s, rate(speed.bytes, speed.median_s));
+	what.n_vectors = BATCH_TOKENS;
+	what.round_bytes = smaller((size_t)BATCH_BYTES * team_size(team), MATRIX_BYTES / 4);
+	products_measure(p, &what, BATCH_S, &speed);
+	out->flop_per_s = larger(out->flop_per_s, rate(2 * speed.multiply_adds, speed.median_s));
+}
+
+static void list_types(struct msg_offer *out)
+{
+	for (uint32_t type = 0; type < TENSOR_TYPE_END; type++) {
+		if (tensor_type_info(type) == NULL)
+			continue;
+		assert(out->n_speeds < LIMIT_SPEEDS);
+		out->speeds[out->n_speeds++].type = type;
+	}
+}
+
+/* As the worker will compute: the same kernels, as many threads. */
+static int measure_speeds(const struct kernels *k, struct msg_offer *out, struct error *err)
+{
+	struct products *p = NULL;
+	struct team *team;
+	int rc = team_new((unsigned)smaller(out->cores, TEAM_MAX_THREADS), &team, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	rc = products_new(MATRIX_BYTES, &p, err);
+	list_types(out);
+	for (size_t i = 0; rc == AYNI_OK && i < TURNS * out->n_speeds; i++)
+		measure_type(p, k, team, &out->speeds[i % out->n_speeds]);
+	for (size_t i = 0; i < out->n_speeds; i++) {
+		if (out->speeds[i].type != TENSOR_Q8_0)
+			continue;
+		out->read_bytes_per_s = out->speeds[i].read_bytes_per_s; /* of other types */
+		out->flop_per_s = out->speeds[i].flop_per_s;
+	}
+	products_free(p);
+	team_free(team);
+	return rc;
 }
 
 int spare_measure(const struct donor_config *c, struct msg_offer *out, struct error *err)
 {
 	const struct kernels *k = spare_kernels(c->kernels);
 	uint64_t available = available_bytes();
-	uint64_t row_bytes;
-	uint8_t *weights;
 
 	if (strcmp(c->kernels, "fast") == 0)
 		return error_set(err, AYNI_ERR_ARGUMENT,
@@ -94,15 +145,5 @@ int spare_measure(const struct donor_config *c, struct msg_offer *out, struct er
 	    .disk_bytes = c->disk_mib << 20,
 	    .max_layers = (uint32_t)c->max_layers};
 	(void)snprintf(out->kernels, sizeof out->kernels, "%s", k->name);
-	if (tensor_row_bytes(TENSOR_Q8_0, COLUMNS, &row_bytes) != AYNI_OK)
-		return error_set(err, AYNI_ERR_UNSUPPORTED, "spare: Q8_0 has no rows");
-	weights = mmap(NULL, ROWS * row_bytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (weights == MAP_FAILED)
-		return error_set(
-		    err, AYNI_ERR_MEMORY, "spare: no memory to measure with: %s", strerror(errno));
-	measure_speed(k, weights, row_bytes, out);
-	out->flop_per_s *= out->cores; /* exact arithmetic scales; memory does not */
-	(void)munmap(weights, ROWS * row_bytes);
-	return AYNI_OK;
+	return measure_speeds(k, out, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this machine can spare, measured: cores, memory, disk, and how fast exact arithmetic runs.
+ * What this machine can spare, measured: cores, memory, disk, and how fast exact arithmetic runs
+ * with weights of each type, for one token and for a batch, with all cores that it gives.
  */
 #ifndef AYNI_NODE_DONOR_SPARE_H
 #define AYNI_NODE_DONOR_SPARE_H
@@ -13,7 +14,7 @@
  * results are not exact: a donor's are hashed and signed. */
 const struct kernels *spare_kernels(const char *name);
 
-/* Takes about a fifth of a second. AYNI_ERR_ARGUMENT names a setting that cannot be met. */
+/* Takes about a quarter of a second. AYNI_ERR_ARGUMENT names a setting that cannot be met. */
 int spare_measure(const struct donor_config *c, struct msg_offer *out, struct error *err);
 
 #endif

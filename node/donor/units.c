@@ -71,15 +71,23 @@ void units_withdraw(struct donor *d, uint64_t unit)
 	units_pump(d); /* what it held up */
 }
 
+/* Units and layers take turns, so that neither waits for all of the other. */
 void units_pump(struct donor *d)
 {
-	while (!d->running && d->holding.state == HOLDING_READY && queue_next(&d->queue)) {
+	while (!d->running && !d->holding.loading) {
 		struct queued_unit *q = &d->queue.units[0];
 		struct error err = {0};
+		bool waits = queue_next(&d->queue);
 
+		if ((d->ran_last || !waits) && holding_load_next(d)) {
+			d->ran_last = false;
+			return;
+		}
+		if (!waits || d->queue.n == 0)
+			return;
 		if (worker_link_run(d->worker, &q->message->work_unit, q->payload, &err) ==
 		    AYNI_OK) {
-			d->running = true;
+			d->running = d->ran_last = true;
 			return;
 		}
 		send_failed(d, q->message->work_unit.unit, REFUSAL_INTERNAL, err.text);
@@ -186,8 +194,8 @@ static void on_result(struct donor *d, const struct worker_event *e)
 
 		d->units_done++;
 		open_work_add(&d->open, &u->model,
-		    (struct layer_range){u->layer_first, u->layer_last}, u->n_tokens,
-		    m.result.cost);
+		    (struct layer_range){d->holding.a.layer_first, d->holding.a.layer_last},
+		    u->n_tokens, m.result.cost);
 		donor_send(d, &m, payload);
 	}
 	intake_done(d->intake, u, false);

@@ -181,8 +181,9 @@ static int load(struct worker *w, const struct worker_command *c, int image_fd,
 		return error_set(err, AYNI_ERR_STATE, "a worker loads once");
 	if ((rc = gguf_open_fd(image_fd, "the model", &w->gguf, err)) != AYNI_OK ||
 	    (rc = model_sizes_read(w->gguf, &sizes, err)) != AYNI_OK ||
-	    (rc = model_load_for(w->gguf, c->layer_first, c->layer_last, w->kernels, w->team,
-	         &w->model, err)) != AYNI_OK ||
+	    (rc = model_open(w->gguf, c->layer_first, c->layer_last, w->kernels, &w->model, err)) !=
+	        AYNI_OK ||
+	    (rc = model_ready_next(w->model, w->gguf, w->team, err)) != AYNI_OK ||
 	    (rc = layers_new(w->model, w->kernels, w->team, LIMIT_UNIT_TOKENS, &w->layers, err)) !=
 	        AYNI_OK)
 		return rc;
@@ -200,6 +201,13 @@ static int load(struct worker *w, const struct worker_command *c, int image_fd,
 	a->n_vocabulary = sizes.n_vocabulary;
 	a->n_layers = sizes.n_layers;
 	return AYNI_OK;
+}
+
+static int load_next(struct worker *w, struct error *err)
+{
+	if (w->layers == NULL)
+		return error_set(err, AYNI_ERR_STATE, "nothing is loaded");
+	return model_ready_next(w->model, w->gguf, w->team, err);
 }
 
 /* ---- run ---------------------------------------------------------------------------------- */
@@ -291,7 +299,7 @@ static int prepare(struct worker *w, const struct worker_command *c, struct erro
 		rc = open_span(w, &s->spans[i], &w->spans[i], err);
 	if (rc != AYNI_OK)
 		return rc;
-	if (w->model->layer_first == 0)
+	if (c->layer_first == 0)
 		payload_get_u32(s->in, w->tokens, c->n_tokens);
 	else
 		get_activations(w, c);
@@ -340,17 +348,18 @@ static void forget_spans(struct worker *w, const struct worker_command *c)
 static int run(
     struct worker *w, const struct worker_command *c, struct worker_answer *a, struct error *err)
 {
-	bool last = w->model != NULL && w->model->layer_last == w->model->sizes.n_layers;
 	uint64_t began = now_us();
+	bool last;
 	int rc;
 
 	if (w->layers == NULL)
 		return error_set(err, AYNI_ERR_STATE, "nothing is loaded");
+	last = c->layer_last == w->model->sizes.n_layers;
 	rc = prepare(w, c, err);
 	if (rc == AYNI_OK)
-		rc = layers_run(w->layers, w->spans, c->n_spans,
-		    w->model->layer_first == 0 ? w->tokens : NULL, w->activations,
-		    last ? w->logits : NULL, err);
+		rc = layers_run_part(w->layers, c->layer_first, c->layer_last, w->spans, c->n_spans,
+		    c->layer_first == 0 ? w->tokens : NULL, w->activations, last ? w->logits : NULL,
+		    err);
 	if (rc != AYNI_OK) {
 		forget_spans(w, c);
 		return rc;
@@ -409,6 +418,8 @@ static void answer(
 		rc = map(w, fd, &err);
 	else if (c->kind == WORKER_LOAD)
 		rc = load(w, c, fd, a, &err);
+	else if (c->kind == WORKER_LOAD_NEXT)
+		rc = load_next(w, &err);
 	else
 		rc = run(w, c, a, &err);
 	a->code = rc;

@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -12,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "node/child.h"
 #include "node/donor/worker_wire.h"
 #include "node/work.h"
 
@@ -30,24 +30,16 @@ struct worker_link {
 
 /* ---- start -------------------------------------------------------------------------------- */
 
-/* In the child: nothing of the daemon's is left but the socket, which has number `fd`. */
-static void exec_worker(const struct worker_options *o, int fd)
+static int start_process(const struct worker_options *o, int fd, pid_t *out, struct error *err)
 {
 	char fd_text[16], threads[16];
 	char *argv[] = {"ayni", "worker", "--fd", fd_text, "--threads", threads, "--kernels",
 	    (char *)o->kernels, NULL};
-	sigset_t none;
+	const struct child_options child = {.program = o->program, .argv = argv, .keep_fd = fd};
 
 	(void)snprintf(fd_text, sizeof fd_text, "%d", fd);
 	(void)snprintf(threads, sizeof threads, "%u", o->threads);
-	if (fd > 3)
-		(void)close_range(3, (unsigned)fd - 1, 0);
-	(void)close_range((unsigned)fd + 1, UINT_MAX, 0);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (fcntl(fd, F_SETFD, 0) == 0)
-		(void)execv(o->program != NULL ? o->program : "/proc/self/exe", argv);
-	_exit(127); /* allowed: in the child, where there is nobody to return to */
+	return child_start(&child, out, err);
 }
 
 /* A mapping whose size the worker cannot change under us. */
@@ -117,13 +109,9 @@ int worker_link_start(const struct worker_options *o, struct worker_link **out, 
 		goto out;
 	}
 	l->fd = ends[0];
-	l->pid = fork();
-	if (l->pid == 0)
-		exec_worker(o, ends[1]);
+	rc = start_process(o, ends[1], &l->pid, err);
 	(void)close(ends[1]);
-	if (l->pid < 0)
-		rc = error_set(err, AYNI_ERR_IO, "worker: fork: %s", strerror(errno));
-	else
+	if (rc == AYNI_OK)
 		rc = command(l, &map, memory_fd, err);
 out:
 	if (memory_fd >= 0)
@@ -159,7 +147,8 @@ int worker_link_fd(const struct worker_link *l)
 
 static bool busy(const struct worker_link *l)
 {
-	return l->waiting == WORKER_LOAD || l->waiting == WORKER_RUN;
+	return l->waiting == WORKER_LOAD || l->waiting == WORKER_LOAD_NEXT ||
+	       l->waiting == WORKER_RUN;
 }
 
 int worker_link_load(struct worker_link *l, const struct worker_range *r, struct error *err)
@@ -177,10 +166,22 @@ int worker_link_load(struct worker_link *l, const struct worker_range *r, struct
 	return command(l, &c, r->image_fd, err);
 }
 
+int worker_link_load_next(struct worker_link *l, struct error *err)
+{
+	const struct worker_command c = {.kind = WORKER_LOAD_NEXT};
+
+	if (busy(l) || l->n_layers == 0)
+		return error_set(
+		    err, AYNI_ERR_STATE, "worker: nothing loaded, or a command is open");
+	return command(l, &c, -1, err);
+}
+
 int worker_link_run(
     struct worker_link *l, const struct msg_work_unit *u, struct span payload, struct error *err)
 {
 	struct worker_command c = {.kind = WORKER_RUN,
+	    .layer_first = u->layer_first,
+	    .layer_last = u->layer_last,
 	    .n_spans = (uint32_t)u->n_spans,
 	    .n_tokens = u->n_tokens,
 	    .n_logits = u->n_logits,
@@ -240,7 +241,7 @@ static bool take_loaded(
     struct worker_link *l, const struct worker_answer *a, struct worker_event *out)
 {
 	out->kind = a->code == AYNI_OK ? WORKER_LOADED : WORKER_LOAD_FAILED;
-	if (a->code != AYNI_OK)
+	if (a->code != AYNI_OK || l->waiting == WORKER_LOAD_NEXT)
 		return true;
 	if (a->n_layers < l->range.layer_last || a->n_layers > LIMIT_LAYERS || a->d_model == 0 ||
 	    a->n_vocabulary == 0 || a->n_vocabulary > LIMIT_VOCABULARY)
@@ -274,7 +275,7 @@ static int take_answer(
 	copy_text(a, out->text);
 	if (sensible)
 		sensible =
-		    l->waiting == WORKER_LOAD ? take_loaded(l, a, out) : take_result(l, a, out);
+		    l->waiting == WORKER_RUN ? take_result(l, a, out) : take_loaded(l, a, out);
 	if (!sensible)
 		return died(l, out);
 	l->waiting = 0;

@@ -5,8 +5,9 @@
  * and by one shared mapping for tensors. What the worker says is checked like a stranger's words:
  * a worker that was taken over can spoil a result, not the daemon.
  *
- * One load, then units one at a time: a command is answered before the next is given. A worker that
- * dies is an event; the caller starts another link. One thread.
+ * Layers are loaded one at a time, and between these units run, one at a time, over those that are
+ * there: a command is answered before the next is given. A worker that dies is an event; the caller
+ * starts another link. One thread.
  */
 #ifndef AYNI_NODE_DONOR_WORKER_LINK_H
 #define AYNI_NODE_DONOR_WORKER_LINK_H
@@ -30,7 +31,7 @@ struct worker_range {
 };
 
 enum worker_event_kind {
-	WORKER_LOADED,
+	WORKER_LOADED,      /* one layer more */
 	WORKER_LOAD_FAILED, /* text says why */
 	WORKER_RESULT,
 	WORKER_UNIT_FAILED, /* code and text say why; AYNI_ERR_STATE: unknown session or position */
@@ -52,8 +53,11 @@ int worker_link_start(const struct worker_options *o, struct worker_link **out, 
 void worker_link_free(struct worker_link *l); /* ends the process */
 
 int worker_link_fd(const struct worker_link *l); /* readable: an event */
-/* AYNI_ERR_STATE if a command is not answered yet. An answer follows as an event. */
+/* What is to be held, and its first layer, which must be in the image. AYNI_ERR_STATE if a command
+ * is not answered yet. An answer follows as an event. */
 int worker_link_load(struct worker_link *l, const struct worker_range *r, struct error *err);
+/* Another layer is in the image. */
+int worker_link_load_next(struct worker_link *l, struct error *err);
 /* The unit was admitted (intake.h); payload is in wire form (ayni.proto) and is copied. */
 int worker_link_run(
     struct worker_link *l, const struct msg_work_unit *u, struct span payload, struct error *err);

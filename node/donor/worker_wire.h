@@ -19,13 +19,15 @@ struct worker_shared {
 	uint8_t out[LIMIT_PAYLOAD_BYTES];
 };
 
-enum worker_command_kind { WORKER_MAP = 1, WORKER_LOAD, WORKER_RUN };
+enum worker_command_kind { WORKER_MAP = 1, WORKER_LOAD, WORKER_LOAD_NEXT, WORKER_RUN };
 
-/* MAP comes with the mapping's descriptor, LOAD with the image's. */
+/* MAP comes with the mapping's descriptor, LOAD with the image's, whose first layer it loads;
+ * LOAD_NEXT loads one more. */
 struct worker_command {
 	uint32_t kind;
-	uint32_t layer_first, layer_last, kv_tokens, max_sessions, kv_type; /* LOAD */
-	uint32_t forget;                                     /* RUN: all sessions first */
+	uint32_t layer_first, layer_last;          /* LOAD; RUN: some of those that are loaded */
+	uint32_t kv_tokens, max_sessions, kv_type; /* LOAD */
+	uint32_t forget;                           /* RUN: all sessions first */
 	uint32_t n_spans, n_tokens, n_logits, n_closed, top; /* RUN */
 	uint64_t unit;
 };

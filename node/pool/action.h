@@ -21,7 +21,7 @@ enum action_kind {
 struct action_book {
 	int donor; /* slot */
 	uint32_t model;
-	struct layer_range layers;
+	struct layer_range layers, ran; /* that the donor has, and of these, that the unit ran */
 	uint64_t unit;
 	uint64_t tokens;
 	struct flop cost;
@@ -45,6 +45,7 @@ struct action_piece {
 struct action_finish {
 	struct session *session; /* ownership passes */
 	enum finish_reason reason;
+	enum finish_failure failure;
 	char text[TEXT_LONG];
 };
 

@@ -43,9 +43,11 @@ static void wait_again(struct scheduler *s, struct session *session)
 	s->n_waiting++;
 }
 
-static void promise(struct roster_donor *d, const struct session *session, int more)
+static void promise(
+    struct roster_donor *d, const struct path_stage *at, const struct session *session, int more)
 {
 	d->sessions += (uint32_t)more;
+	d->bound_layers += (uint32_t)more * (at->layers.last - at->layers.first);
 	d->pages += (uint32_t)more * session_pages(session);
 }
 
@@ -57,7 +59,7 @@ void binding_leave(struct scheduler *s, struct session *session)
 		struct roster_donor *d = path_donor(s->roster, &p->stages[i]);
 
 		if (d != NULL)
-			promise(d, session, -1);
+			promise(d, &p->stages[i], session, -1);
 	}
 	p->sessions--;
 	take_out(s->bound, &s->n_bound, session);
@@ -99,8 +101,8 @@ static void leave(struct scheduler *s, struct flight *f, const struct session *s
 	}
 }
 
-void binding_finish(struct scheduler *s, struct session *session, enum finish_reason reason,
-    const char *text, struct actions *q)
+struct action_finish *binding_finish(struct scheduler *s, struct session *session,
+    enum finish_reason reason, const char *text, struct actions *q)
 {
 	struct action *a = actions_add(q, ACTION_FINISH);
 
@@ -111,11 +113,12 @@ void binding_finish(struct scheduler *s, struct session *session, enum finish_re
 	session_end(session);
 	if (a == NULL) {
 		session_free(session);
-		return;
+		return NULL;
 	}
 	a->finish.session = session;
 	a->finish.reason = reason;
 	(void)snprintf(a->finish.text, sizeof a->finish.text, "%s", text);
+	return &a->finish;
 }
 
 /*
@@ -215,10 +218,12 @@ static void describe_missing(struct scheduler *s, uint32_t model, char *text, si
 
 	for (int i = 0; i < roster_slots(s->roster); i++) {
 		const struct roster_donor *d = roster_get(s->roster, i);
+		struct layer_range ready;
 
 		if (!roster_serves(d) || d->assignment.model != model)
 			continue;
-		for (uint32_t l = d->assignment.layers.first; l < d->assignment.layers.last; l++)
+		ready = roster_ready(d);
+		for (uint32_t l = ready.first; l < ready.last; l++)
 			held[l] = true;
 	}
 	n = placement_gaps(held, n_layers, gaps, LIMIT_LAYERS / 2);
@@ -234,6 +239,7 @@ static bool wait_for_layers(
 {
 	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
 	char missing[120], text[TEXT_LONG];
+	struct action_finish *end;
 
 	if (session->wait_until_us == 0)
 		session->wait_until_us = now_us + s->limits.wait_us;
@@ -250,7 +256,9 @@ static bool wait_for_layers(
 	(void)snprintf(text, sizeof text,
 	    "no donor held layers %s of %.60s for %llu s; try again later, or donate", missing,
 	    m->name, (unsigned long long)(s->limits.wait_us / 1000000));
-	binding_finish(s, session, FINISH_FAILED, text, q);
+	end = binding_finish(s, session, FINISH_FAILED, text, q);
+	if (end != NULL)
+		end->failure = FAILURE_BUSY;
 	return false;
 }
 
@@ -271,7 +279,7 @@ static void bind_session(
 	struct path *p = &s->paths[slot];
 
 	for (uint32_t k = 0; k < p->n_stages; k++) {
-		promise(roster_get(s->roster, p->stages[k].donor), session, 1);
+		promise(roster_get(s->roster, p->stages[k].donor), &p->stages[k], session, 1);
 		keep_open(s, &p->stages[k], session->r.id);
 	}
 	p->sessions++;
@@ -307,22 +315,24 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
     uint64_t now_us, struct actions *q)
 {
 	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
+	const struct path_donors donors = {s->roster, s->pairs, now_us};
 	struct path path;
 
 	if (session->replays > MAX_REPLAYS) {
-		binding_finish(s, session, FINISH_FAILED, "its donors failed too often", q);
+		(void)binding_finish(s, session, FINISH_FAILED, "its donors failed too often", q);
 		return false;
 	}
 	if (*stand == MISSING)
 		return wait_for_layers(s, session, now_us, q);
 	switch (path_find(
-	    s->roster, session->r.model, m->sizes.n_layers, session_pages(session), &path)) {
+	    &donors, session->r.model, m->sizes.n_layers, session_pages(session), &path)) {
 	case PATH_MISSING:
 		*stand = MISSING;
 		return wait_for_layers(s, session, now_us, q);
 	case PATH_FOUND:
 		if (session_prepare(session, m->tokenizer) != AYNI_OK) {
-			binding_finish(s, session, FINISH_FAILED, "the pool is out of memory", q);
+			(void)binding_finish(
+			    s, session, FINISH_FAILED, "the pool is out of memory", q);
 			return false;
 		}
 		if (bind_to(s, session, &path))

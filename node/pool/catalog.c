@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "compute/cost.h"
 #include "node/prompt.h"
 #include "node/publish.h"
 
@@ -37,8 +36,8 @@ static void entry_free(struct entry *e)
 		return;
 	free(e->manifest);
 	free(e->model.layer_bytes);
-	free(e->model.active_bytes);
-	free(e->model.layer_flop);
+	free(e->model.parts);
+	free(e->model.part_at);
 	template_free(e->model.chat_template);
 	tokenizer_free(e->model.tokenizer);
 	gguf_free(e->model.gguf);
@@ -90,54 +89,33 @@ bool catalog_blob(const struct catalog *c, const struct hash *name, struct span 
 
 /* ---- models ------------------------------------------------------------------------------- */
 
-static int layer_cost(
-    const struct model_sizes *s, uint32_t layer, uint32_t n_logits, uint64_t *flop)
+/* Adds what a token takes of a tensor to its type's part of a layer. */
+static void add_part(
+    struct placement_part *parts, const struct model_sizes *s, const struct gguf_tensor *t)
 {
-	struct flop cost;
-	int rc = cost_span(s, layer, layer + 1, 0, 1, n_logits, &cost);
+	struct placement_part *p = &parts[t->type];
+	uint64_t elements = 1, share = 1, all = 1;
 
-	*flop = rc == AYNI_OK ? flop_count(cost) : 0;
-	return rc;
-}
-
-/* What one token takes of each layer. Of experts it reads the share that it uses: the cost with
- * all of them in use says how much that is. */
-static int weigh_token(struct catalog_model *m, struct error *err)
-{
-	uint32_t last = m->sizes.n_layers - 1;
-	struct model_sizes all = m->sizes;
-	uint64_t used, there;
-	int rc = AYNI_OK;
-
-	all.experts.n_used = all.experts.n;
-	for (uint32_t l = 0; l <= last && rc == AYNI_OK; l++) {
-		rc = layer_cost(&m->sizes, l, 0, &used);
-		if (rc == AYNI_OK)
-			rc = layer_cost(&all, l, 0, &there);
-		if (rc != AYNI_OK)
-			break;
-		m->layer_flop[l] = used;
-		m->active_bytes[l] =
-		    (uint64_t)((double)m->layer_bytes[l] * ((double)used / (double)there));
+	if (t->n_dims < 2 || t->type >= TENSOR_TYPE_END)
+		return; /* a vector: no time goes there */
+	if (model_tensor_is_of_experts(t->name) && s->experts.n > 0) {
+		share = s->experts.n_used;
+		all = s->experts.n;
 	}
-	if (rc == AYNI_OK)
-		rc = layer_cost(&m->sizes, last, 1, &m->last_flop);
-	if (rc != AYNI_OK)
-		return error_set(err, rc, "catalog: %s is too large to count", m->name);
-	m->last_flop -= m->layer_flop[last];
-	return AYNI_OK;
+	for (uint32_t i = 0; i < t->n_dims; i++)
+		elements *= t->dims[i];
+	p->type = t->type;
+	p->most_bytes += t->size_bytes;
+	p->bytes += t->size_bytes / all * share;
+	p->flop += 2 * (elements / all * share);
 }
 
-/* What a range of layers weighs, in the parts that placement adds up. */
-static int weigh(struct catalog_model *m, struct error *err)
+/* What a range of layers weighs, and where its time goes; `table` has a row of parts by type for
+ * each layer, and one for the head. */
+static void weigh_tensors(struct catalog_model *m, struct placement_part (*table)[TENSOR_TYPE_END])
 {
 	uint32_t n_layers = m->sizes.n_layers;
 
-	m->layer_bytes = calloc(n_layers, sizeof *m->layer_bytes);
-	m->active_bytes = calloc(n_layers, sizeof *m->active_bytes);
-	m->layer_flop = calloc(n_layers, sizeof *m->layer_flop);
-	if (m->layer_bytes == NULL || m->active_bytes == NULL || m->layer_flop == NULL)
-		return error_set(err, AYNI_ERR_MEMORY, "catalog: out of memory");
 	for (size_t i = 0; i < gguf_n_tensors(m->gguf); i++) {
 		const struct gguf_tensor *t = gguf_tensor_at(m->gguf, i);
 		bool first = model_range_needs(m->gguf, &m->sizes, 0, 1, t);
@@ -146,12 +124,61 @@ static int weigh(struct catalog_model *m, struct error *err)
 
 		if (model_tensor_layer(t->name, &layer) && layer < n_layers) {
 			m->layer_bytes[layer] += t->size_bytes;
+			if (model_range_needs(m->gguf, &m->sizes, layer, layer + 1, t))
+				add_part(table[layer], &m->sizes, t);
 			continue;
 		}
 		m->first_bytes += first ? t->size_bytes : 0;
 		m->last_bytes += last ? t->size_bytes : 0;
+		if (last)
+			add_part(table[n_layers], &m->sizes, t);
 	}
-	return weigh_token(m, err);
+}
+
+static uint32_t count_parts(const struct placement_part parts[TENSOR_TYPE_END])
+{
+	uint32_t n = 0;
+
+	for (size_t type = 0; type < TENSOR_TYPE_END; type++)
+		n += parts[type].most_bytes > 0;
+	return n;
+}
+
+/* Only the parts that there are, one after the other. */
+static int keep_parts(struct catalog_model *m, struct placement_part (*table)[TENSOR_TYPE_END])
+{
+	uint32_t n_rows = m->sizes.n_layers + 1, n = 0;
+
+	for (uint32_t row = 0; row < n_rows; row++)
+		n += count_parts(table[row]);
+	m->parts = calloc(n + 1, sizeof *m->parts);
+	m->part_at = calloc(n_rows + 1, sizeof *m->part_at);
+	if (m->parts == NULL || m->part_at == NULL)
+		return AYNI_ERR_MEMORY;
+	n = 0;
+	for (uint32_t row = 0; row < n_rows; row++) {
+		for (size_t type = 0; type < TENSOR_TYPE_END; type++) {
+			if (table[row][type].most_bytes > 0)
+				m->parts[n++] = table[row][type];
+		}
+		m->part_at[row + 1] = n;
+	}
+	return AYNI_OK;
+}
+
+static int weigh(struct catalog_model *m, struct error *err)
+{
+	struct placement_part(*table)[TENSOR_TYPE_END] =
+	    calloc((size_t)m->sizes.n_layers + 1, sizeof *table);
+	int rc = AYNI_ERR_MEMORY;
+
+	m->layer_bytes = calloc(m->sizes.n_layers, sizeof *m->layer_bytes);
+	if (table != NULL && m->layer_bytes != NULL) {
+		weigh_tensors(m, table);
+		rc = keep_parts(m, table);
+	}
+	free(table);
+	return rc == AYNI_OK ? rc : error_set(err, rc, "catalog: out of memory");
 }
 
 /* What donors could not load is refused here, where a person reads it. */

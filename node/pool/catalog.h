@@ -13,6 +13,7 @@
 #include "compute/model.h"
 #include "compute/template.h"
 #include "compute/tokenizer.h"
+#include "node/pool/placement.h"
 #include "protocol/identity.h"
 
 enum { CATALOG_MAX_MODELS = 64 };
@@ -31,8 +32,8 @@ struct catalog_model {
 	enum kv_type kv_type;             /* how its keys and values are kept */
 	uint64_t *layer_bytes;            /* [n_layers] weights of each layer */
 	uint64_t first_bytes, last_bytes; /* embedding; norm and head */
-	uint64_t *active_bytes;           /* [n_layers] of these, what one token reads (experts) */
-	uint64_t *layer_flop, last_flop;  /* [n_layers] of one token at position 0; its logits */
+	struct placement_part *parts;     /* of layers and head, as in struct placement_model */
+	uint32_t *part_at;                /* [n_layers + 2] */
 };
 
 int catalog_new(struct catalog **out, struct error *err);

@@ -20,9 +20,9 @@ enum { HABITS_MAX = 65536 };
 
 struct habit {
 	uint64_t stay_s; /* usual; 0: not known */
-	double pace;     /* times slower than usual (pace.h), of this offer: */
-	uint64_t flop_per_s, read_bytes_per_s;
-	double down_us, up_us; /* of its link (link.h); 0: not known */
+	double pace;     /* times slower than usual (pace.h), of an offer as good as this: */
+	uint64_t flop_per_s, read_bytes_per_s; /* whatever the type of the weights */
+	double down_us, up_us;                 /* of its link (link.h); 0: not known */
 };
 
 struct habits;

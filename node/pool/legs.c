@@ -79,7 +79,7 @@ static bool send_leg(struct scheduler *s, struct flight *f, uint8_t *payload, si
 	struct leg *leg = &f->legs[f->sent];
 	struct roster_donor *d = path_donor(s->roster, stage);
 	struct unit_span *spans = calloc(f->work.n_spans, sizeof *spans);
-	bool open = !p->broken && d != NULL && d->state == DONOR_READY;
+	bool open = !p->broken && d != NULL && roster_holds(d, stage->layers);
 	struct action *a = spans != NULL && open ? actions_add(q, ACTION_UNIT) : NULL;
 
 	if (a == NULL) {
@@ -166,10 +166,10 @@ static void input_kept(struct scheduler *s, const struct flight *f, uint32_t sta
 /* ---- results ------------------------------------------------------------------------------ */
 
 /* From units of few tokens: of more, each costs less. */
-static void learn_pace(struct roster_donor *d, const struct flight *f, uint64_t away_us)
+static void learn_pace(
+    struct roster_donor *d, const struct flight *f, struct layer_range layers, uint64_t away_us)
 {
-	uint64_t layers = d->assignment.layers.last - d->assignment.layers.first;
-	uint64_t us = away_us / layers;
+	uint64_t us = away_us / (layers.last - layers.first);
 
 	if (f->work.n_tokens > PACE_TOKENS)
 		return;
@@ -190,7 +190,8 @@ static bool book(struct scheduler *s, const struct flight *f, uint32_t at,
 		return false;
 	a->book = (struct action_book){.donor = stage->donor,
 	    .model = p->model,
-	    .layers = stage->layers,
+	    .layers = d != NULL ? d->assignment.layers : stage->layers,
+	    .ran = stage->layers,
 	    .unit = leg->unit,
 	    .tokens = f->work.n_tokens,
 	    .cost = r->cost,
@@ -201,7 +202,7 @@ static bool book(struct scheduler *s, const struct flight *f, uint32_t at,
 	if (d == NULL)
 		return true;
 	if (leg->begun_us > 0)
-		learn_pace(d, f, now_us - leg->begun_us);
+		learn_pace(d, f, stage->layers, now_us - leg->begun_us);
 	d->units++;
 	/* one that failed too often stays out, whatever it still sends */
 	if (d->failures < ROSTER_MAX_FAILURES)
@@ -266,7 +267,7 @@ static void end_session(struct scheduler *s, struct session *session, enum finis
 	if (session_rest(session, &rest.text) == AYNI_OK &&
 	    rest.text.answer.len + rest.text.reasoning.len > 0)
 		(void)add_piece(session, &rest, rows, q);
-	binding_finish(s, session, reason, "", q);
+	(void)binding_finish(s, session, reason, "", q);
 }
 
 static void settle(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q);
@@ -324,7 +325,8 @@ static void land(struct scheduler *s, struct flight *f, uint64_t now_us, struct 
 		if (rc == AYNI_OK)
 			end_session(s, session, step.reason, &rows, q);
 		else
-			binding_finish(s, session, FINISH_FAILED, "the pool is out of memory", q);
+			(void)binding_finish(
+			    s, session, FINISH_FAILED, "the pool is out of memory", q);
 	}
 	flight_clear(s, f);
 }

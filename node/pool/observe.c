@@ -6,19 +6,36 @@ static double offered_us(const struct pool *p, const struct msg_offer *offer, ui
     struct layer_range layers, uint64_t tokens)
 {
 	struct placement_model models[CONFIG_MAX_MODELS];
-	struct placement_donor donor = {
-	    .read_bytes_per_s = offer->read_bytes_per_s, .flop_per_s = offer->flop_per_s};
+	struct placement_donor donor = {.read_bytes_per_s = offer->read_bytes_per_s,
+	    .flop_per_s = offer->flop_per_s,
+	    .speeds = offer->speeds,
+	    .n_speeds = offer->n_speeds};
 
 	(void)place_models(p, models);
 	return placement_offered_us(&models[model], &donor, layers, (uint32_t)tokens);
 }
 
-double observe_offers(
-    const struct pool *p, const struct msg_offer *before, const struct msg_offer *now)
+double observe_offers(const struct pool *p, const struct donor_assignment *held,
+    const struct msg_offer *before, const struct msg_offer *now)
+{
+	struct layer_range layers = {0, catalog_at(p->catalog, 0)->sizes.n_layers};
+	uint32_t model = 0;
+
+	if (held != NULL && held->number != 0) {
+		model = held->model;
+		layers = held->layers;
+	}
+	return offered_us(p, now, model, layers, 1) / offered_us(p, before, model, layers, 1);
+}
+
+uint64_t observe_one_rate(const struct pool *p, const struct msg_offer *offer)
 {
 	struct layer_range all = {0, catalog_at(p->catalog, 0)->sizes.n_layers};
+	const struct msg_offer one = {.read_bytes_per_s = 1000000};
 
-	return offered_us(p, now, 0, all, 1) / offered_us(p, before, 0, all, 1);
+	return (uint64_t)((double)one.read_bytes_per_s * offered_us(p, &one, 0, all, 1) /
+	                  offered_us(p, offer, 0, all, 1)) +
+	       1;
 }
 
 void observe_asked(struct pool *p, int slot, uint64_t bytes)
@@ -76,7 +93,7 @@ static void learn_pace(struct pool *p, struct roster_donor *d, const struct acti
 	if (a->tokens > PACE_MOST_TOKENS)
 		return;
 	pace_learn(&d->pace, a->model, (double)us,
-	    offered_us(p, &d->offer, a->model, a->layers, a->tokens), p->usual_pace, now);
+	    offered_us(p, &d->offer, a->model, a->ran, a->tokens), p->usual_pace, now);
 	if (d->pace.seen == PACE_SEEN_LEAST)
 		report(REPORT_DEBUG, "donor %s takes %.2f times as long as it offered", d->name,
 		    d->pace.ratio);

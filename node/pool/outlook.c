@@ -6,32 +6,27 @@
 
 /* What a token's time over a path consists of, and where most of each is. */
 struct parts {
-	uint64_t total_us, compute_us, trip_us, transfer_us, wait_us;
+	struct path_time sum, most;
 	const struct roster_donor *slowest, *farthest, *narrowest, *busiest;
 };
 
-static uint64_t trip_us(const struct roster_donor *d)
+static void add_part(uint64_t us, const struct roster_donor *d, uint64_t *sum, uint64_t *most,
+    const struct roster_donor **where)
 {
-	return path_stage_us(d) - d->assignment.token_us - d->assignment.transfer_us -
-	       path_wait_us(d);
+	*sum += us;
+	if (*where != NULL && us <= *most)
+		return;
+	*most = us;
+	*where = d;
 }
 
-static void add_part(struct parts *p, const struct roster_donor *d)
+static void add_parts(struct parts *p, const struct path_time *t, const struct roster_donor *d)
 {
-	p->total_us += path_stage_us(d);
-	p->compute_us += d->assignment.token_us;
-	p->trip_us += trip_us(d);
-	p->transfer_us += d->assignment.transfer_us;
-	p->wait_us += path_wait_us(d);
-	if (p->slowest == NULL || d->assignment.token_us > p->slowest->assignment.token_us)
-		p->slowest = d;
-	if (p->farthest == NULL || trip_us(d) > trip_us(p->farthest))
-		p->farthest = d;
-	if (p->narrowest == NULL ||
-	    d->assignment.transfer_us > p->narrowest->assignment.transfer_us)
-		p->narrowest = d;
-	if (p->busiest == NULL || path_wait_us(d) > path_wait_us(p->busiest))
-		p->busiest = d;
+	p->sum.all_us += t->all_us;
+	add_part(t->compute_us, d, &p->sum.compute_us, &p->most.compute_us, &p->slowest);
+	add_part(t->trip_us, d, &p->sum.trip_us, &p->most.trip_us, &p->farthest);
+	add_part(t->transfer_us, d, &p->sum.transfer_us, &p->most.transfer_us, &p->narrowest);
+	add_part(t->wait_us, d, &p->sum.wait_us, &p->most.wait_us, &p->busiest);
 }
 
 /* The largest part of a token's time, in words. */
@@ -39,28 +34,28 @@ static void say_limit(const struct parts *p, char *text, size_t size)
 {
 	const struct roster_donor *d = p->slowest;
 	const char *what = "computing", *where = "most at";
-	uint64_t us = p->compute_us;
+	uint64_t us = p->sum.compute_us;
 
-	if (p->trip_us > us) {
+	if (p->sum.trip_us > us) {
 		d = p->farthest;
-		what = "round trips";
-		where = "the longest to";
-		us = p->trip_us;
+		what = "ways to donors";
+		where = "the longest at";
+		us = p->sum.trip_us;
 	}
-	if (p->transfer_us > us) {
+	if (p->sum.transfer_us > us) {
 		d = p->narrowest;
 		what = "sending activations";
 		where = "most over the link of";
-		us = p->transfer_us;
+		us = p->sum.transfer_us;
 	}
-	if (p->wait_us > us) {
+	if (p->sum.wait_us > us) {
 		d = p->busiest;
 		what = "waiting for other sessions";
 		where = "most at";
-		us = p->wait_us;
+		us = p->sum.wait_us;
 	}
 	(void)snprintf(text, size, "%s: %.1f of %.1f ms a token, %s %s", what, (double)us / 1000,
-	    (double)p->total_us / 1000, where, d->name[0] != '\0' ? d->name : "(no name)");
+	    (double)p->sum.all_us / 1000, where, d->name[0] != '\0' ? d->name : "(no name)");
 }
 
 static uint32_t replicas(struct pool *p, const struct path_stage *stage, uint32_t model)
@@ -71,44 +66,41 @@ static uint32_t replicas(struct pool *p, const struct path_stage *stage, uint32_
 		const struct roster_donor *d = roster_get(p->roster, i);
 
 		n += i != stage->donor && d != NULL && roster_serves(d) &&
-		     d->assignment.model == model &&
-		     d->assignment.layers.first == stage->layers.first &&
-		     d->assignment.layers.last == stage->layers.last;
+		     d->assignment.model == model && roster_holds(d, stage->layers);
 	}
 	return n;
 }
 
-static void describe_path(
-    struct pool *p, const struct path *path, struct parts *parts, struct status_model *out)
+static void describe_path(const struct path_donors *donors, struct pool *p, const struct path *path,
+    struct parts *parts, struct status_model *out)
 {
 	for (uint32_t k = 0; k < path->n_stages; k++) {
 		const struct roster_donor *d = roster_get(p->roster, path->stages[k].donor);
+		struct path_time t = path_time(donors, path, k);
 		struct status_stage *s = &out->path[k];
 
 		s->layers = path->stages[k].layers;
 		s->donor = d->key;
 		(void)snprintf(s->donor_name, sizeof s->donor_name, "%s", d->name);
-		s->token_us = path_stage_us(d);
-		s->round_trip_us = roster_trip_us(d);
+		s->token_us = t.all_us;
+		s->round_trip_us = t.trip_us;
 		s->replicas = replicas(p, &path->stages[k], path->model);
-		s->direct = k + 1 < path->n_stages &&
-		            pairs_up(scheduler_pairs(p->scheduler), path->stages[k].donor,
-		                path->stages[k + 1].donor, loop_now_us());
-		add_part(parts, d);
+		s->direct = t.direct;
+		add_parts(parts, &t, d);
 	}
 	out->n_stages = path->n_stages;
 }
 
 void outlook_model(struct pool *p, uint32_t index, struct status_model *out)
 {
+	const struct path_donors donors = {p->roster, scheduler_pairs(p->scheduler), loop_now_us()};
 	struct parts parts = {0};
 	struct path path = {0};
 
-	switch (path_find(p->roster, index, out->n_layers, 1, &path)) {
+	switch (path_find(&donors, index, out->n_layers, 1, &path)) {
 	case PATH_MISSING:
-		(void)snprintf(out->limit, sizeof out->limit,
-		    out->n_missing > 0 ? "no ready donor holds some of the layers"
-		                       : "the ranges that donors hold do not join");
+		(void)snprintf(
+		    out->limit, sizeof out->limit, "no ready donor holds some of the layers");
 		return;
 	case PATH_FULL:
 		(void)snprintf(out->limit, sizeof out->limit,
@@ -120,7 +112,7 @@ void outlook_model(struct pool *p, uint32_t index, struct status_model *out)
 	out->path = calloc(path.n_stages, sizeof *out->path);
 	if (out->path == NULL)
 		return;
-	describe_path(p, &path, &parts, out);
+	describe_path(&donors, p, &path, &parts, out);
 	say_limit(&parts, out->limit, sizeof out->limit);
 }
 

@@ -32,14 +32,25 @@ void pairs_free(struct pairs *l);
 void pairs_want(struct pairs *l, int a, bool a_listens, int b, bool b_listens);
 /* A pair that its ends have to be told of, once: true, and who dials whom. */
 bool pairs_tell(struct pairs *l, int *dials, int *listens);
-/* What the end that dials says. */
-void pairs_heard(struct pairs *l, int dials, int listens, bool up);
+/* What the end that dials says; if it is up, how long there and back. */
+void pairs_heard(struct pairs *l, int dials, int listens, bool up, uint64_t round_trip_us);
 /* A handing over was lost, or was not what it should be. */
 void pairs_lost(struct pairs *l, int a, int b, uint64_t now_us);
 void pairs_kept(struct pairs *l, int a, int b); /* one arrived, as it should */
 void pairs_forget(struct pairs *l, int donor);  /* it is gone */
 
+size_t pairs_count(const struct pairs *l); /* in whatever state */
 /* May one hand over to the other? A donor to itself, unless it lost something there. */
 bool pairs_up(const struct pairs *l, int a, int b, uint64_t now_us);
+/* The same, and how long there and back; 0: not known, or to itself. */
+bool pairs_trip(const struct pairs *l, int a, int b, uint64_t now_us, uint64_t *round_trip_us);
+
+struct pair_way {
+	struct pair *pair; /* NULL before the first */
+	int other;
+	uint64_t round_trip_us; /* 0: not known */
+};
+/* The next of those to whom a donor may hand over, itself left out; false: there are no more. */
+bool pairs_next(const struct pairs *l, int donor, uint64_t now_us, struct pair_way *way);
 
 #endif

@@ -40,6 +40,8 @@ static void describe_donor(const struct pool *p, const struct roster_donor *d, u
 	out->sessions = d->sessions;
 	out->read_bytes_per_s = d->offer.read_bytes_per_s;
 	out->flop_per_s = d->offer.flop_per_s;
+	out->speeds = d->offer.speeds;
+	out->n_speeds = d->offer.n_speeds;
 	out->pace = pace_relative(&d->pace, p->usual_pace, now_us);
 	out->round_trip_us = roster_trip_us(d);
 	out->link_bytes_per_s = link_bytes_per_s(&d->link);
@@ -62,9 +64,8 @@ size_t place_models(const struct pool *p, struct placement_model *models)
 		    .first_bytes = m->first_bytes,
 		    .last_bytes = m->last_bytes,
 		    .kv_layer_bytes = work_room_bytes(&m->sizes, m->kv_type, 1, m->kv_tokens, 1),
-		    .active_bytes = m->active_bytes,
-		    .layer_flop = m->layer_flop,
-		    .last_flop = m->last_flop,
+		    .parts = m->parts,
+		    .part_at = m->part_at,
 		    .activation_bytes = (uint64_t)m->sizes.d_model * sizeof(float),
 		    .pace = p->usual_pace[i]};
 	}
@@ -82,6 +83,7 @@ static void estimate(const struct placement_model *models, const struct placemen
 	const struct placement_model *m = &models[a->model];
 
 	a->token_us = rounded_us(placement_compute_us(m, donor, a->layers));
+	a->head_us = a->layers.last == m->n_layers ? rounded_us(placement_head_us(m, donor)) : 0;
 	a->transfer_us = rounded_us(placement_transfer_us(m, donor, 1));
 }
 
@@ -139,12 +141,34 @@ static void describe_donors(struct pool *p, const struct placement_model *models
 	}
 }
 
+/* Their ways to each other, room for which goes with the plan; without memory there are none. */
+static struct placement_way *describe_ways(
+    struct pool *p, uint64_t now_us, struct placement_donor *donors, size_t n)
+{
+	const struct pairs *pairs = scheduler_pairs(p->scheduler);
+	struct placement_way *ways = calloc(2 * pairs_count(pairs) + 1, sizeof *ways);
+	size_t used = 0;
+
+	for (size_t i = 0; i < n && ways != NULL; i++) {
+		struct pair_way way = {0};
+
+		donors[i].ways = &ways[used];
+		while (pairs_next(pairs, (int)i, now_us, &way) && (size_t)way.other < n) {
+			ways[used++] =
+			    (struct placement_way){&donors[way.other], way.round_trip_us};
+			donors[i].n_ways++;
+		}
+	}
+	return ways;
+}
+
 void donors_place(struct pool *p)
 {
 	struct plan_settings settings = {.stages = (uint32_t)p->config->stages,
 	    .max_sessions = (uint32_t)p->config->max_sessions};
 	struct placement_model models[CONFIG_MAX_MODELS];
 	struct placement_donor *donors;
+	struct placement_way *ways = NULL;
 	size_t n_models, n;
 	uint64_t begun_us = loop_now_us();
 
@@ -165,6 +189,7 @@ void donors_place(struct pool *p)
 	p->plan = NULL;
 	if (donors != NULL) {
 		describe_donors(p, models, begun_us, donors);
+		ways = describe_ways(p, begun_us, donors, n);
 		p->plan = plan_new(donors, n, models, n_models, &settings);
 	}
 	if (p->plan == NULL)
@@ -173,5 +198,6 @@ void donors_place(struct pool *p)
 		carry_out(p);
 	plan_wishes_note(&p->wishes, p->plan, begun_us);
 	free(donors);
+	free(ways);
 	p->place_again_us = loop_now_us() + (loop_now_us() - begun_us) * (PLANNING_SHARE - 1);
 }

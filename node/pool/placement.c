@@ -25,44 +25,111 @@ uint32_t placement_sessions(const struct placement_model *m, const struct placem
 	return n < most ? (uint32_t)n : most;
 }
 
-static double time_us(const struct placement_donor *d, double bytes, double flop)
+static const struct offer_speed *speed_of(const struct placement_donor *d, uint32_t type)
 {
-	uint64_t rate = d->read_bytes_per_s;
+	for (size_t i = 0; i < d->n_speeds && d->speeds[i].type <= type; i++) {
+		if (d->speeds[i].type == type)
+			return &d->speeds[i];
+	}
+	return NULL;
+}
+
+static double part_us(
+    const struct placement_donor *d, const struct placement_part *p, uint32_t tokens)
+{
+	const struct offer_speed *s = speed_of(d, p->type);
+	uint64_t read = s != NULL ? s->read_bytes_per_s : d->read_bytes_per_s;
+	uint64_t flop = s != NULL ? s->flop_per_s : d->flop_per_s;
+	double bytes = (double)p->bytes * tokens; /* each token may need other experts */
 	double reading, computing;
 
-	if (rate == 0 && d->flop_per_s == 0)
-		rate = PLACEMENT_ASSUMED_READ_BYTES_PER_S;
-	reading = rate > 0 ? bytes / (double)rate * 1e6 : 0;
-	computing = d->flop_per_s > 0 ? flop / (double)d->flop_per_s * 1e6 : 0;
+	if (bytes > (double)p->most_bytes)
+		bytes = (double)p->most_bytes;
+	if (read == 0 && flop == 0)
+		read = PLACEMENT_ASSUMED_READ_BYTES_PER_S;
+	reading = read > 0 ? bytes / (double)read * 1e6 : 0;
+	computing = flop > 0 ? (double)p->flop * tokens / (double)flop * 1e6 : 0;
 	return reading > computing ? reading : computing;
 }
 
-/* Each token may need other experts. */
-static double layer_bytes(const struct placement_model *m, uint32_t layer, uint32_t tokens)
+static double parts_us(
+    const struct placement_donor *d, const struct placement_part *parts, size_t n, uint32_t tokens)
 {
-	double all = (double)m->layer_bytes[layer], some = all;
+	double us = 0;
 
-	if (m->active_bytes != NULL)
-		some = (double)m->active_bytes[layer] * tokens;
-	return some < all ? some : all;
+	for (size_t i = 0; i < n; i++)
+		us += part_us(d, &parts[i], tokens);
+	return us;
 }
 
+/* The parts of a layer, or of the head; `whole` is room for one. */
+static const struct placement_part *parts_of(
+    const struct placement_model *m, uint32_t layer, struct placement_part *whole, size_t *n)
+{
+	uint64_t bytes = layer < m->n_layers ? m->layer_bytes[layer] : m->last_bytes;
+
+	*whole = (struct placement_part){PLACEMENT_ANY_TYPE, bytes, bytes, 0};
+	*n = m->parts != NULL ? m->part_at[layer + 1] - m->part_at[layer] : 1;
+	return m->parts != NULL ? &m->parts[m->part_at[layer]] : whole;
+}
+
+/* Of a layer, or of the head, by the offer alone. */
 static double offered_us(const struct placement_model *m, const struct placement_donor *d,
     uint32_t layer, uint32_t tokens)
 {
-	double flop = m->layer_flop != NULL ? (double)m->layer_flop[layer] : 0;
-	double us = time_us(d, layer_bytes(m, layer, tokens), flop * tokens);
+	struct placement_part whole;
+	size_t n;
+	const struct placement_part *parts = parts_of(m, layer, &whole, &n);
 
-	if (layer + 1 == m->n_layers)
-		us += time_us(d, (double)m->last_bytes, (double)m->last_flop * tokens);
-	return us;
+	return parts_us(d, parts, n, tokens);
+}
+
+static double paces(const struct placement_model *m, const struct placement_donor *d)
+{
+	return (m->pace > 0 ? m->pace : 1) * (d->pace > 0 ? d->pace : 1);
+}
+
+double placement_head_us(const struct placement_model *m, const struct placement_donor *d)
+{
+	return offered_us(m, d, m->n_layers, 1) * paces(m, d);
 }
 
 double placement_layer_us(
     const struct placement_model *m, const struct placement_donor *d, uint32_t layer)
 {
-	return offered_us(m, d, layer, 1) * (m->pace > 0 ? m->pace : 1) *
-	       (d->pace > 0 ? d->pace : 1);
+	double us = offered_us(m, d, layer, 1) * paces(m, d);
+
+	return layer + 1 == m->n_layers ? us + placement_head_us(m, d) : us;
+}
+
+size_t placement_sum(const struct placement_model *m, struct placement_part *out)
+{
+	size_t n_out = 0;
+
+	for (uint32_t l = 0; l <= m->n_layers; l++) {
+		struct placement_part whole;
+		size_t n;
+		const struct placement_part *parts = parts_of(m, l, &whole, &n);
+
+		for (size_t i = 0; i < n; i++) {
+			size_t k = 0;
+
+			while (k < n_out && out[k].type != parts[i].type)
+				k++;
+			if (k == n_out)
+				out[n_out++] = (struct placement_part){.type = parts[i].type};
+			out[k].bytes += parts[i].bytes;
+			out[k].most_bytes += parts[i].most_bytes;
+			out[k].flop += parts[i].flop;
+		}
+	}
+	return n_out;
+}
+
+double placement_parts_us(const struct placement_model *m, const struct placement_donor *d,
+    const struct placement_part *parts, size_t n)
+{
+	return parts_us(d, parts, n, 1) * paces(m, d);
 }
 
 double placement_compute_us(
@@ -82,6 +149,8 @@ double placement_offered_us(const struct placement_model *m, const struct placem
 
 	for (uint32_t i = range.first; i < range.last; i++)
 		us += offered_us(m, d, i, tokens);
+	if (range.last == m->n_layers)
+		us += offered_us(m, d, m->n_layers, tokens);
 	return us;
 }
 
@@ -94,12 +163,50 @@ double placement_transfer_us(
 	return 2 * (double)m->activation_bytes * tokens / (double)rate * 1e6;
 }
 
+struct placement_line placement_line(
+    const struct placement_model *m, const struct placement_donor *d)
+{
+	double trip_us = d->round_trip_us > 0 ? (double)d->round_trip_us
+	                                      : (double)PLACEMENT_ASSUMED_ROUND_TRIP_US;
+
+	return (struct placement_line){trip_us, placement_transfer_us(m, d, 1)};
+}
+
 double placement_trip_us(const struct placement_model *m, const struct placement_donor *d)
 {
-	double us = d->round_trip_us > 0 ? (double)d->round_trip_us
-	                                 : (double)PLACEMENT_ASSUMED_ROUND_TRIP_US;
+	struct placement_line line = placement_line(m, d);
 
-	return us + placement_transfer_us(m, d, 1);
+	return line.trip_us + line.transfer_us;
+}
+
+static double larger(double a, double b)
+{
+	return a > b ? a : b;
+}
+
+struct placement_line placement_hop(
+    struct placement_line a, struct placement_line b, uint64_t round_trip_us)
+{
+	double least_us = larger(a.trip_us - b.trip_us, b.trip_us - a.trip_us);
+	double trip_us =
+	    round_trip_us > 0 ? larger((double)round_trip_us, least_us) : a.trip_us + b.trip_us;
+
+	return (struct placement_line){trip_us / 2, larger(a.transfer_us, b.transfer_us) / 2};
+}
+
+double placement_hop_us(const struct placement_model *m, const struct placement_donor *from,
+    const struct placement_donor *to)
+{
+	struct placement_line hop;
+
+	for (size_t i = 0; i < from->n_ways; i++) {
+		if (from->ways[i].to != to)
+			continue;
+		hop = placement_hop(
+		    placement_line(m, from), placement_line(m, to), from->ways[i].round_trip_us);
+		return hop.trip_us + hop.transfer_us;
+	}
+	return -1;
 }
 
 double placement_loss_factor(const struct placement_donor *d)

@@ -60,12 +60,15 @@ void plan_sort(struct plan_work *w, size_t n)
 
 /* ---- what is now -------------------------------------------------------------------------- */
 
-static void count_ready(struct plan_work *w)
+static void look_at_holders(struct plan_work *w)
 {
 	for (size_t i = 0; i < w->n_donors; i++) {
 		const struct placement_donor *d = &w->donors[i];
 
-		if (!d->usable || !d->ready || d->model == PLACEMENT_NO_MODEL)
+		if (!d->usable || d->model == PLACEMENT_NO_MODEL)
+			continue;
+		w->held_us[i] = placement_stage_us(&w->models[d->model], d, d->layers);
+		if (!d->ready)
 			continue;
 		for (uint32_t l = d->layers.first; l < d->layers.last; l++)
 			w->ready[d->model][l]++;
@@ -87,6 +90,7 @@ static void close_work(struct plan_work *w)
 	free(w->useless);
 	free(w->order);
 	free(w->key);
+	free(w->held_us);
 }
 
 static int open_work(struct plan_work *w)
@@ -99,8 +103,9 @@ static int open_work(struct plan_work *w)
 	w->useless = calloc(w->n_donors + 1, sizeof *w->useless);
 	w->order = calloc(w->n_donors + 1, sizeof *w->order);
 	w->key = calloc(w->n_donors + 1, sizeof *w->key);
+	w->held_us = calloc(w->n_donors + 1, sizeof *w->held_us);
 	if (p == NULL || w->ready == NULL || w->covered == NULL || w->useless == NULL ||
-	    w->order == NULL || w->key == NULL)
+	    w->order == NULL || w->key == NULL || w->held_us == NULL)
 		return AYNI_ERR_MEMORY;
 	p->n_donors = w->n_donors;
 	p->n_models = w->n_models;
@@ -116,7 +121,7 @@ static int open_work(struct plan_work *w)
 	}
 	for (size_t i = 0; i < w->n_donors; i++)
 		p->donors[i].model = PLACEMENT_NO_MODEL;
-	count_ready(w);
+	look_at_holders(w);
 	return AYNI_OK;
 }
 

@@ -6,12 +6,12 @@
  * has changed; a plan of what it brought about has no changes.
  *
  * Of each model, in the order given:
- *  1. The path: the fastest for one token (placement.h says how long a stage takes, plan_search.h
- *     how the path is found) in which every donor that holds layers keeps them. Idle donors get any
- *     ranges in it if no path is there yet, or if a token is PLAN_GAIN_PERCENT faster: new cuts
- *     make replicas of the old ranges useless. A path in which donors move is aimed at if a token
- *     is that much faster again, or if only it covers the model. With `stages` = n the model is cut
- *     into n ranges and a donor gets one of these; only a path that cannot be completed otherwise
+ *  1. The path: the fastest for one token (placement.h says how long stages and hops take,
+ * plan_search.h how the path is found) in which every donor that holds layers keeps them. Idle
+ * donors get any ranges in it if no path is there yet, or if a token is PLAN_GAIN_PERCENT faster:
+ * new cuts make replicas of the old ranges useless. A path in which donors move is aimed at if a
+ * token is that much faster again, or if only it covers the model. With `stages` = n the model is
+ * cut into n ranges and a donor gets one of these; only a path that cannot be completed otherwise
  *     moves a donor.
  *  2. If no path covers the model, gaps are filled as far as idle donors can, those that can hold
  *     most of a gap first; of several the one with the least memory.

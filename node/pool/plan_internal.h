@@ -17,6 +17,7 @@ struct plan_work {
 	bool *useless;    /* [n_donors] holds what joins no path, as planned */
 	size_t *order;    /* [n_donors] for sorting */
 	double *key;      /* [n_donors] */
+	double *held_us;  /* [n_donors] the stage of what a donor holds; 0: nothing */
 };
 
 static inline bool plan_holds(const struct placement_donor *d, uint32_t model)
@@ -33,6 +34,17 @@ static inline bool plan_has_target(const struct plan_work *w, size_t donor)
 static inline bool plan_same_range(struct layer_range a, struct layer_range b)
 {
 	return a.first == b.first && a.last == b.last;
+}
+
+/* placement_stage_us, which is known already of what donors hold. */
+static inline double plan_stage_us(
+    const struct plan_work *w, size_t donor, uint32_t model, struct layer_range layers)
+{
+	const struct placement_donor *d = &w->donors[donor];
+
+	if (w->held_us[donor] > 0 && d->model == model && plan_same_range(d->layers, layers))
+		return w->held_us[donor];
+	return placement_stage_us(&w->models[model], d, layers);
 }
 
 void plan_give(struct plan_work *w, size_t donor, enum plan_role role, uint32_t model,

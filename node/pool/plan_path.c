@@ -7,7 +7,8 @@
 enum {
 	CANDIDATES_LEAST = 16, /* of those there are, so many are looked at, the best first; */
 	CAPACITY_TIMES = 3,    /* more until their memory would hold the model so many times; */
-	POCKET_LEAST = 4       /* and so many of those that can hold what is hardest to hold */
+	POCKET_LEAST = 4,      /* and so many of those that can hold what is hardest to hold */
+	HOLDERS = 2            /* of a range */
 };
 
 /* The candidates of one search. */
@@ -20,6 +21,8 @@ struct field {
 	uint32_t *cuts; /* [n_layers + 1] */
 	uint32_t n_cuts;
 	int n_marks;
+	struct placement_part sum[PLACEMENT_ANY_TYPE + 1]; /* of all its layers */
+	size_t n_sum;
 };
 
 static void close_field(struct field *f)
@@ -39,6 +42,7 @@ static int open_field(struct field *f, struct plan_work *w, uint32_t model)
 	f->cuts = calloc(m->n_layers + 1, sizeof *f->cuts);
 	if (f->list == NULL || f->marks == NULL || f->cuts == NULL)
 		return AYNI_ERR_MEMORY;
+	f->n_sum = placement_sum(m, f->sum);
 	if (w->settings.stages > 0)
 		f->n_cuts = placement_cut(m, w->settings.stages, f->cuts);
 	return AYNI_OK;
@@ -77,8 +81,8 @@ static double capacity(const struct field *f, const struct placement_donor *d, u
 	return n > m->n_layers ? m->n_layers : n;
 }
 
-/* Order the donors that are open by the time that a layer would take at them when they are full;
- * their number. */
+/* Order the donors that are open by the time that an average layer would take at them when they are
+ * full; their number. */
 static size_t order_open(struct field *f, bool moving)
 {
 	struct plan_work *w = f->w;
@@ -98,7 +102,7 @@ static size_t order_open(struct field *f, bool moving)
 		layers = capacity(f, d, bytes);
 		if (layers > within.last - within.first)
 			layers = within.last - within.first;
-		w->key[i] = (placement_layer_us(m, d, m->n_layers / 2) +
+		w->key[i] = (placement_parts_us(m, d, f->sum, f->n_sum) / m->n_layers +
 		                placement_trip_us(m, d) / (layers > 0.5 ? layers : 0.5)) *
 		            placement_loss_factor(d);
 		w->order[n++] = i;
@@ -186,7 +190,23 @@ static int compare_holders(const void *a, const void *b)
 	return x->donor < y->donor ? -1 : x->donor > y->donor;
 }
 
-/* Of each range that is held, the two fastest: one of them may be wanted elsewhere. */
+/* Of each range that is held, the two fastest, as one of them may be wanted elsewhere; and as many
+ * more of those that hand over to others, which may make up for what they are slower. */
+static bool is_among_best(const struct field *f, const struct holder *held, size_t k)
+{
+	size_t before = 0, with_ways = 0;
+
+	for (size_t i = k; i > 0 && plan_same_range(held[i - 1].layers, held[k].layers); i--) {
+		before++;
+		with_ways += f->w->donors[held[i - 1].donor].n_ways > 0;
+		if (with_ways == HOLDERS)
+			return false;
+		if (before == HOLDERS && f->w->donors[held[k].donor].n_ways == 0)
+			return false;
+	}
+	return true;
+}
+
 static int add_holders(struct field *f, bool useless)
 {
 	struct plan_work *w = f->w;
@@ -199,12 +219,11 @@ static int add_holders(struct field *f, bool useless)
 		const struct placement_donor *d = &w->donors[i];
 
 		if (plan_holds(d, f->model) && (useless ? w->useless[i] : !plan_has_target(w, i)))
-			held[n++] = (struct holder){
-			    d->layers, placement_stage_us(&w->models[f->model], d, d->layers), i};
+			held[n++] = (struct holder){d->layers, w->held_us[i], i};
 	}
 	qsort(held, n, sizeof *held, compare_holders);
 	for (size_t k = 0; k < n; k++) {
-		if (k >= 2 && plan_same_range(held[k - 2].layers, held[k].layers))
+		if (!is_among_best(f, held, k))
 			continue;
 		f->list[f->n++] = (struct search_candidate){.donor = &w->donors[held[k].donor],
 		    .index = held[k].donor,
@@ -351,8 +370,7 @@ static int take(struct plan_work *w, uint32_t model, const struct search_path *f
 		size_t donor = found->stages[k].candidate;
 
 		path->stages[k] = (struct plan_stage){donor, found->stages[k].layers,
-		    placement_stage_us(
-		        &w->models[model], &w->donors[donor], found->stages[k].layers)};
+		    plan_stage_us(w, donor, model, found->stages[k].layers)};
 		plan_give(w, donor, PLAN_PATH, model, found->stages[k].layers);
 	}
 	return AYNI_OK;

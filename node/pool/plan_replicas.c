@@ -83,7 +83,7 @@ static void look(struct replicas *r, struct place *p)
 static void count(struct replicas *r, size_t donor, int sign)
 {
 	const struct plan_donor *to = &r->w->plan->donors[donor];
-	double us = placement_stage_us(&r->w->models[to->model], &r->w->donors[donor], to->layers);
+	double us = plan_stage_us(r->w, donor, to->model, to->layers);
 
 	r->counted[donor] = sign > 0;
 	for (uint32_t l = to->layers.first; l < to->layers.last; l++) {

@@ -6,7 +6,8 @@
 enum { WORDS = SEARCH_MAX_MOVABLE / 64 };
 
 struct state {
-	double us;
+	double us;            /* with the last donor's result at the pool */
+	double low_us;        /* that, less all that handing it over directly could save */
 	uint64_t used[WORDS]; /* marks */
 	uint32_t from;        /* layer */
 	uint32_t parent;      /* place in the list of that layer */
@@ -17,7 +18,10 @@ struct state {
 /* What the search knows of a candidate beside the caller's words. */
 struct option {
 	const double *compute_us; /* [n_layers + 1] sums up to a layer; shared by equal donors */
-	double trip_us, factor;
+	double half_us;           /* from the pool, or to it */
+	double factor;
+	double dear;      /* the factor, with what SEARCH_FETCH_PERCENT adds */
+	double saving_us; /* by its ways, at most */
 };
 
 struct beam {
@@ -61,6 +65,30 @@ static void free_beam(struct beam *b)
 
 /* ---- setting up --------------------------------------------------------------------------- */
 
+static double fetch_factor(bool fetches)
+{
+	return fetches ? 1 + SEARCH_FETCH_PERCENT / 100.0 : 1;
+}
+
+/* Whoever it hands over to, at most so much less than over the pool. */
+static double most_saved_us(
+    const struct beam *b, const struct search_candidate *c, const struct option *o)
+{
+	const struct placement_model *m = b->s->model;
+	double most = 0;
+
+	for (size_t i = 0; i < c->donor->n_ways; i++) {
+		const struct placement_donor *to = c->donor->ways[i].to;
+		double arrives_us =
+		    placement_trip_us(m, to) / 2 - placement_hop_us(m, c->donor, to);
+		double saved_us = o->half_us * o->dear + arrives_us * placement_loss_factor(to) *
+		                                             fetch_factor(arrives_us > 0);
+
+		most = saved_us > most ? saved_us : most;
+	}
+	return most;
+}
+
 static void measure(struct beam *b)
 {
 	const struct placement_model *m = b->s->model;
@@ -75,8 +103,11 @@ static void measure(struct beam *b)
 			b->words = c->mark / 64 + 1;
 		for (uint32_t l = c->within.first; l < c->within.last; l++)
 			sums[l + 1] = sums[l] + placement_layer_us(m, c->donor, l);
-		b->options[i] = (struct option){
-		    sums, placement_trip_us(m, c->donor), placement_loss_factor(c->donor)};
+		b->options[i] = (struct option){.compute_us = sums,
+		    .half_us = placement_trip_us(m, c->donor) / 2,
+		    .factor = placement_loss_factor(c->donor)};
+		b->options[i].dear = b->options[i].factor * fetch_factor(c->fetches);
+		b->options[i].saving_us = most_saved_us(b, c, &b->options[i]);
 	}
 	for (uint32_t l = 0; l <= b->n_layers; l++)
 		b->head[l] = (uint32_t)b->s->n_candidates;
@@ -147,6 +178,18 @@ static bool subset(const struct beam *b, const uint64_t *a, const uint64_t *of)
 	return true;
 }
 
+/* Whatever follows `other` is no slower behind `s`: it can hand over as well, or did so much sooner
+ * that it need not. */
+static inline bool dominates(const struct beam *b, const struct state *s, const struct state *other)
+{
+	const struct search_candidate *c = b->s->candidates;
+
+	if (!subset(b, s->used, other->used))
+		return false;
+	return s->us <= other->low_us ||
+	       (s->us <= other->us && c[s->candidate].donor == c[other->candidate].donor);
+}
+
 /* Lists are kept in order of time, so that the states that can dominate a new one stand before
  * it, those that it can dominate after it, and the one to drop last. */
 static void insert(struct beam *b, uint32_t layer, const struct state *new)
@@ -157,12 +200,12 @@ static void insert(struct beam *b, uint32_t layer, const struct state *new)
 	if (n == b->width && new->us >= list[n - 1].us)
 		return;
 	for (; at < n && list[at].us <= new->us; at++) {
-		if (subset(b, list[at].used, new->used))
+		if (dominates(b, &list[at], new))
 			return;
 	}
 	kept = at;
 	for (uint32_t i = at; i < n; i++) {
-		if (subset(b, new->used, list[i].used))
+		if (dominates(b, new, &list[i]))
 			continue;
 		if (kept < i)
 			list[kept] = list[i];
@@ -175,6 +218,22 @@ static void insert(struct beam *b, uint32_t layer, const struct state *new)
 	b->n[layer] = kept + 1;
 }
 
+/* Over a hop where there is one that is faster: what it takes, to a donor that is `factor` dearer,
+ * in place of the one's way to the pool and the other's from it. Negative: over the pool. */
+static double hop_us(const struct beam *b, const struct state *from, uint32_t candidate,
+    double from_factor, double factor)
+{
+	const struct search_candidate *c = b->s->candidates;
+	double us, over_pool_us;
+
+	if (from->n_stages == 0 || c[from->candidate].donor->n_ways == 0)
+		return -1;
+	us = placement_hop_us(b->s->model, c[from->candidate].donor, c[candidate].donor);
+	over_pool_us = b->options[from->candidate].half_us * from_factor +
+	               b->options[candidate].half_us * factor;
+	return us < 0 || us * factor >= over_pool_us ? -1 : us;
+}
+
 static void extend(struct beam *b, uint32_t layer, uint32_t place, uint32_t candidate)
 {
 	const struct search_candidate *c = &b->s->candidates[candidate];
@@ -182,6 +241,7 @@ static void extend(struct beam *b, uint32_t layer, uint32_t place, uint32_t cand
 	const struct state *from = &b->lists[(size_t)layer * b->width + place];
 	struct state new = *from;
 	uint32_t first_end = layer + 1, last_end = c->within.last;
+	double before_us, around_us = 2 * o->half_us, hop;
 
 	if (c->exact)
 		first_end = c->within.last;
@@ -196,16 +256,22 @@ static void extend(struct beam *b, uint32_t layer, uint32_t place, uint32_t cand
 			return;
 		new.used[c->mark / 64] |= bit;
 	}
+	before_us = from->us;
+	hop = hop_us(b, from, candidate, b->options[from->candidate].dear, o->dear);
+	if (hop >= 0) {
+		before_us -= b->options[from->candidate].half_us * b->options[from->candidate].dear;
+		around_us = hop + o->half_us;
+	}
 	new.from = layer;
 	new.parent = place;
 	new.candidate = candidate;
 	new.n_stages++;
 	for (uint32_t end = first_end; end <= last_end; end++) {
-		double us = (o->compute_us[end] - o->compute_us[layer] + o->trip_us) * o->factor;
-
 		if (!c->exact && !fits(b, c->donor, layer, end))
 			break;
-		new.us = from->us + (c->fetches ? us * (1 + SEARCH_FETCH_PERCENT / 100.0) : us);
+		new.us =
+		    before_us + (o->compute_us[end] - o->compute_us[layer] + around_us) * o->dear;
+		new.low_us = new.us - (end < b->n_layers ? o->saving_us : 0);
 		insert(b, end, &new);
 	}
 }
@@ -229,6 +295,21 @@ static void extend_all(struct beam *b, uint32_t layer, uint32_t place)
 	}
 }
 
+/* The time of the stage that ends in state s, with its way in and its way to the pool, less the way
+ * there of the stage before it where it hands over to this one. */
+static double stage_us(const struct beam *b, const struct state *s, uint32_t end)
+{
+	const struct state *before = &b->lists[(size_t)s->from * b->width + s->parent];
+	const struct option *o = &b->options[s->candidate];
+	const struct option *giver = &b->options[before->candidate];
+	double us = o->compute_us[end] - o->compute_us[s->from] + o->half_us;
+	double hop = hop_us(b, before, s->candidate, giver->factor, o->factor);
+
+	if (hop >= 0)
+		return (us + hop) * o->factor - giver->half_us * giver->factor;
+	return (us + o->half_us) * o->factor;
+}
+
 static void trace(const struct beam *b, struct search_path *out)
 {
 	uint32_t layer = b->n_layers, place = 0;
@@ -237,10 +318,9 @@ static void trace(const struct beam *b, struct search_path *out)
 	out->n_stages = end->n_stages;
 	for (uint32_t i = end->n_stages; i-- > 0;) {
 		const struct state *s = &b->lists[(size_t)layer * b->width + place];
-		const struct option *o = &b->options[s->candidate];
 
 		out->stages[i] = (struct search_stage){s->candidate, {s->from, layer}};
-		out->us += (o->compute_us[layer] - o->compute_us[s->from] + o->trip_us) * o->factor;
+		out->us += stage_us(b, s, layer);
 		layer = s->from;
 		place = s->parent;
 	}

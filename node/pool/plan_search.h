@@ -5,13 +5,14 @@
  * (placement.h) is least. Which donors to use, where to cut and who comes first are one question,
  * and NP-hard; this is a beam search over it.
  *
- * A state is (layers covered so far, set of donors used), with the least time that reaches it. From
- * each layer on, states go over any donor not used yet to any end that fits it. A state is dropped
- * if another at the same layer is as fast and uses a subset of its donors (it can do all that this
- * one can), and beyond `width` states a layer the slowest are dropped. As long as that does not
- * happen the result is exact: there are at most 2^n sets of n donors, so always for n <= 7 with a
- * width of 128. (Beam search: Lowerre 1976; the exact one is Held and Karp's dynamic programme over
- * subsets, 1962.)
+ * A state is (layers covered so far, set of donors used, the last of them), with the least time
+ * that reaches it. From each layer on, states go over any donor not used yet to any end that fits
+ * it. A state is dropped if another at the same layer uses a subset of its donors (it can do all
+ * that this one can) and is as fast, also after all that the ways of this one's last donor to
+ * others could save, or ends at the same donor. Beyond `width` states a layer the slowest are
+ * dropped. As long as that does not happen the result is exact: without ways there are at most 2^n
+ * sets of n donors, so always for n <= 7 with a width of 128. (Beam search: Lowerre 1976; the exact
+ * one is Held and Karp's dynamic programme over subsets, 1962.)
  *
  * Pure; memory is taken and released within the call.
  */

@@ -24,7 +24,7 @@ static void book(struct pool *p, const struct action_book *a)
 		return;
 	report(REPORT_DEBUG,
 	    "unit %llu: donor %s, layers %u to %u, %llu tokens, away %llu us, computed %llu us%s",
-	    (unsigned long long)a->unit, d->name, a->layers.first, a->layers.last - 1,
+	    (unsigned long long)a->unit, d->name, a->ran.first, a->ran.last - 1,
 	    (unsigned long long)a->tokens, (unsigned long long)a->away_us,
 	    (unsigned long long)a->compute_us, a->handed ? ", handed on" : "");
 	observe_booked(p, a);
@@ -404,8 +404,22 @@ static int open_loop(struct pool *p, struct error *err)
 	return rc == AYNI_OK ? drafting_watch(p, err) : rc;
 }
 
+static int start_front(struct pool *p, struct error *err)
+{
+	const struct front_options o = {.listen = p->config->http,
+	    .folder = p->folder,
+	    .endpoint = transport_endpoint(p->transport),
+	    .pool = identity_public(p->identity),
+	    .verbose = strcmp(p->config->log, "debug") == 0};
+
+	if (strcmp(p->config->http, "none") == 0)
+		return AYNI_OK;
+	return front_start(p->loop, p->registry, &o, &p->front, err);
+}
+
 static void close_all(struct pool *p)
 {
+	front_free(p->front);
 	transport_free(p->transport, 500);
 	peers_free(p);
 	drafter_free(p->drafter);
@@ -432,7 +446,7 @@ int pool_run(const struct pool_config *config, struct error *err)
 
 	if ((rc = open_state(&p, err)) == AYNI_OK && (rc = open_models(&p, err)) == AYNI_OK &&
 	    (rc = drafting_open(&p, err)) == AYNI_OK && (rc = open_machines(&p, err)) == AYNI_OK &&
-	    (rc = open_loop(&p, err)) == AYNI_OK) {
+	    (rc = open_loop(&p, err)) == AYNI_OK && (rc = start_front(&p, err)) == AYNI_OK) {
 		report(REPORT_INFO, "listening on %s", transport_endpoint(p.transport));
 		on_tick(&p);
 		on_publish_time(&p);

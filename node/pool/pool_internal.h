@@ -13,6 +13,7 @@
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
 #include "node/pool/drafter.h"
+#include "node/pool/front.h"
 #include "node/pool/habits.h"
 #include "node/pool/plan.h"
 #include "node/pool/pool.h"
@@ -64,6 +65,7 @@ struct pool {
 	uint64_t drafted_models; /* of the catalog, by bits: those that have its vocabulary */
 	bool draft_refused;      /* it has too much to do */
 	struct transport *transport;
+	struct front *front; /* NULL: no HTTP */
 	struct loop *loop;
 	struct actions actions;
 	struct peer *peers_by_route, *peers_by_number;
@@ -124,9 +126,11 @@ void place_estimate(const struct pool *p, const struct roster_donor *d, struct d
 void place_forget(struct pool *p, int slot);
 
 /* ---- observe.c: what work tells of donors, for the placement ---- */
-/* Times as long as by the first offer, by the second. */
-double observe_offers(
-    const struct pool *p, const struct msg_offer *before, const struct msg_offer *now);
+/* Times as long as by the first offer, by the second: what the donor holds, or the first model. */
+double observe_offers(const struct pool *p, const struct donor_assignment *held,
+    const struct msg_offer *before, const struct msg_offer *now);
+/* The one rate of reading, whatever the type, with which the first model would take as long. */
+uint64_t observe_one_rate(const struct pool *p, const struct msg_offer *offer);
 /* A blob of so many bytes is sent to the donor; it tells how far it is with its layers. */
 void observe_asked(struct pool *p, int slot, uint64_t bytes);
 void observe_fetched(struct pool *p, struct roster_donor *d, enum assignment_progress progress);

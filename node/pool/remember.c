@@ -42,7 +42,7 @@ uint64_t remember_stay_s(const struct pool *p, const struct roster_donor *d, uin
 static void recall_donor(struct pool *p, struct roster_donor *d, const struct msg_offer *offer)
 {
 	const struct habit *h = habits_find(p->habits, &d->key);
-	struct msg_offer then = *offer;
+	struct msg_offer then = {0};
 
 	if (h == NULL)
 		return;
@@ -53,7 +53,7 @@ static void recall_donor(struct pool *p, struct roster_donor *d, const struct ms
 	then.flop_per_s = h->flop_per_s;
 	then.read_bytes_per_s = h->read_bytes_per_s;
 	pace_recall(&d->pace, h->pace, loop_now_us());
-	pace_offered(&d->pace, observe_offers(p, &then, offer));
+	pace_offered(&d->pace, observe_offers(p, NULL, &then, offer));
 }
 
 void remember_offer(struct pool *p, int slot, const struct msg_offer *offer)
@@ -65,7 +65,7 @@ void remember_offer(struct pool *p, int slot, const struct msg_offer *offer)
 	if (d->state == DONOR_JOINED)
 		recall_donor(p, d, offer);
 	else
-		pace_offered(&d->pace, observe_offers(p, &d->offer, offer));
+		pace_offered(&d->pace, observe_offers(p, &d->assignment, &d->offer, offer));
 }
 
 /* What is known of it now. */
@@ -76,8 +76,8 @@ static struct habit describe(const struct pool *p, const struct roster_donor *d,
 
 	if (d->state == DONOR_JOINED) /* it has not offered anything yet */
 		return h;
-	h.flop_per_s = d->offer.flop_per_s;
-	h.read_bytes_per_s = d->offer.read_bytes_per_s;
+	h.flop_per_s = 0;
+	h.read_bytes_per_s = observe_one_rate(p, &d->offer);
 	h.pace = pace_known(&d->pace) || d->pace.before > 0
 	             ? pace_relative(&d->pace, p->usual_pace, now_us)
 	             : 0;

@@ -119,6 +119,7 @@ int roster_assign(struct roster *r, int slot, const struct donor_assignment *a)
 	if (d == NULL || d->state != DONOR_IDLE)
 		return AYNI_ERR_STATE;
 	d->assignment = *a;
+	d->assignment.ready_last = a->layers.first;
 	d->state = DONOR_FETCHING;
 	roster_check(r);
 	return AYNI_OK;
@@ -129,13 +130,22 @@ static void forget_assignment(struct roster_donor *d)
 {
 	memset(&d->assignment, 0, sizeof d->assignment);
 	d->sessions = 0;
+	d->bound_layers = 0;
 	d->pages = 0;
 	d->kept_pages = 0;
 	d->stalled_us = 0;
 }
 
-int roster_progress(
-    struct roster *r, int slot, uint64_t assignment, enum assignment_progress progress)
+static uint32_t ready_last(
+    const struct donor_assignment *a, enum donor_state state, uint32_t layers_ready)
+{
+	uint32_t all = a->layers.last - a->layers.first;
+
+	return a->layers.first + (state == DONOR_READY || layers_ready > all ? all : layers_ready);
+}
+
+int roster_progress(struct roster *r, int slot, uint64_t assignment,
+    enum assignment_progress progress, uint32_t layers_ready)
 {
 	struct roster_donor *d = roster_get(r, slot);
 	enum donor_state to = DONOR_FREE;
@@ -161,6 +171,8 @@ int roster_progress(
 	if (rc == AYNI_OK && to == DONOR_IDLE) {
 		d->failures++;
 		forget_assignment(d);
+	} else if (rc == AYNI_OK) {
+		d->assignment.ready_last = ready_last(&d->assignment, to, layers_ready);
 	}
 	roster_check(r);
 	return rc;
@@ -207,9 +219,30 @@ int roster_silent(const struct roster *r, uint64_t before_us)
 	return ROSTER_NONE;
 }
 
+struct layer_range roster_ready(const struct roster_donor *d)
+{
+	bool loads = d->state == DONOR_FETCHING || d->state == DONOR_LOADING;
+
+	if (!loads && d->state != DONOR_READY)
+		return (struct layer_range){0};
+	return (struct layer_range){d->assignment.layers.first, d->assignment.ready_last};
+}
+
+bool roster_holds(const struct roster_donor *d, struct layer_range layers)
+{
+	struct layer_range ready = roster_ready(d);
+
+	return ready.first <= layers.first && layers.last <= ready.last;
+}
+
 bool roster_serves(const struct roster_donor *d)
 {
-	return d != NULL && d->state == DONOR_READY && d->failures < ROSTER_MAX_FAILURES;
+	struct layer_range ready;
+
+	if (d == NULL || d->failures >= ROSTER_MAX_FAILURES)
+		return false;
+	ready = roster_ready(d);
+	return ready.first < ready.last;
 }
 
 bool roster_responds(const struct roster_donor *d)
@@ -248,6 +281,8 @@ void roster_check(const struct roster *r)
 		case DONOR_LOADING:
 		case DONOR_READY:
 			assert(assigned && d->assignment.layers.first < d->assignment.layers.last);
+			assert(d->assignment.layers.first <= d->assignment.ready_last &&
+			       d->assignment.ready_last <= d->assignment.layers.last);
 			break;
 		case DONOR_LEAVING:
 		case DONOR_STATE_END:

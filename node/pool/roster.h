@@ -8,6 +8,8 @@
  *   any state --leave--> LEAVING (finishes its units, gets no more)
  *   any state --gone---> FREE    (the slot may be used again)
  *
+ * Layers come one by one: a donor that fetches or loads serves those that are ready already.
+ *
  * A plain state machine: no I/O, no clock. A donor is named by its slot, stable while it is
  * connected. One thread.
  */
@@ -40,8 +42,10 @@ struct donor_assignment {
 	uint64_t number; /* 0: none */
 	uint32_t model;  /* catalog index */
 	struct layer_range layers;
+	uint32_t ready_last;  /* layers from the first to this are ready */
 	uint32_t pages;       /* room for keys and values (work_room_pages) */
 	uint32_t token_us;    /* computing a token in these layers, by its offer and its pace */
+	uint32_t head_us;     /* of that, what comes with the model's last layer */
 	uint32_t transfer_us; /* its activations, there and back over the donor's link */
 };
 
@@ -52,13 +56,14 @@ struct roster_donor {
 	uint32_t peer; /* connection, as the pool's loop counts them */
 	struct msg_offer offer;
 	struct donor_assignment assignment;
-	uint32_t sessions;   /* bound to it now */
-	uint32_t pages;      /* of its room, promised to these until their ends */
-	uint32_t kept_pages; /* of sessions that ended and that it still holds; what is promised
-	                        takes their place */
-	uint32_t failures;   /* assignments and units it did not do, since the last it did */
-	uint64_t last_unit;  /* number of the last unit sent */
-	uint64_t units;      /* right results */
+	uint32_t sessions;     /* bound to it now */
+	uint32_t bound_layers; /* those that they go through, all together */
+	uint32_t pages;        /* of its room, promised to these until their ends */
+	uint32_t kept_pages;   /* of sessions that ended and that it still holds; what is promised
+	                          takes their place */
+	uint32_t failures;     /* assignments and units it did not do, since the last it did */
+	uint64_t last_unit;    /* number of the last unit sent */
+	uint64_t units;        /* right results */
 	struct flop cost;
 	uint64_t joined_us, heard_us;
 	struct liveness alive;
@@ -87,15 +92,19 @@ int roster_slots(const struct roster *r); /* slots are below this */
 /* The events. AYNI_ERR_STATE if the donor's state does not allow it (nothing changed). */
 int roster_offer(struct roster *r, int slot, const struct msg_offer *offer);
 int roster_assign(struct roster *r, int slot, const struct donor_assignment *a);
-int roster_progress(
-    struct roster *r, int slot, uint64_t assignment, enum assignment_progress progress);
+int roster_progress(struct roster *r, int slot, uint64_t assignment,
+    enum assignment_progress progress, uint32_t layers_ready);
 int roster_unassign(struct roster *r, int slot);
 int roster_leave(struct roster *r, int slot);
 void roster_remove(struct roster *r, int slot);
 
 /* A donor not heard since before_us, or ROSTER_NONE. */
 int roster_silent(const struct roster *r, uint64_t before_us);
-/* Ready, and trusted with work: it did not fail too often. NULL is not. */
+/* Its layers that take units; none: first and last are the same. */
+struct layer_range roster_ready(const struct roster_donor *d);
+/* It has these among them. */
+bool roster_holds(const struct roster_donor *d, struct layer_range layers);
+/* It has some, and is trusted with work: it did not fail too often. NULL is not. */
 bool roster_serves(const struct roster_donor *d);
 /* It serves, and neither is it silent nor does its worker stand still, as far as is known. */
 bool roster_responds(const struct roster_donor *d);

@@ -58,7 +58,7 @@ int scheduler_submit(
 	int rc = AYNI_OK;
 
 	if (binding_sessions(s) == (size_t)s->limits.max_sessions + s->limits.max_waiting)
-		rc = error_set(err, AYNI_ERR_LIMIT, "the pool is full; try again later");
+		rc = error_set(err, AYNI_ERR_AGAIN, "the pool is full; try again later");
 	else if (r->n_tokens == 0)
 		rc = error_set(err, AYNI_ERR_ARGUMENT, "the prompt is empty");
 	else if (r->n_tokens >= r->kv_tokens)
@@ -84,7 +84,7 @@ static void end_session(struct scheduler *s, struct session *session, enum finis
 {
 	if (session_is_bound(session))
 		binding_release(s, session);
-	binding_finish(s, session, reason, text, q);
+	(void)binding_finish(s, session, reason, text, q);
 }
 
 void scheduler_cancel(
@@ -159,7 +159,7 @@ static void fail_sessions(struct scheduler *s, struct flight *f, struct actions 
 		if (session == NULL)
 			continue;
 		binding_release(s, session);
-		binding_finish(s, session, FINISH_FAILED,
+		(void)binding_finish(s, session, FINISH_FAILED,
 		    "the model gave numbers that are not finite for this prompt", q);
 	}
 	flight_abandon(s, f, q);
@@ -223,17 +223,18 @@ static void break_paths(struct scheduler *s)
 		for (uint32_t k = 0; k < p->n_stages && !p->broken; k++) {
 			const struct roster_donor *d = path_donor(s->roster, &p->stages[k]);
 
-			p->broken =
-			    d == NULL || (d->state != DONOR_READY && d->state != DONOR_LEAVING);
+			p->broken = d == NULL || (d->state != DONOR_LEAVING &&
+			                             !roster_holds(d, p->stages[k].layers));
 		}
 	}
 }
 
 static bool has_other_path(struct scheduler *s, const struct path *p)
 {
+	const struct path_donors donors = {.roster = s->roster};
 	struct path other;
 
-	return path_find(s->roster, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers, 1,
+	return path_find(&donors, p->model, catalog_at(s->catalog, p->model)->sizes.n_layers, 1,
 	           &other) == PATH_FOUND;
 }
 

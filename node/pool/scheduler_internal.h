@@ -107,8 +107,9 @@ void binding_rewind(struct scheduler *s, struct session *session);
 void binding_leave(struct scheduler *s, struct session *session);
 /* Tell a path's donors that they may forget this session. */
 void binding_close(struct scheduler *s, const struct path *p, uint64_t session);
-void binding_finish(struct scheduler *s, struct session *session, enum finish_reason reason,
-    const char *text, struct actions *q);
+/* The action, to say more in it; NULL if memory is out. */
+struct action_finish *binding_finish(struct scheduler *s, struct session *session,
+    enum finish_reason reason, const char *text, struct actions *q);
 void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q);
 /* Name the sessions that are closed at a stage in the unit that goes there. */
 void binding_attach_closed(

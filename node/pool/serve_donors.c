@@ -233,7 +233,7 @@ static void on_progress(struct pool *p, struct peer *peer, const struct msg_assi
 		close_window(p, slot); /* if the receipt cannot be sent, peer and donor are gone */
 		end_assignment(p, d);
 	}
-	if (roster_progress(p->roster, slot, s->assignment, s->state) != AYNI_OK)
+	if (roster_progress(p->roster, slot, s->assignment, s->state, s->layers_ready) != AYNI_OK)
 		return;
 	observe_fetched(p, d, s->state);
 	if (s->state == PROGRESS_READY)
@@ -295,7 +295,7 @@ static void on_link_state(struct pool *p, struct peer *peer, const struct msg_li
 	report(REPORT_DEBUG, "donor %s %s donor %s directly, %llu us there and back",
 	    donor_of(p, peer)->name, l->up ? "reaches" : "does not reach",
 	    roster_get(p->roster, other)->name, (unsigned long long)l->round_trip_us);
-	pairs_heard(scheduler_pairs(p->scheduler), peer->donor, other, l->up);
+	pairs_heard(scheduler_pairs(p->scheduler), peer->donor, other, l->up, l->round_trip_us);
 }
 
 /* The one that listens first, so that it knows who comes. */

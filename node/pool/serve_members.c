@@ -15,11 +15,30 @@ static void send_finished(struct pool *p, struct peer *peer, struct msg_finished
 	(void)peer_send(p, peer, &m, (struct span){0}, 0);
 }
 
-static void refuse_request(struct pool *p, struct peer *peer, uint64_t request, const char *text)
+static enum finish_failure failure_of(enum ayni_error code)
 {
-	struct msg_finished f = {.request = request, .reason = FINISH_FAILED};
+	switch (code) {
+	case AYNI_ERR_AGAIN:
+		return FAILURE_BUSY;
+	case AYNI_ERR_NOT_FOUND:
+		return FAILURE_MODEL;
+	case AYNI_ERR_ARGUMENT:
+	case AYNI_ERR_FORMAT:
+	case AYNI_ERR_LIMIT:
+	case AYNI_ERR_UNSUPPORTED:
+		return FAILURE_REQUEST;
+	default:
+		return FAILURE_OTHER;
+	}
+}
 
-	(void)snprintf(f.text, sizeof f.text, "%s", text);
+static void refuse_request(
+    struct pool *p, struct peer *peer, uint64_t request, const struct error *why)
+{
+	struct msg_finished f = {
+	    .request = request, .reason = FINISH_FAILED, .failure = failure_of(why->code)};
+
+	(void)snprintf(f.text, sizeof f.text, "%s", why->text);
 	send_finished(p, peer, &f);
 }
 
@@ -129,7 +148,7 @@ static int submit(
 	int rc;
 
 	if (p->stop_at_us != 0)
-		return error_set(err, AYNI_ERR_STATE, "the pool is stopping");
+		return error_set(err, AYNI_ERR_AGAIN, "the pool is stopping");
 	rc = sampler_check(&r.sampling, err);
 	if (rc == AYNI_OK)
 		rc = catalog_find(p->catalog, g->model, &r.model, err);
@@ -171,7 +190,7 @@ void member_message(struct pool *p, struct peer *peer, const struct message *m)
 	switch (m->type) {
 	case MSG_GENERATE:
 		if (submit(p, peer, &m->generate, &err) != AYNI_OK)
-			refuse_request(p, peer, m->generate.request, err.text);
+			refuse_request(p, peer, m->generate.request, &err);
 		break;
 	case MSG_CANCEL:
 		scheduler_cancel(p->scheduler, peer->number, &m->cancel.request, &p->actions);
@@ -219,6 +238,7 @@ void member_send_finish(struct pool *p, const struct action_finish *a)
 	struct error err = {0};
 	struct msg_finished f = {.request = s->r.request,
 	    .reason = a->reason,
+	    .failure = a->failure,
 	    .prompt_tokens = s->r.n_tokens,
 	    .answer_tokens = s->n_tokens - s->r.n_tokens,
 	    .prefill_us = s->first_us > 0 ? s->first_us - s->arrived_us : 0,
@@ -230,6 +250,8 @@ void member_send_finish(struct pool *p, const struct action_finish *a)
 	session_count_guesses(s, &f.guessed, &f.guessed_right);
 	p->requests_done++;
 	memcpy(f.text, a->text, sizeof f.text);
+	if (p->stop_at_us != 0 && f.reason == FINISH_FAILED)
+		f.failure = FAILURE_BUSY;
 	if (registry_session_end(p->registry, s->r.id, f.prompt_tokens, f.answer_tokens,
 	        (int)a->reason, loop_wall_ms(), &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);

@@ -16,9 +16,12 @@ static size_t missing_layers(struct pool *p, uint32_t model, struct layer_range 
 	for (int i = 0; i < roster_slots(p->roster); i++) {
 		const struct roster_donor *d = roster_get(p->roster, i);
 
-		if (d == NULL || d->state != DONOR_READY || d->assignment.model != model)
+		struct layer_range ready;
+
+		if (!roster_serves(d) || d->assignment.model != model)
 			continue;
-		for (uint32_t l = d->assignment.layers.first; l < d->assignment.layers.last; l++)
+		ready = roster_ready(d);
+		for (uint32_t l = ready.first; l < ready.last; l++)
 			held[l] = true;
 	}
 	return placement_gaps(held, n_layers, out, MISSING_MAX);

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "node/cli/client.h"
 #include "node/cli/local.h"
+#include "node/client.h"
 #include "node/loop.h"
 #include "tests/support/network.h"
 #include "tests/support/pool_bench.h"

@@ -48,8 +48,8 @@ static int remove_scratch(void **state)
 
 static void every_command_has_help(void **state)
 {
-	static const char *const commands[] = {"demo", "chat", "donate", "pool", "invite", "status",
-	    "ledger", "run", "model", "key", "bench"};
+	static const char *const commands[] = {"demo", "chat", "serve", "donate", "pool", "invite",
+	    "status", "ledger", "run", "model", "key", "bench"};
 
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		assert_int_equal(RUN(*state, NULL, commands[i], "--help"), 0);

@@ -73,7 +73,7 @@ void crowd_donor(struct crowd *c, uint32_t n_sessions)
 	assert_int_equal(roster_join(c->roster, &key, "d", 1, 1, &slot), AYNI_OK);
 	assert_int_equal(roster_offer(c->roster, slot, &offer), AYNI_OK);
 	assert_int_equal(roster_assign(c->roster, slot, &a), AYNI_OK);
-	assert_int_equal(roster_progress(c->roster, slot, a.number, PROGRESS_READY), AYNI_OK);
+	assert_int_equal(roster_progress(c->roster, slot, a.number, PROGRESS_READY, 0), AYNI_OK);
 	c->donor.layers = a.layers;
 	c->donor.pages = a.pages;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The least time of a token over any path of few donors, by going through all sets of donors: what
- * the planner is measured against. best[layer][set] is the least time in which the donors of a set
- * can have passed the layers below `layer` (Held and Karp's dynamic programme); no bound, no
- * dominance and no code of the planner but the time of one stage.
+ * the planner is measured against. Held and Karp's dynamic programme: the least time in which the
+ * donors of a set, one of them the last, can have passed the layers below one. No bound, no
+ * dominance and no code of the planner but the time of one stage and of one hop.
  */
 #ifndef AYNI_TESTS_SUPPORT_EXACT_PLACEMENT_H
 #define AYNI_TESTS_SUPPORT_EXACT_PLACEMENT_H

@@ -68,12 +68,14 @@ static enum refusal fork_sessions(struct fake_donor *d, const struct msg_work_un
 
 		if (span->from == 0)
 			continue;
-		if (from == NULL || from->length < span->position)
+		if (from == NULL || from->length < span->position ||
+		    from->layers.first != u->layer_first || from->layers.last != u->layer_last)
 			return REFUSAL_SESSION;
 		s = find(d, span->session);
 		if (s == NULL)
 			s = add(d, span->session);
 		memcpy(s->keys, from->keys, sizeof s->keys);
+		s->layers = from->layers;
 		s->length = span->position;
 	}
 	return REFUSAL_NONE;
@@ -88,15 +90,17 @@ static uint32_t pages_held(const struct fake_donor *d)
 	return pages;
 }
 
-static enum refusal open_span(
-    struct fake_donor *d, const struct unit_span *span, struct fake_session **out)
+static enum refusal open_span(struct fake_donor *d, const struct msg_work_unit *u,
+    const struct unit_span *span, struct fake_session **out)
 {
 	struct fake_session *s = find(d, span->session);
 
 	if (s == NULL && span->position == 0)
 		s = add(d, span->session);
-	if (s == NULL || s->length < span->position ||
-	    span->position + span->n_tokens > FAKE_MAX_TOKENS)
+	if (s != NULL && span->position == 0)
+		s->layers = (struct layer_range){u->layer_first, u->layer_last};
+	if (s == NULL || s->length < span->position || s->layers.first != u->layer_first ||
+	    s->layers.last != u->layer_last || span->position + span->n_tokens > FAKE_MAX_TOKENS)
 		return REFUSAL_SESSION;
 	s->length = span->position;
 	if (span->position + span->n_tokens > s->most)
@@ -181,9 +185,12 @@ enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *
     size_t *out_len)
 {
 	bool last = u->layer_last == m->n_layers;
+	bool mine = d->layers.first <= u->layer_first && u->layer_last <= d->layers.last;
 	size_t row_bytes = last ? 4 + (size_t)u->top * 8 : (size_t)m->d_model * 4;
 	size_t row = 0, at = 0;
 
+	if (!mine)
+		return REFUSAL_ASSIGNMENT;
 	if (fork_sessions(d, u) != REFUSAL_NONE)
 		return REFUSAL_SESSION;
 	for (size_t i = 0; i < u->n_closed; i++)
@@ -195,7 +202,7 @@ enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *
 	for (size_t i = 0; i < u->n_spans; i++) {
 		const struct unit_span *span = &u->spans[i];
 		struct fake_session *s;
-		enum refusal why = open_span(d, span, &s);
+		enum refusal why = open_span(d, u, span, &s);
 		struct flop cost;
 
 		if (why != REFUSAL_NONE) {
@@ -204,7 +211,7 @@ enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *
 		}
 		for (uint32_t t = 0; t < span->n_tokens; t++, row++) {
 			uint64_t x = through_layers(
-			    s, d->layers, span->position + t, input(m, u, payload, row));
+			    s, s->layers, span->position + t, input(m, u, payload, row));
 
 			if (!last)
 				put_activation(*out + row_bytes * row, m->d_model, x);

@@ -16,7 +16,8 @@ enum { FAKE_MAX_LAYERS = 8, FAKE_MAX_TOKENS = 128, FAKE_MAX_SESSIONS = 64 };
 
 struct fake_session {
 	uint64_t id;
-	uint32_t length, most; /* positions held, and ever held */
+	struct layer_range layers; /* that it goes through here */
+	uint32_t length, most;     /* positions held, and ever held */
 	uint64_t keys[FAKE_MAX_LAYERS][FAKE_MAX_TOKENS];
 };
 

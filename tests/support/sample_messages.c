@@ -135,6 +135,7 @@ static void make_finished(struct sample *s, bool full)
 
 	m->request = 5;
 	m->reason = full ? FINISH_FAILED : FINISH_END;
+	m->failure = full ? FAILURE_REQUEST : FAILURE_OTHER;
 	fill_text(m->text, sizeof m->text, full);
 	m->prompt_tokens = full ? LIMIT_CONTEXT_TOKENS : 1;
 	m->answer_tokens = full ? LIMIT_CONTEXT_TOKENS : 1;
@@ -243,6 +244,7 @@ static void make_small_work(struct sample *s, bool full)
 		m->assignment_state.done_bytes = full ? INT64_MAX : 1;
 		m->assignment_state.total_bytes = full ? INT64_MAX : 2;
 		fill_text(m->assignment_state.text, sizeof m->assignment_state.text, full);
+		m->assignment_state.layers_ready = full ? LIMIT_LAYERS : 0;
 	} else if (m->type == MSG_BLOB_REQUEST) {
 		m->blob_request.n_hashes = full ? BLOB_REQUEST_MAX : 1;
 		fill(m->blob_request.hashes, m->blob_request.n_hashes * HASH_BYTES, 4);
@@ -295,6 +297,10 @@ static void make_joining(struct sample *s, bool full)
 		    .max_layers = full ? LIMIT_LAYERS : 0};
 		fill_text(m->offer.kernels, sizeof m->offer.kernels, full);
 		fill_text(m->offer.address, sizeof m->offer.address, full);
+		m->offer.n_speeds = full ? LIMIT_SPEEDS : 0;
+		for (size_t i = 0; i < m->offer.n_speeds; i++)
+			m->offer.speeds[i] = (struct offer_speed){
+			    LIMIT_TENSOR_TYPES - LIMIT_SPEEDS + (uint32_t)i, amount, amount};
 		m->offer.holds = full;
 		if (full)
 			m->offer.held = (struct msg_assignment){.assignment = UINT64_MAX,

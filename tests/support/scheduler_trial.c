@@ -86,12 +86,13 @@ int play_ready(uint32_t first, uint32_t last, uint32_t pages)
 	int slot = roster_slots(play.roster);
 	struct public_key key = {{(uint8_t)(slot + 1)}};
 	struct msg_offer offer = {0};
-	struct donor_assignment a = {(uint64_t)slot + 1, 0, {first, last}, pages, 0, 0};
+	struct donor_assignment a = {
+	    .number = (uint64_t)slot + 1, .layers = {first, last}, .pages = pages};
 
 	assert_int_equal(roster_join(play.roster, &key, "d", 1, 1, &slot), AYNI_OK);
 	assert_int_equal(roster_offer(play.roster, slot, &offer), AYNI_OK);
 	assert_int_equal(roster_assign(play.roster, slot, &a), AYNI_OK);
-	assert_int_equal(roster_progress(play.roster, slot, a.number, PROGRESS_READY), AYNI_OK);
+	assert_int_equal(roster_progress(play.roster, slot, a.number, PROGRESS_READY, 0), AYNI_OK);
 	play.fakes[slot].layers = a.layers;
 	play.fakes[slot].pages = pages;
 	return slot;

@@ -78,10 +78,13 @@ struct worker_link *trial_loaded(const struct worker_options *o, uint32_t first,
 	struct worker_event e;
 
 	trial_load(l, trial_image_fd, first, last);
-	e = trial_event(l);
-	if (e.kind != WORKER_LOADED)
-		fail_msg("%s", e.text);
-	return l;
+	for (uint32_t loaded = first + 1; (e = trial_event(l)).kind == WORKER_LOADED; loaded++) {
+		if (loaded == last)
+			return l;
+		assert_int_equal(worker_link_load_next(l, NULL), AYNI_OK);
+	}
+	fail_msg("%s", e.text);
+	return NULL;
 }
 
 pid_t trial_pid(void)

@@ -11,7 +11,7 @@ export LC_ALL=C
 
 TOP_ALLOWED='node protocol compute storage tests configs .ci Makefile README.md LICENSE
 .clang-format .clang-tidy .editorconfig .gitattributes .gitignore .mailmap'
-PACKAGES='libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl'
+PACKAGES='libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl libmicrohttpd'
 PROTO=protocol/ayni.proto
 PROTO_SUM=protocol/ayni.proto.sum
 PROTO_VERSION=protocol/frame.h
@@ -84,7 +84,7 @@ check_top() {
 }
 
 check_spdx() {
-	files '(\.(c|h|inc|sh|py|awk|proto|sql|js|css|html)|(^|/)Makefile|^\.ci/run)$' | while IFS= read -r f; do
+	files '(\.(c|h|inc|sh|py|awk|proto|sql|js|mjs|css|html)|(^|/)Makefile|^\.ci/run)$' | while IFS= read -r f; do
 		sed 3q "$f" | grep -q 'SPDX-License-Identifier: Apache-2\.0' ||
 			echo "$f:1: no licence, begin with \"SPDX-License-Identifier: Apache-2.0\" in a comment"
 	done

@@ -29,7 +29,7 @@ BEGIN {
 	may["node/"] = "node/* protocol/ compute/ storage/"
 	may["node/donor/"] = may["node/"] " node/donor/"
 	may["node/pool/"] = may["node/"] " node/pool/"
-	may["node/gateway/"] = may["node/"] " node/gateway/ node/pool/"
+	may["node/gateway/"] = may["node/"] " node/gateway/"
 	may["node/bench/"] = may["node/"] " node/bench/"
 	may["node/cli/"] = may["node/"] " node/cli/ node/donor/ node/pool/ node/gateway/ node/bench/"
 	may["node/main.c"] = may["node/"] " node/cli/"

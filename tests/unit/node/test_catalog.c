@@ -10,6 +10,7 @@
 #include "node/pool/catalog.h"
 #include "node/publish.h"
 #include "protocol/receipt.h"
+#include "tests/support/random_models.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
 
@@ -237,6 +238,55 @@ static void chunks_cover_the_head_and_every_tensor_exactly(void **state)
 	manifest_free(&manifest);
 }
 
+static uint64_t elements(const struct gguf_tensor *t)
+{
+	return t->dims[0] * t->dims[1] * t->dims[2];
+}
+
+/* What there is of a type in a layer, or in the head, and what a token takes of it. */
+static void assert_part(const struct catalog_model *m, uint32_t layer, enum tensor_type type)
+{
+	struct placement_part expected = {.type = type}, part = {0};
+
+	for (uint32_t k = m->part_at[layer]; k < m->part_at[layer + 1]; k++)
+		part = m->parts[k].type == type ? m->parts[k] : part;
+	for (size_t i = 0; i < gguf_n_tensors(m->gguf); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(m->gguf, i);
+		bool head = strcmp(t->name, "output.weight") == 0;
+		uint64_t share = strstr(t->name, "_exps.") != NULL ? 4 : 1;
+		uint32_t of;
+
+		if (t->n_dims < 2 || t->type != type ||
+		    !(model_tensor_layer(t->name, &of) ? of == layer
+		                                       : head && layer == m->sizes.n_layers))
+			continue;
+		expected.most_bytes += t->size_bytes;
+		expected.bytes += t->size_bytes / share;
+		expected.flop += 2 * elements(t) / share;
+	}
+	assert_int_equal(part.bytes, expected.bytes);
+	assert_int_equal(part.most_bytes, expected.most_bytes);
+	assert_int_equal(part.flop, expected.flop);
+}
+
+static void what_a_token_takes_is_known_by_layer_and_type(void **state)
+{
+	const char *path = scratch_path(&scratch, "moe.gguf");
+	const struct catalog_model *m;
+
+	(void)state;
+	if (!random_model_write("llama-moe", "Q8_0", path))
+		skip();
+	assert_int_equal(catalog_add(catalog, path, publisher, &kv64, &err), AYNI_OK);
+	m = catalog_at(catalog, 0);
+	assert_int_equal(m->sizes.experts.n, 4 * m->sizes.experts.n_used);
+	assert_int_equal(m->part_at[0], 0);
+	for (uint32_t l = 0; l <= m->sizes.n_layers; l++) {
+		assert_part(m, l, TENSOR_Q8_0);
+		assert_part(m, l, TENSOR_F32);
+	}
+}
+
 static void each_chunk_is_found_by_its_hash(void **state)
 {
 	struct manifest manifest;
@@ -369,6 +419,7 @@ int main(void)
 	    TEST(each_chunk_is_found_by_its_hash),
 	    TEST(an_unknown_hash_is_not_found),
 	    TEST(the_weight_of_layers_is_that_of_their_tensors),
+	    TEST(what_a_token_takes_is_known_by_layer_and_type),
 	    TEST(a_tied_embedding_weighs_at_both_ends),
 	    TEST(models_are_found_by_name_and_the_first_by_none),
 	    TEST(a_name_is_taken_once),

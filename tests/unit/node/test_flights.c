@@ -29,7 +29,7 @@ static int set_up(void **state)
 	    roster_join(s->roster, &key, "d", 1, 1, &slot) != AYNI_OK ||
 	    roster_offer(s->roster, slot, &offer) != AYNI_OK ||
 	    roster_assign(s->roster, slot, &a) != AYNI_OK ||
-	    roster_progress(s->roster, slot, 1, PROGRESS_READY) != AYNI_OK)
+	    roster_progress(s->roster, slot, 1, PROGRESS_READY, 0) != AYNI_OK)
 		return -1;
 	s->limits.unit_timeout_us = TIMEOUT_US;
 	s->paths[0] = (struct path){.n_stages = 1, .stages = {{slot, 1, {0, LAYERS}}}};

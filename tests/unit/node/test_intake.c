@@ -112,8 +112,8 @@ static void refuses_another_model_than_the_assigned_one(void **state)
 
 static void refuses_other_layers_than_the_assigned_ones(void **state)
 {
-	static const struct layer_range wrong[] = {{0, LAYERS - 1}, {1, LAYERS}, {0, LAYERS + 1},
-	    {LAYERS, 0}, {0, 0}, {UINT32_MAX, UINT32_MAX}};
+	static const struct layer_range wrong[] = {
+	    {0, LAYERS + 1}, {LAYERS, 0}, {0, 0}, {UINT32_MAX, UINT32_MAX}};
 	struct intake_trial *f = *state;
 	struct intake_unit unit;
 
@@ -121,9 +121,47 @@ static void refuses_other_layers_than_the_assigned_ones(void **state)
 		intake_trial_one(f, &unit, 1, 0, 1);
 		unit.u.layer_first = wrong[i].first;
 		unit.u.layer_last = wrong[i].last;
-		intake_trial_assert_refused(
-		    f, &unit, REFUSAL_ASSIGNMENT, "other layers than the assigned ones");
+		intake_trial_assert_refused(f, &unit, REFUSAL_ASSIGNMENT,
+		    "other layers than the assigned ones that are ready");
 	}
+}
+
+static void takes_units_of_any_layers_that_are_ready(void **state)
+{
+	struct intake_trial *f = *state;
+	const struct intake_assignment front = intake_trial_part(0, 2),
+	                               middle = intake_trial_part(1, 4);
+	struct intake_unit unit;
+
+	intake_assign(f->intake, &front);
+	intake_trial_add(intake_trial_begin(f, &unit, &front), 1, 0, 1);
+	intake_trial_assert_admitted(f, &unit);
+	intake_trial_add(intake_trial_begin(f, &unit, &middle), 2, 0, 1);
+	intake_trial_assert_refused(
+	    f, &unit, REFUSAL_ASSIGNMENT, "other layers than the assigned ones that are ready");
+	intake_extend(f->intake, 4);
+	intake_trial_assert_admitted(f, &unit);
+	intake_trial_add(
+	    intake_trial_begin(f, &unit, &front), 1, 1, 1); /* goes on where it began */
+	intake_trial_assert_admitted(f, &unit);
+}
+
+static void a_session_stays_in_the_layers_that_it_began_in(void **state)
+{
+	struct intake_trial *f = *state;
+	const struct intake_assignment part = intake_trial_part(2, 4);
+	struct intake_unit unit;
+
+	intake_trial_add(intake_trial_begin(f, &unit, &part), 1, 0, 2);
+	intake_trial_assert_admitted(f, &unit);
+	intake_trial_assert_refused(f, intake_trial_one(f, &unit, 1, 2, 1), REFUSAL_SESSION,
+	    "the session does not reach that position here");
+	intake_trial_one(f, &unit, 2, 2, 1); /* nor can another begin with it elsewhere */
+	unit.spans[0].from = 1;
+	intake_trial_assert_refused(
+	    f, &unit, REFUSAL_SESSION, "the session does not reach that position here");
+	intake_trial_assert_admitted(f, intake_trial_one(f, &unit, 1, 0, 1)); /* it begins anew */
+	intake_trial_assert_admitted(f, intake_trial_one(f, &unit, 1, 1, 1));
 }
 
 static void refuses_work_once_it_is_leaving(void **state)
@@ -346,6 +384,8 @@ int main(void)
 	    TEST(refuses_any_work_before_an_assignment_even_for_number_0),
 	    TEST(refuses_another_model_than_the_assigned_one),
 	    TEST(refuses_other_layers_than_the_assigned_ones),
+	    TEST(takes_units_of_any_layers_that_are_ready),
+	    TEST(a_session_stays_in_the_layers_that_it_began_in),
 	    TEST(refuses_work_once_it_is_leaving),
 	    TEST(refuses_more_units_than_the_queue_holds),
 	    TEST(refuses_units_without_tokens_or_sessions_or_with_too_many),

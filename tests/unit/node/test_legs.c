@@ -21,7 +21,7 @@ static void two_donors(void)
 
 	pairs_want(pairs, low, true, high, true);
 	assert_true(pairs_tell(pairs, &low, &high));
-	pairs_heard(pairs, low, high, true);
+	pairs_heard(pairs, low, high, true, 1000);
 }
 
 /* What a donor gave: handed on if its unit says so, or else given to the pool. */

@@ -280,14 +280,17 @@ static void both_paces_lengthen_computing_and_nothing_else(void **state)
 
 static void a_unit_of_several_tokens_reads_weights_once_and_other_experts(void **state)
 {
-	const uint64_t bytes[1] = {8000}, active[1] = {2000}, flop[1] = {100};
-	struct placement_model m = {.n_layers = 1, .layer_bytes = bytes, .layer_flop = flop};
+	const uint64_t bytes[1] = {8000};
+	struct placement_part part = {PLACEMENT_ANY_TYPE, 8000, 8000, 100};
+	const uint32_t at[3] = {0, 1, 1};
+	struct placement_model m = {
+	    .n_layers = 1, .layer_bytes = bytes, .parts = &part, .part_at = at};
 	struct placement_donor d = {.read_bytes_per_s = 1000000};
 	struct layer_range all = {0, 1};
 
 	(void)state;
 	assert_near(placement_offered_us(&m, &d, all, 8), 8000);
-	m.active_bytes = active;
+	part.bytes = 2000;
 	assert_near(placement_offered_us(&m, &d, all, 1), 2000);
 	assert_near(placement_offered_us(&m, &d, all, 3), 6000);
 	assert_near(placement_offered_us(&m, &d, all, 8), 8000);

@@ -25,6 +25,11 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static void heard(int who, int whom, bool up)
+{
+	pairs_heard(l, who, whom, up, 7000);
+}
+
 static void a_pair_is_told_once_and_used_when_it_is_up(void **state)
 {
 	(void)state;
@@ -35,12 +40,12 @@ static void a_pair_is_told_once_and_used_when_it_is_up(void **state)
 	assert_int_equal(listens, 5);
 	assert_false(pairs_tell(l, &dials, &listens));
 	assert_false(pairs_up(l, 3, 5, 0));
-	pairs_heard(l, 3, 5, true);
+	heard(3, 5, true);
 	assert_true(pairs_up(l, 3, 5, 0));
 	assert_true(pairs_up(l, 5, 3, 0)); /* both ways */
-	pairs_heard(l, 3, 5, false);
+	heard(3, 5, false);
 	assert_false(pairs_up(l, 3, 5, 0));
-	pairs_heard(l, 3, 5, true);
+	heard(3, 5, true);
 	assert_true(pairs_up(l, 3, 5, 0));
 }
 
@@ -63,25 +68,25 @@ static void the_other_one_dials_if_the_first_cannot(void **state)
 	(void)state;
 	pairs_want(l, 3, true, 5, true);
 	assert_true(pairs_tell(l, &dials, &listens));
-	pairs_heard(l, 3, 5, false);
+	heard(3, 5, false);
 	assert_true(pairs_tell(l, &dials, &listens));
 	assert_int_equal(dials, 5);
 	assert_int_equal(listens, 3);
-	pairs_heard(l, 3, 5, true); /* late, of the first try: it does not dial any more */
+	heard(3, 5, true); /* late, of the first try: it does not dial any more */
 	assert_false(pairs_up(l, 3, 5, 0));
-	pairs_heard(l, 5, 3, false);
+	heard(5, 3, false);
 	assert_false(pairs_tell(l, &dials, &listens));
-	pairs_heard(l, 5, 3, true); /* it went on trying */
+	heard(5, 3, true); /* it went on trying */
 	assert_true(pairs_up(l, 3, 5, 0));
 }
 
 static void what_nobody_asked_for_is_ignored(void **state)
 {
 	(void)state;
-	pairs_heard(l, 3, 5, true);
+	heard(3, 5, true);
 	assert_false(pairs_up(l, 3, 5, 0));
 	pairs_want(l, 3, true, 5, true);
-	pairs_heard(l, 3, 5, true); /* not told yet */
+	heard(3, 5, true); /* not told yet */
 	assert_false(pairs_up(l, 3, 5, 0));
 	pairs_lost(l, 8, 9, 0);
 }
@@ -93,7 +98,7 @@ static void a_loss_blocks_the_way_each_time_for_longer(void **state)
 	(void)state;
 	pairs_want(l, 3, true, 5, true);
 	assert_true(pairs_tell(l, &dials, &listens));
-	pairs_heard(l, 3, 5, true);
+	heard(3, 5, true);
 	pairs_lost(l, 5, 3, now);
 	assert_false(pairs_up(l, 3, 5, now + PAIR_BLOCKED_US - 1));
 	now += PAIR_BLOCKED_US;
@@ -111,7 +116,7 @@ static void what_arrives_makes_up_for_losses(void **state)
 	(void)state;
 	pairs_want(l, 3, true, 5, true);
 	assert_true(pairs_tell(l, &dials, &listens));
-	pairs_heard(l, 3, 5, true);
+	heard(3, 5, true);
 	pairs_lost(l, 3, 5, 0);
 	for (int i = 0; i < PAIR_MAKES_UP; i++)
 		pairs_kept(l, 3, 5);
@@ -130,6 +135,56 @@ static void a_donor_that_is_gone_takes_its_ways_with_it(void **state)
 	assert_int_equal(dials, 5);
 	assert_false(pairs_tell(l, &dials, &listens));
 	assert_false(pairs_up(l, 3, 5, 0));
+}
+
+static void open_way(int a, int b, uint64_t round_trip_us)
+{
+	pairs_want(l, a, true, b, true);
+	assert_true(pairs_tell(l, &dials, &listens));
+	pairs_heard(l, dials, listens, true, round_trip_us);
+}
+
+/* The sum of their numbers, and of their round trips. */
+static uint64_t ways_of(int donor, uint64_t now_us, int *others)
+{
+	struct pair_way way = {0};
+	uint64_t us = 0;
+
+	*others = 0;
+	while (pairs_next(l, donor, now_us, &way)) {
+		*others += way.other;
+		us += way.round_trip_us;
+	}
+	return us;
+}
+
+static void the_ways_of_a_donor_that_are_up_are_listed_with_their_round_trips(void **state)
+{
+	uint64_t us;
+	int others;
+
+	(void)state;
+	open_way(3, 50, 100);
+	open_way(7, 3, 1000);
+	open_way(50, 7, 10000);
+	pairs_want(l, 3, true, 9, true); /* not up */
+	assert_int_equal(ways_of(3, 0, &others), 1100);
+	assert_int_equal(others, 57);
+	assert_int_equal(ways_of(50, 0, &others), 10100);
+	assert_int_equal(ways_of(9, 0, &others), 0);
+	assert_int_equal(ways_of(999, 0, &others), 0);
+	assert_true(pairs_trip(l, 7, 50, 0, &us));
+	assert_int_equal(us, 10000);
+	assert_true(pairs_trip(l, 7, 7, 0, &us));
+	assert_int_equal(us, 0);
+	pairs_lost(l, 3, 7, 0);
+	assert_int_equal(ways_of(3, 0, &others), 100);
+	assert_int_equal(ways_of(3, PAIR_BLOCKED_US, &others), 1100);
+	pairs_forget(l, 50);
+	assert_int_equal(ways_of(3, PAIR_BLOCKED_US, &others), 1000);
+	assert_int_equal(ways_of(7, PAIR_BLOCKED_US, &others), 1000);
+	assert_int_equal(ways_of(50, PAIR_BLOCKED_US, &others), 0);
+	assert_int_equal(pairs_count(l), 2);
 }
 
 static void a_donor_reaches_itself(void **state)
@@ -164,6 +219,7 @@ int main(void)
 	    TEST(a_loss_blocks_the_way_each_time_for_longer),
 	    TEST(what_arrives_makes_up_for_losses),
 	    TEST(a_donor_that_is_gone_takes_its_ways_with_it),
+	    TEST(the_ways_of_a_donor_that_are_up_are_listed_with_their_round_trips),
 	    TEST(a_donor_reaches_itself),
 	    TEST(there_is_an_end_to_pairs),
 	};

@@ -64,9 +64,9 @@ static int donor_in(enum donor_state wanted, uint32_t n)
 	}
 	assert_int_equal(roster_assign(roster, slot, &an_assignment), AYNI_OK);
 	if (wanted == DONOR_LOADING)
-		assert_int_equal(roster_progress(roster, slot, 7, PROGRESS_LOADING), AYNI_OK);
+		assert_int_equal(roster_progress(roster, slot, 7, PROGRESS_LOADING, 0), AYNI_OK);
 	if (wanted == DONOR_READY)
-		assert_int_equal(roster_progress(roster, slot, 7, PROGRESS_READY), AYNI_OK);
+		assert_int_equal(roster_progress(roster, slot, 7, PROGRESS_READY, 0), AYNI_OK);
 	assert_int_equal(state_of(slot), wanted);
 	return slot;
 }
@@ -91,13 +91,13 @@ static int apply(int slot, enum event e)
 	case ASSIGN:
 		return roster_assign(roster, slot, &an_assignment);
 	case SAYS_FETCHING:
-		return roster_progress(roster, slot, 7, PROGRESS_FETCHING);
+		return roster_progress(roster, slot, 7, PROGRESS_FETCHING, 0);
 	case SAYS_LOADING:
-		return roster_progress(roster, slot, 7, PROGRESS_LOADING);
+		return roster_progress(roster, slot, 7, PROGRESS_LOADING, 0);
 	case SAYS_READY:
-		return roster_progress(roster, slot, 7, PROGRESS_READY);
+		return roster_progress(roster, slot, 7, PROGRESS_READY, 0);
 	case SAYS_FAILED:
-		return roster_progress(roster, slot, 7, PROGRESS_FAILED);
+		return roster_progress(roster, slot, 7, PROGRESS_FAILED, 0);
 	case UNASSIGN:
 		return roster_unassign(roster, slot);
 	case LEAVE:
@@ -170,9 +170,9 @@ static void progress_of_no_assignment_is_refused(void **state)
 		int idle = donor_in(DONOR_IDLE, 10 + (uint32_t)i);
 		int joined = donor_in(DONOR_JOINED, 20 + (uint32_t)i);
 
-		assert_int_equal(roster_progress(roster, idle, 0, all[i]), AYNI_ERR_STATE);
+		assert_int_equal(roster_progress(roster, idle, 0, all[i], 0), AYNI_ERR_STATE);
 		assert_int_equal(state_of(idle), DONOR_IDLE);
-		assert_int_equal(roster_progress(roster, joined, 0, all[i]), AYNI_ERR_STATE);
+		assert_int_equal(roster_progress(roster, joined, 0, all[i], 0), AYNI_ERR_STATE);
 		assert_int_equal(state_of(joined), DONOR_JOINED);
 	}
 }
@@ -182,7 +182,7 @@ static void progress_of_another_assignment_is_refused(void **state)
 	int slot = donor_in(DONOR_FETCHING, 1);
 
 	(void)state;
-	assert_int_equal(roster_progress(roster, slot, 6, PROGRESS_READY), AYNI_ERR_STATE);
+	assert_int_equal(roster_progress(roster, slot, 6, PROGRESS_READY, 0), AYNI_ERR_STATE);
 	assert_int_equal(state_of(slot), DONOR_FETCHING);
 }
 
@@ -193,7 +193,7 @@ static void a_failed_assignment_is_forgotten_and_counted(void **state)
 
 	(void)state;
 	d->sessions = 2;
-	assert_int_equal(roster_progress(roster, slot, 7, PROGRESS_FAILED), AYNI_OK);
+	assert_int_equal(roster_progress(roster, slot, 7, PROGRESS_FAILED, 0), AYNI_OK);
 	assert_int_equal(d->failures, 1);
 	assert_int_equal(d->assignment.number, 0);
 	assert_int_equal(d->sessions, 0);

@@ -27,7 +27,7 @@ static void a_full_pool_refuses_the_next_request(void **state)
 	(void)state;
 	for (int i = 0; i < 6; i++)
 		assert_int_equal(play_submit(2, 1), AYNI_OK);
-	assert_int_equal(play_submit(2, 1), AYNI_ERR_LIMIT);
+	assert_int_equal(play_submit(2, 1), AYNI_ERR_AGAIN);
 	play_run(1);
 	scheduler_cancel(play.scheduler, PEER, NULL, &play.actions);
 	assert_int_equal(play_count(ACTION_FINISH), 6);
@@ -241,9 +241,9 @@ static void a_path_whose_donor_loads_again_gets_no_more(void **state)
 	play_run(1);
 	t = play_take(0);
 	play_clear();
-	assert_int_equal(roster_progress(play.roster, high, 2, PROGRESS_LOADING), AYNI_OK);
+	assert_int_equal(roster_progress(play.roster, high, 2, PROGRESS_LOADING, 0), AYNI_OK);
 	play_run(1);
-	assert_int_equal(roster_progress(play.roster, high, 2, PROGRESS_READY), AYNI_OK);
+	assert_int_equal(roster_progress(play.roster, high, 2, PROGRESS_READY, 0), AYNI_OK);
 	play_run(1);
 	assert_int_equal(play_answer(&t, 0), REFUSAL_NONE);
 	assert_int_equal(play_count(ACTION_BOOK), 1); /* the work was done */

@@ -77,6 +77,50 @@ static void assert_needed(struct shards *s, size_t first, size_t last)
 	assert_false(shards_unknown(s, &i));
 }
 
+/* ---- parts ---------------------------------------------------------------------------------- */
+
+static void chunks_of_an_earlier_part_come_first_wherever_they_stand(void **state)
+{
+	static const size_t order[] = {4, 5, 0, 1, 2};
+	struct shards *s = even_shards(6);
+	struct hash asked[6];
+	size_t i;
+
+	(void)state;
+	shards_want(s, 0, 3 * CHUNK, 2);
+	shards_want(s, 4 * CHUNK, 2 * CHUNK, 1);
+	for (size_t k = 0; k < 5; k++) {
+		assert_true(shards_unknown(s, &i));
+		assert_int_equal(i, order[k]);
+		shards_missing(s, i);
+	}
+	assert_int_equal(shards_ask(s, asked, 6, 0, AGAIN_US), 5);
+	for (size_t k = 0; k < 5; k++)
+		assert_true(hash_equal(&asked[k], &shards_chunk(s, order[k])->hash));
+	shards_free(s);
+}
+
+static void a_part_is_complete_when_its_chunks_are_here(void **state)
+{
+	struct shards *s = even_shards(6);
+
+	(void)state;
+	shards_want(s, 0, 2 * CHUNK, 0);
+	shards_want(s, CHUNK, 3 * CHUNK, 1); /* the first of these is of part 0 */
+	(void)all_missing(s);
+	shards_here(s, 2);
+	shards_here(s, 3);
+	assert_true(shards_part_complete(s, 1));
+	assert_false(shards_part_complete(s, 0));
+	shards_here(s, 1);
+	shards_here(s, 1);
+	assert_false(shards_part_complete(s, 0));
+	shards_here(s, 0);
+	assert_true(shards_part_complete(s, 0));
+	assert_true(shards_complete(s));
+	shards_free(s);
+}
+
 /* ---- wanting -------------------------------------------------------------------------------- */
 
 static void a_range_of_bytes_needs_exactly_the_chunks_it_overlaps(void **state)
@@ -102,7 +146,7 @@ static void a_range_of_bytes_needs_exactly_the_chunks_it_overlaps(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct shards *s = even_shards(10);
 
-		shards_want(s, cases[i].offset, cases[i].len);
+		shards_want(s, cases[i].offset, cases[i].len, 0);
 		assert_needed(s, cases[i].first, cases[i].last);
 		shards_free(s);
 	}
@@ -113,9 +157,9 @@ static void an_empty_range_needs_nothing(void **state)
 	struct shards *s = even_shards(4);
 
 	(void)state;
-	shards_want(s, 0, 0);
-	shards_want(s, CHUNK + 1, 0);
-	shards_want(s, 4 * CHUNK, 0);
+	shards_want(s, 0, 0, 0);
+	shards_want(s, CHUNK + 1, 0, 0);
+	shards_want(s, 4 * CHUNK, 0, 0);
 	assert_needed(s, 0, 0);
 	assert_true(shards_complete(s));
 	shards_free(s);
@@ -126,10 +170,10 @@ static void a_range_past_the_end_needs_what_there_is(void **state)
 	struct shards *s = even_shards(4);
 
 	(void)state;
-	shards_want(s, 4 * CHUNK, 1);
-	shards_want(s, UINT64_MAX, 1);
+	shards_want(s, 4 * CHUNK, 1, 0);
+	shards_want(s, UINT64_MAX, 1, 0);
 	assert_needed(s, 0, 0);
-	shards_want(s, 3 * CHUNK, UINT64_MAX); /* whose end wraps around */
+	shards_want(s, 3 * CHUNK, UINT64_MAX, 0); /* whose end wraps around */
 	assert_needed(s, 3, 4);
 	shards_free(s);
 }
@@ -139,9 +183,9 @@ static void ranges_that_overlap_need_a_chunk_once(void **state)
 	struct shards *s = even_shards(10);
 
 	(void)state;
-	shards_want(s, 5 * CHUNK, 2 * CHUNK);
-	shards_want(s, 3 * CHUNK, 3 * CHUNK);
-	shards_want(s, 4 * CHUNK, 1);
+	shards_want(s, 5 * CHUNK, 2 * CHUNK, 0);
+	shards_want(s, 3 * CHUNK, 3 * CHUNK, 0);
+	shards_want(s, 4 * CHUNK, 1, 0);
 	assert_needed(s, 3, 7);
 	shards_free(s);
 }
@@ -155,9 +199,9 @@ static void chunks_need_not_touch_each_other(void **state)
 	(void)state;
 	m.chunks[1].length = 10; /* 110 .. 200 is in no chunk */
 	s = take(&m);
-	shards_want(s, 150, 50);
+	shards_want(s, 150, 50, 0);
 	assert_true(shards_complete(s));
-	shards_want(s, 150, 51);
+	shards_want(s, 150, 51, 0);
 	assert_true(shards_unknown(s, &i));
 	assert_int_equal(i, 2);
 	shards_free(s);
@@ -170,10 +214,10 @@ static void wanting_more_later_leaves_what_is_here(void **state)
 	size_t i;
 
 	(void)state;
-	shards_want(s, 2 * CHUNK, CHUNK);
+	shards_want(s, 2 * CHUNK, CHUNK, 0);
 	shards_here(s, 2);
 	assert_true(shards_complete(s));
-	shards_want(s, 0, 4 * CHUNK);
+	shards_want(s, 0, 4 * CHUNK, 0);
 	assert_false(shards_complete(s));
 	shards_progress(s, &here, &needed);
 	assert_int_equal(here, CHUNK);
@@ -191,7 +235,7 @@ static void a_manifest_without_chunks_is_complete(void **state)
 	size_t i = 0;
 
 	(void)state;
-	shards_want(s, 0, UINT64_MAX);
+	shards_want(s, 0, UINT64_MAX, 0);
 	assert_true(shards_complete(s));
 	assert_false(shards_find(s, &h, &i));
 	assert_int_equal(shards_ask(s, &out, 1, 0, AGAIN_US), 0);
@@ -212,7 +256,7 @@ static void finds_each_chunk_of_one_content(void **state)
 	m.chunks[5].hash = other;
 	s = take(&m);
 	assert_false(shards_find(s, &twin, &i)); /* none is needed */
-	shards_want(s, 0, 6 * CHUNK);
+	shards_want(s, 0, 6 * CHUNK, 0);
 	assert_true(shards_find(s, &twin, &i));
 	assert_int_equal(i, 1);
 	i++;
@@ -237,7 +281,7 @@ static void finds_any_content_among_many(void **state)
 	struct shards *s = even_shards(MANY);
 
 	(void)state;
-	shards_want(s, 0, MANY * CHUNK);
+	shards_want(s, 0, MANY * CHUNK, 0);
 	for (size_t want = 0; want < MANY; want++) {
 		struct hash h = shards_chunk(s, want)->hash;
 		size_t i = 0;
@@ -258,7 +302,7 @@ static void asks_for_what_is_missing_in_order_and_no_more_than_told(void **state
 	struct hash out[10];
 
 	(void)state;
-	shards_want(s, 0, 10 * CHUNK);
+	shards_want(s, 0, 10 * CHUNK, 0);
 	assert_int_equal(shards_ask(s, out, 10, 0, AGAIN_US), 0); /* nothing is known yet */
 	shards_here(s, 2);
 	assert_int_equal(all_missing(s), 9);
@@ -279,7 +323,7 @@ static void asks_for_a_bounded_number_at_a_time(void **state)
 	size_t i = 0;
 
 	(void)state;
-	shards_want(s, 0, MANY * CHUNK);
+	shards_want(s, 0, MANY * CHUNK, 0);
 	(void)all_missing(s);
 	assert_int_equal(shards_ask(s, out, MANY, 0, AGAIN_US), SHARDS_MAX_ASKED);
 	assert_int_equal(shards_ask(s, out, MANY, 1, AGAIN_US), 0);
@@ -296,7 +340,7 @@ static void asks_again_when_the_time_has_passed_and_not_before(void **state)
 	struct hash out[2], first;
 
 	(void)state;
-	shards_want(s, 0, 2 * CHUNK);
+	shards_want(s, 0, 2 * CHUNK, 0);
 	(void)all_missing(s);
 	assert_int_equal(shards_ask(s, &first, 1, 100, AGAIN_US), 1);
 	assert_int_equal(shards_ask(s, out, 2, 150, AGAIN_US), 1);
@@ -315,7 +359,7 @@ static void a_lost_chunk_is_asked_for_again_while_others_wait(void **state)
 	struct hash out[MANY];
 
 	(void)state;
-	shards_want(s, 0, MANY * CHUNK);
+	shards_want(s, 0, MANY * CHUNK, 0);
 	(void)all_missing(s);
 	assert_int_equal(shards_ask(s, out, 4, 0, AGAIN_US), 4);
 	shards_here(s, 0);
@@ -327,13 +371,30 @@ static void a_lost_chunk_is_asked_for_again_while_others_wait(void **state)
 	shards_free(s);
 }
 
+static void what_was_asked_over_a_connection_that_is_lost_is_asked_for_at_once(void **state)
+{
+	struct shards *s = even_shards(4);
+	struct hash asked[4];
+
+	(void)state;
+	shards_want(s, 0, 4 * CHUNK, 0);
+	assert_int_equal(all_missing(s), 4);
+	assert_int_equal(shards_ask(s, asked, 3, 0, AGAIN_US), 3);
+	shards_here(s, 1);
+	shards_all_lost(s);
+	assert_int_equal(shards_ask(s, asked, 4, 1, AGAIN_US), 3);
+	assert_true(hash_equal(&asked[0], &shards_chunk(s, 0)->hash));
+	assert_true(hash_equal(&asked[1], &shards_chunk(s, 2)->hash));
+	shards_free(s);
+}
+
 static void what_came_late_is_not_asked_for_again(void **state)
 {
 	struct shards *s = even_shards(2);
 	struct hash out[2];
 
 	(void)state;
-	shards_want(s, 0, 2 * CHUNK);
+	shards_want(s, 0, 2 * CHUNK, 0);
 	(void)all_missing(s);
 	assert_int_equal(shards_ask(s, out, 2, 0, AGAIN_US), 2);
 	shards_here(s, 0);
@@ -350,7 +411,7 @@ static void what_is_here_counts_once_and_only_if_it_is_needed(void **state)
 	uint64_t here, needed;
 
 	(void)state;
-	shards_want(s, CHUNK, 2 * CHUNK);
+	shards_want(s, CHUNK, 2 * CHUNK, 0);
 	shards_here(s, 0); /* not needed */
 	shards_here(s, 1);
 	shards_here(s, 1);
@@ -403,7 +464,7 @@ static uint64_t want_some(struct shards *s, const struct manifest *m, bool *need
 		uint64_t offset = random_below((uint32_t)m->file_bytes);
 		uint64_t len = random_below((uint32_t)m->file_bytes);
 
-		shards_want(s, offset, len);
+		shards_want(s, offset, len, 0);
 		for (size_t i = 0; i < m->n_chunks; i++) {
 			const struct manifest_chunk *c = shards_chunk(s, i);
 
@@ -491,6 +552,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_range_of_bytes_needs_exactly_the_chunks_it_overlaps),
 	    cmocka_unit_test(an_empty_range_needs_nothing),
+	    cmocka_unit_test(chunks_of_an_earlier_part_come_first_wherever_they_stand),
+	    cmocka_unit_test(a_part_is_complete_when_its_chunks_are_here),
 	    cmocka_unit_test(a_range_past_the_end_needs_what_there_is),
 	    cmocka_unit_test(ranges_that_overlap_need_a_chunk_once),
 	    cmocka_unit_test(chunks_need_not_touch_each_other),
@@ -502,6 +565,7 @@ int main(void)
 	    cmocka_unit_test(asks_for_a_bounded_number_at_a_time),
 	    cmocka_unit_test(asks_again_when_the_time_has_passed_and_not_before),
 	    cmocka_unit_test(a_lost_chunk_is_asked_for_again_while_others_wait),
+	    cmocka_unit_test(what_was_asked_over_a_connection_that_is_lost_is_asked_for_at_once),
 	    cmocka_unit_test(what_came_late_is_not_asked_for_again),
 	    cmocka_unit_test(what_is_here_counts_once_and_only_if_it_is_needed),
 	    cmocka_unit_test(any_manifest_is_completed_whatever_is_lost_or_comes_twice),

@@ -72,6 +72,25 @@ static void an_offer_of_default_settings_is_sane(void **state)
 	assert_string_equal(o.kernels, "scalar");
 }
 
+static void an_offer_says_the_speed_of_every_type_of_weights(void **state)
+{
+	struct donor_config c = settings();
+	struct msg_offer o = measured(&c);
+	size_t n = 0;
+
+	(void)state;
+	for (uint32_t type = 0; type < TENSOR_TYPE_END; type++) {
+		if (tensor_type_info(type) == NULL)
+			continue;
+		assert_true(n < o.n_speeds);
+		assert_int_equal(o.speeds[n].type, type);
+		assert_in_range(o.speeds[n].read_bytes_per_s, 1000000, UINT64_C(1) << 50);
+		assert_in_range(o.speeds[n].flop_per_s, 1000000, UINT64_C(1) << 50);
+		n++;
+	}
+	assert_int_equal(o.n_speeds, n);
+}
+
 static void an_offer_names_the_kernels_that_auto_means(void **state)
 {
 	struct donor_config c = settings();
@@ -134,6 +153,7 @@ int main(void)
 	    cmocka_unit_test(kernels_are_found_by_name),
 	    cmocka_unit_test(kernels_that_nobody_knows_are_none),
 	    cmocka_unit_test(an_offer_of_default_settings_is_sane),
+	    cmocka_unit_test(an_offer_says_the_speed_of_every_type_of_weights),
 	    cmocka_unit_test(an_offer_names_the_kernels_that_auto_means),
 	    cmocka_unit_test(settings_are_respected),
 	    cmocka_unit_test(kernels_that_this_machine_lacks_are_an_error_with_their_name),

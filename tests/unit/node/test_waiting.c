@@ -78,7 +78,7 @@ static void each_of_ten_thousand_is_served_and_one_more_is_refused(void **state)
 
 	(void)state;
 	submit(SESSIONS + WAITING);
-	assert_int_equal(crowd_submit(&crowd, &err), AYNI_ERR_LIMIT);
+	assert_int_equal(crowd_submit(&crowd, &err), AYNI_ERR_AGAIN);
 	assert_string_equal(err.text, "the pool is full; try again later");
 	crowd_donor(&crowd, SESSIONS);
 	crowd_serve(&crowd);

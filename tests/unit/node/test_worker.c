@@ -185,6 +185,38 @@ static void parts_give_the_same_bits_as_in_this_process(void **state)
 	reference_free(whole);
 }
 
+/* Some of the sessions begin after the first layer, some after the second; each stays there. */
+static void layers_run_while_others_are_not_loaded_yet(void **state)
+{
+	struct worker_link *l = trial_start(&trial_ordinary);
+
+	(void)state;
+	trial_load(l, trial_image_fd, 0, LAYERS);
+	assert_int_equal(trial_event(l).kind, WORKER_LOADED);
+	for (uint32_t ready = 1; ready < LAYERS; ready++) {
+		struct reference *r = reference_new(0, ready);
+
+		struct trial_unit early;
+
+		script_unit(&early, 0, 0, ready + 1);
+		trial_assert_failed(trial_run(l, &early), AYNI_ERR_STATE);
+		for (size_t step = 0; step < STEPS; step++) {
+			struct worker_event e;
+			struct trial_unit unit;
+
+			script_unit(&unit, step, 0, ready);
+			e = trial_run(l, &unit);
+			trial_assert_ran(e);
+			reference_run(r, &unit);
+			assert_same_activations(r, &unit, e.payload);
+		}
+		reference_free(r);
+		assert_int_equal(worker_link_load_next(l, NULL), AYNI_OK);
+		assert_int_equal(trial_event(l).kind, WORKER_LOADED);
+	}
+	worker_link_free(l);
+}
+
 /* ---- sessions ------------------------------------------------------------------------------- */
 
 static void an_unknown_session_is_an_event_and_the_worker_goes_on(void **state)
@@ -318,6 +350,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(the_whole_model_gives_the_same_bits_as_in_this_process),
 	    cmocka_unit_test(threads_and_kernels_give_the_same_bits),
 	    cmocka_unit_test(parts_give_the_same_bits_as_in_this_process),
+	    cmocka_unit_test(layers_run_while_others_are_not_loaded_yet),
 	    cmocka_unit_test(an_unknown_session_is_an_event_and_the_worker_goes_on),
 	    cmocka_unit_test(closed_sessions_are_forgotten_and_make_room),
 	    cmocka_unit_test(a_session_begins_with_what_another_holds),

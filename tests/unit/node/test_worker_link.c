@@ -39,11 +39,18 @@ static void a_command_before_the_answer_to_the_last_is_refused(void **state)
 	assert_int_equal(worker_link_load(l, &range, &err), AYNI_ERR_STATE);
 	assert_int_equal(
 	    worker_link_run(l, &unit.u, (struct span){unit.payload, 12}, &err), AYNI_ERR_STATE);
+	assert_int_equal(worker_link_load_next(l, &err), AYNI_ERR_STATE);
+	for (uint32_t loaded = 1; loaded < LAYERS; loaded++) {
+		assert_int_equal(trial_event(l).kind, WORKER_LOADED);
+		assert_int_equal(worker_link_load_next(l, NULL), AYNI_OK);
+		assert_int_equal(worker_link_load_next(l, &err), AYNI_ERR_STATE);
+	}
 	assert_int_equal(trial_event(l).kind, WORKER_LOADED);
 	trial_send(l, &unit);
 	assert_int_equal(
 	    worker_link_run(l, &unit.u, (struct span){unit.payload, 12}, &err), AYNI_ERR_STATE);
 	assert_int_equal(worker_link_load(l, &range, &err), AYNI_ERR_STATE);
+	assert_int_equal(worker_link_load_next(l, &err), AYNI_ERR_STATE);
 	trial_assert_ran(trial_event(l));
 	worker_link_free(l);
 }
@@ -110,6 +117,20 @@ static void a_worker_loads_once(void **state)
 	e = trial_event(l);
 	assert_int_equal(e.kind, WORKER_LOAD_FAILED);
 	assert_string_equal(e.text, "a worker loads once");
+	trial_assert_ran(trial_run_one(l, 1, 0, 3));
+	worker_link_free(l);
+}
+
+static void there_is_no_next_layer_before_the_first_nor_behind_the_last(void **state)
+{
+	struct worker_link *l = trial_start(&trial_ordinary);
+
+	(void)state;
+	assert_int_equal(worker_link_load_next(l, NULL), AYNI_ERR_STATE);
+	worker_link_free(l);
+	l = trial_loaded(&trial_ordinary, 0, LAYERS);
+	assert_int_equal(worker_link_load_next(l, NULL), AYNI_OK);
+	assert_int_equal(trial_event(l).kind, WORKER_LOAD_FAILED);
 	trial_assert_ran(trial_run_one(l, 1, 0, 3));
 	worker_link_free(l);
 }
@@ -443,6 +464,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(refuses_units_that_the_mapping_cannot_hold),
 	    cmocka_unit_test(what_cannot_be_loaded_is_told_with_words),
 	    cmocka_unit_test(a_worker_loads_once),
+	    cmocka_unit_test(there_is_no_next_layer_before_the_first_nor_behind_the_last),
 	    cmocka_unit_test(a_killed_worker_is_an_event_and_another_can_be_started),
 	    cmocka_unit_test(a_program_that_is_not_there_is_a_death),
 	    cmocka_unit_test(kernels_that_are_not_known_are_a_death),

@@ -62,6 +62,37 @@ static void break_offer_layers(struct message *m)
 {
 	m->offer.max_layers = LIMIT_LAYERS + 1;
 }
+static void one_speed(struct message *m)
+{
+	m->offer.n_speeds = 1;
+	m->offer.speeds[0] = (struct offer_speed){LIMIT_TENSOR_TYPES - 1, 1, 1};
+}
+static void break_speeds_many(struct message *m)
+{
+	m->offer.n_speeds = LIMIT_SPEEDS + 1;
+}
+static void break_speeds_type(struct message *m)
+{
+	one_speed(m);
+	m->offer.speeds[0].type = LIMIT_TENSOR_TYPES;
+}
+static void break_speeds_twice(struct message *m)
+{
+	one_speed(m);
+	m->offer.n_speeds = 2;
+	m->offer.speeds[0].type = 7;
+	m->offer.speeds[1] = m->offer.speeds[0];
+}
+static void break_speeds_none(struct message *m)
+{
+	one_speed(m);
+	m->offer.speeds[0].read_bytes_per_s = 0;
+}
+static void break_speeds_above(struct message *m)
+{
+	one_speed(m);
+	m->offer.speeds[0].flop_per_s = (1ull << 50) + 1;
+}
 static void break_layers(struct message *m)
 {
 	m->assignment.layer_last = m->assignment.layer_first;
@@ -368,6 +399,11 @@ static const struct {
     {MSG_WORK_UNIT, break_span_wire},
     {MSG_OFFER, break_held},
     {MSG_OFFER, break_offer_address},
+    {MSG_OFFER, break_speeds_many},
+    {MSG_OFFER, break_speeds_type},
+    {MSG_OFFER, break_speeds_twice},
+    {MSG_OFFER, break_speeds_none},
+    {MSG_OFFER, break_speeds_above},
     {MSG_WORK_UNIT, break_draw_rows},
     {MSG_WORK_UNIT, break_draw_penalty},
     {MSG_WORK_UNIT, break_draw_for_nobody},

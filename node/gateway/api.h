@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An API: how requests are read, and answers written. A table of pure functions over plain structs,
+ * one for each path, so that http.c and exchange.c know of none in particular.
+ */
+#ifndef AYNI_NODE_GATEWAY_API_H
+#define AYNI_NODE_GATEWAY_API_H
+
+#include "node/gateway/job.h"
+#include "protocol/status_types.h"
+
+/* One of a request's answers. */
+struct choice {
+	struct text answer, reasoning; /* if it is not streamed: all of it */
+	struct text held;              /* may be the beginning of a stop string */
+	uint32_t n_tokens;
+	bool begun;   /* streaming: something of it has been written */
+	bool stopped; /* at a stop string: the rest is not wanted */
+	bool ended;
+	struct msg_finished end; /* if it ended; shares: NULL */
+};
+
+struct api {
+	const char *stream_type; /* of the content, if it is streamed */
+	/* The body is open. False: the fault is filled. */
+	bool (*read)(struct job *j, struct fault *f);
+	/* Streaming: more of a choice. */
+	void (*piece)(const struct job *j, const struct choice *c, uint32_t index,
+	    struct span answer, struct span reasoning, struct text *out);
+	/* Streaming: a choice is over; after the last one, all is. */
+	void (*choice_end)(
+	    const struct job *j, const struct choice *c, uint32_t index, struct text *out);
+	void (*end)(const struct job *j, const struct choice *choices, struct text *out);
+	/* Streaming: it broke off. */
+	void (*broken)(const struct fault *f, struct text *out);
+	/* Not streaming: all at once. */
+	void (*whole)(const struct job *j, const struct choice *choices, struct text *out);
+	void (*fault)(const struct fault *f, struct text *out);
+};
+
+/* Did the model itself end it, or a stop string? Else a limit. */
+static inline bool choice_is_complete(const struct choice *c)
+{
+	return c->stopped || c->end.reason == FINISH_END;
+}
+
+/* openai.c */
+extern const struct api openai_chat, openai_completions;
+void openai_fault(const struct fault *f, struct text *out);
+void openai_models(const struct msg_status *s, uint64_t now_ms, struct text *out);
+/* False: there is no such model. */
+bool openai_model(const struct msg_status *s, uint64_t now_ms, const char *name, struct text *out);
+
+/* ollama.c */
+extern const struct api ollama_chat, ollama_generate;
+void ollama_fault(const struct fault *f, struct text *out);
+void ollama_tags(const struct msg_status *s, uint64_t now_ms, struct text *out);
+void ollama_version(struct text *out);
+
+#endif
