@@ -5,7 +5,7 @@
 #   make demo       a whole network on this machine, from nothing
 #   make check      structure and style, seconds  make lint     clang-tidy, cppcheck, clang-format
 #   make test-adversary  every kind of donor that lies, and what becomes of it
-#   make bench      speed figures (bench-pool: of a pool under load)
+#   make bench      speed figures (bench-pool: of a pool under load; bench-ledger)
 #   make fuzz       fuzz each parser for FUZZ_SECONDS
 #   make install    PREFIX, DESTDIR               make clean
 #   make SANITIZE=address,undefined test          (or SANITIZE=thread)
@@ -178,6 +178,11 @@ BENCH_POOL := $(addprefix $(BUILD)/tests/bench/bench_, pool waiting uneven)
 .PHONY: bench-pool
 bench-pool: $(BUILD)/ayni $(BENCH_POOL)
 	@for b in $(BENCH_POOL); do $$b || exit 1; done
+
+BENCH_LEDGER := $(BUILD)/tests/bench/bench_ledger
+.PHONY: bench-ledger
+bench-ledger: $(BENCH_LEDGER)
+	@$(BENCH_LEDGER)
 
 # ---- fuzzing: clang's libFuzzer, one program a parser -----------------------------------------
 FUZZ_SECONDS ?= 30

@@ -198,6 +198,23 @@ bool identity_verify(const struct public_key *key, const char *domain, const uin
 	return right;
 }
 
+int identity_sign_text(
+    const struct identity *id, const char *text, size_t len, struct signature *out)
+{
+	if (memchr(text, '\0', len) != NULL)
+		return AYNI_ERR_ARGUMENT;
+	(void)crypto_sign_detached(out->bytes, NULL, (const uint8_t *)text, len, id->secret);
+	return AYNI_OK;
+}
+
+bool identity_verify_text(
+    const struct public_key *key, const char *text, size_t len, const struct signature *sig)
+{
+	need_sodium();
+	return memchr(text, '\0', len) == NULL &&
+	       crypto_sign_verify_detached(sig->bytes, (const uint8_t *)text, len, key->bytes) == 0;
+}
+
 /* ---- key files ---------------------------------------------------------------------------- */
 
 /* AYNI_OK if what is open at `fd` is a file that only its owner can read. */

@@ -39,6 +39,15 @@ int identity_sign(const struct identity *id, const char *domain, const uint8_t *
 bool identity_verify(const struct public_key *key, const char *domain, const uint8_t *data,
     size_t len, const struct signature *sig);
 
+/*
+ * The same without a domain, for texts whose format says how they are signed (note.h). They must
+ * not contain a NUL (AYNI_ERR_ARGUMENT), so that none is ever the bytes of a domain's signature.
+ */
+int identity_sign_text(
+    const struct identity *id, const char *text, size_t len, struct signature *out);
+bool identity_verify_text(
+    const struct public_key *key, const char *text, size_t len, const struct signature *sig);
+
 /* Curve25519 halves, for transport.c. */
 int identity_curve_secret(const struct identity *id, uint8_t out[CURVE_KEY_BYTES]);
 int identity_curve_public(const struct public_key *key, uint8_t out[CURVE_KEY_BYTES]);

@@ -3,6 +3,7 @@
 
 #include "protocol/messages_internal.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 
 #define RECEIPT_POOL_DOMAIN  "ayni v1 receipt by pool"
@@ -11,6 +12,8 @@
 
 /* Chunks of at most 1 MiB: models of up to 4 TiB, in manifests that fit a payload. */
 enum { MANIFEST_CHUNKS_MAX = 4 << 20 };
+
+enum { MERGE_DELAY_S_MAX = 366 * 86400 };
 
 /* Of one manifest being packed or unpacked; the densest valid one takes about 4 times its bytes. */
 #define MANIFEST_BYTES_MAX ((size_t)1 << 30)
@@ -44,6 +47,7 @@ static void check_receipt(struct conversion *c, const struct receipt *r)
 	check_range(c, "cost_flop", flop_count(r->cost), 0, FLOP_MAX);
 	check_range(c, "last_ms", r->last_ms, 0, INT64_MAX);
 	check_range(c, "first_ms", r->first_ms, 0, r->last_ms);
+	check_range(c, "merge_delay_s", r->merge_delay_s, 0, MERGE_DELAY_S_MAX);
 }
 
 int receipt_issue(const struct receipt *r, const struct identity *pool, struct signed_receipt *out,
@@ -71,9 +75,10 @@ int receipt_issue(const struct receipt *r, const struct identity *pool, struct s
 	wire.units_hash = store_bytes(r->units_hash.bytes, HASH_BYTES);
 	wire.first_ms = r->first_ms;
 	wire.last_ms = r->last_ms;
+	wire.merge_delay_s = r->merge_delay_s;
 
 	len = protobuf_c_message_get_packed_size(&wire.base);
-	assert(len <= RECEIPT_BYTES_MAX); /* 4 hashes and 8 numbers: at most 240 bytes */
+	assert(len <= RECEIPT_BYTES_MAX); /* 4 hashes and 9 numbers: at most 250 bytes */
 	memset(out, 0, sizeof *out);
 	out->receipt_len = protobuf_c_message_pack(&wire.base, out->receipt);
 	return identity_sign(
@@ -88,7 +93,8 @@ static void load_receipt(struct conversion *c, const Ayni__Receipt *in, struct r
 	    .units = in->units,
 	    .tokens = in->tokens,
 	    .first_ms = in->first_ms,
-	    .last_ms = in->last_ms};
+	    .last_ms = in->last_ms,
+	    .merge_delay_s = in->merge_delay_s};
 	load_bytes(c, "pool", in->pool, out->pool.bytes, PUBLIC_KEY_BYTES);
 	load_bytes(c, "donor", in->donor, out->donor.bytes, PUBLIC_KEY_BYTES);
 	load_bytes(c, "model", in->model, out->model.bytes, HASH_BYTES);
@@ -96,30 +102,46 @@ static void load_receipt(struct conversion *c, const Ayni__Receipt *in, struct r
 	load_flop(c, "cost_flop", in->cost_flop, &out->cost);
 }
 
-int receipt_check(const struct signed_receipt *s, struct receipt *out, struct error *err)
+int receipt_read(struct span bytes, struct receipt *out, struct error *err)
 {
 	struct arena arena = {0};
 	struct conversion c = {.message = "receipt", .arena = &arena, .err = err};
-	ProtobufCMessage *wire = NULL;
+	const ProtobufCMessage *wire =
+	    wire_unpack(&c, &ayni__receipt__descriptor, bytes.data, bytes.len, RECEIPT_BYTES_MAX);
 	struct receipt r;
 
-	check_signed_receipt(&c, s);
-	if (c.code == AYNI_OK)
-		wire = wire_unpack(
-		    &c, &ayni__receipt__descriptor, s->receipt, s->receipt_len, RECEIPT_BYTES_MAX);
 	if (wire != NULL)
 		load_receipt(&c, (const Ayni__Receipt *)wire, &r);
 	arena_release(&arena);
 	if (c.code == AYNI_OK)
 		check_receipt(&c, &r);
-	if (c.code != AYNI_OK)
-		return c.code;
+	if (c.code == AYNI_OK)
+		*out = r;
+	return c.code;
+}
+
+bool receipt_countersigned(
+    struct span bytes, const struct public_key *donor, const struct signature *signature)
+{
+	return identity_verify(donor, RECEIPT_DONOR_DOMAIN, bytes.data, bytes.len, signature);
+}
+
+int receipt_check(const struct signed_receipt *s, struct receipt *out, struct error *err)
+{
+	struct conversion c = {.message = "receipt", .err = err};
+	struct span bytes = {s->receipt, s->receipt_len};
+	struct receipt r;
+	int rc;
+
+	check_signed_receipt(&c, s);
+	rc = c.code == AYNI_OK ? receipt_read(bytes, &r, err) : c.code;
+	if (rc != AYNI_OK)
+		return rc;
 	if (!identity_verify(
-	        &r.pool, RECEIPT_POOL_DOMAIN, s->receipt, s->receipt_len, &s->pool_signature))
+	        &r.pool, RECEIPT_POOL_DOMAIN, bytes.data, bytes.len, &s->pool_signature))
 		return error_set(
 		    err, AYNI_ERR_SIGNATURE, "receipt: the pool's signature is not right");
-	if (s->countersigned && !identity_verify(&r.donor, RECEIPT_DONOR_DOMAIN, s->receipt,
-	                            s->receipt_len, &s->donor_signature))
+	if (s->countersigned && !receipt_countersigned(bytes, &r.donor, &s->donor_signature))
 		return error_set(
 		    err, AYNI_ERR_SIGNATURE, "receipt: the donor's signature is not right");
 	*out = r;
@@ -133,6 +155,40 @@ void receipt_countersign(struct signed_receipt *s, const struct identity *donor)
 
 	assert(rc == AYNI_OK); /* so few bytes need no memory */
 	s->countersigned = true;
+}
+
+int receipt_to_text(const struct signed_receipt *s, char out[RECEIPT_TEXT_BYTES], struct error *err)
+{
+	struct message m = {.type = MSG_RECEIPT, .receipt = *s};
+	uint8_t *packed;
+	size_t len;
+	int rc = message_encode(&m, &packed, &len, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	assert(len <= RECEIPT_PACKED_MAX);
+	(void)sodium_bin2base64(
+	    out, RECEIPT_TEXT_BYTES, packed, len, sodium_base64_VARIANT_ORIGINAL);
+	free(packed);
+	return AYNI_OK;
+}
+
+int receipt_from_text(struct span text, struct signed_receipt *out, struct error *err)
+{
+	uint8_t packed[RECEIPT_PACKED_MAX];
+	struct message *m;
+	size_t len;
+	int rc;
+
+	if (sodium_base642bin(packed, sizeof packed, (const char *)text.data, text.len, NULL, &len,
+	        NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+		return error_set(err, AYNI_ERR_FORMAT, "receipt: is not base64, or too long");
+	rc = message_decode(MSG_RECEIPT, packed, len, &m, err);
+	if (rc != AYNI_OK)
+		return rc;
+	*out = m->receipt;
+	message_free(m);
+	return AYNI_OK;
 }
 
 void receipt_chain(struct hash *h, uint64_t unit, const struct hash *result)

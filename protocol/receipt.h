@@ -8,7 +8,12 @@
 #define AYNI_PROTOCOL_RECEIPT_H
 
 #include "protocol/identity.h"
-#include "protocol/message_types.h"
+#include "protocol/messages.h"
+
+enum {
+	RECEIPT_PACKED_MAX = RECEIPT_BYTES_MAX + 2 * SIGNATURE_BYTES + 16,
+	RECEIPT_TEXT_BYTES = (RECEIPT_PACKED_MAX + 2) / 3 * 4 + 1
+};
 
 struct receipt {
 	uint64_t number;
@@ -19,6 +24,7 @@ struct receipt {
 	struct flop cost;
 	struct hash units_hash;
 	uint64_t first_ms, last_ms;
+	uint32_t merge_delay_s; /* the pool's promise: in its log so long after last_ms; 0: none */
 };
 
 /* Encode and sign as the pool. */
@@ -26,7 +32,16 @@ int receipt_issue(const struct receipt *r, const struct identity *pool, struct s
     struct error *err);
 /* Decode, and check the pool's signature by the key inside; the donor's too if it is there. */
 int receipt_check(const struct signed_receipt *s, struct receipt *out, struct error *err);
+/* Decode and check the bounds, no signature: for receipts that a signed log holds. */
+int receipt_read(struct span bytes, struct receipt *out, struct error *err);
+bool receipt_countersigned(
+    struct span bytes, const struct public_key *donor, const struct signature *signature);
 void receipt_countersign(struct signed_receipt *s, const struct identity *donor);
+/* With its signatures as one line of base64 (of the message Receipt), and back: AYNI_ERR_FORMAT,
+ * AYNI_ERR_LIMIT; signatures are not checked. */
+int receipt_to_text(
+    const struct signed_receipt *s, char out[RECEIPT_TEXT_BYTES], struct error *err);
+int receipt_from_text(struct span text, struct signed_receipt *out, struct error *err);
 /* h = BLAKE2b(h || unit, little endian || result hash): the chain behind units_hash; from zeros. */
 void receipt_chain(struct hash *h, uint64_t unit, const struct hash *result);
 

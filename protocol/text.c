@@ -52,6 +52,38 @@ bool text_is_utf8(const char *text, size_t len)
 	return true;
 }
 
+static bool is_blank(uint32_t code)
+{
+	switch (code) {
+	case 0x20:
+	case 0x85:
+	case 0xa0:
+	case 0x1680:
+	case 0x2028:
+	case 0x2029:
+	case 0x202f:
+	case 0x205f:
+	case 0x3000:
+		return true;
+	default:
+		return (code >= 9 && code <= 13) || (code >= 0x2000 && code <= 0x200a);
+	}
+}
+
+bool text_has_blank(const char *text, size_t len)
+{
+	uint32_t code;
+
+	for (size_t at = 0, n; at < len; at += n) {
+		n = utf8_next(text + at, len - at, &code);
+		if (n == 0)
+			return false;
+		if (is_blank(code))
+			return true;
+	}
+	return false;
+}
+
 bool text_is_line(const char *text, size_t len)
 {
 	uint32_t code;

@@ -12,6 +12,8 @@
 bool text_is_utf8(const char *text, size_t len);
 /* UTF-8 without C0 and C1 control characters (newline and NUL among them). */
 bool text_is_line(const char *text, size_t len);
+/* A space of any kind (Unicode's property White_Space), in UTF-8. */
+bool text_has_blank(const char *text, size_t len);
 /*
  * Make one line of UTF-8 of any NUL-terminated bytes: what is not gets a '?' for each byte, and
  * what does not fit is cut at a character. `out` may be `in`; out_bytes at least 1.

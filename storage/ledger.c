@@ -7,6 +7,8 @@
 
 enum statement {
 	LAST_NUMBER,
+	KEY_ID,
+	KEY_ADD,
 	FIND,
 	APPEND,
 	WAITING_OF,
@@ -14,43 +16,77 @@ enum statement {
 	EACH,
 	EACH_UNCOUNTERSIGNED,
 	TOTALS,
+	TOTALS_SINCE,
 	TOTALS_OF,
 	N_STATEMENTS
 };
 
+#define ID  "(SELECT id FROM keys WHERE key = ?)"
+#define KEY "(SELECT key FROM keys WHERE id = "
+
 #define COLUMNS                                                                                    \
-	"number, pool, donor, model, layer_first, layer_last, units, tokens, cost, first_ms, "     \
-	"last_ms, receipt, pool_signature, donor_signature"
+	"SELECT number, " KEY "pool), " KEY "donor), " KEY "model), layer_first, layer_last,"      \
+	" units, tokens, cost, first_ms, last_ms, receipt, keys_at, pool_signature,"               \
+	" donor_signature FROM receipts"
+
+/* Of a total's donor: its key and name, and how many of its receipts wait to be countersigned. */
+#define WHO(donor)                                                                                 \
+	"SELECT " KEY donor "), (SELECT name FROM names WHERE role = 1 AND key = " KEY donor ")),"
+#define WAITING(donor)                                                                             \
+	" (SELECT count(*) FROM receipts AS w INDEXED BY receipts_waiting WHERE w.donor = " donor  \
+	"  AND w.donor_signature = zeroblob(64) AND w.last_ms >= ?1),"
 
 /*
  * Sums in two parts, so that no sum of 64-bit values overflows and none depends on the order of
  * rows: cost in whole GFLOP and the rest, counts in high and low 32 bits.
  */
 #define TOTAL_COLUMNS                                                                              \
-	"SELECT r.donor,"                                                                          \
-	" (SELECT name FROM names WHERE role = 1 AND key = r.donor),"                              \
-	" sum(r.cost / 1000000000) + sum(r.cost % 1000000000) / 1e9,"                              \
-	" count(*),"                                                                               \
-	" (SELECT count(*) FROM receipts AS w WHERE w.donor = r.donor"                             \
-	"  AND w.donor_signature IS NULL AND w.last_ms >= ?1),"                                    \
-	" sum(r.units >> 32), sum(r.units & 4294967295),"                                          \
-	" sum(r.tokens >> 32), sum(r.tokens & 4294967295),"                                        \
-	" min(r.first_ms), max(r.last_ms) FROM receipts AS r WHERE r.last_ms >= ?1"
+	WHO("r.donor")                                                                             \
+	" sum(r.cost / 1000000000) + sum(r.cost % 1000000000) / 1e9, count(*)," WAITING(           \
+	    "r.donor") " sum(r.units >> 32), sum(r.units & 4294967295),"                           \
+	               " sum(r.tokens >> 32), sum(r.tokens & 4294967295),"                         \
+	               " min(r.first_ms), max(r.last_ms) FROM receipts AS r"                       \
+	               " WHERE r.last_ms >= ?1"
+
+/* Sums of the log's full subtrees (tree.h makes them), and the first that one level lacks, counted
+ * in subtrees of the level below. */
+#define SUMS(level, first)                                                                         \
+	"SELECT donor, receipts, giga, rest, units_high, units_low, tokens_high, tokens_low,"      \
+	" first_ms, last_ms FROM sums WHERE level = " level " AND block >= " first
+#define BEHIND(level) "16 * (SELECT coalesce(max(block) + 1, 0) FROM sums WHERE level = " level ")"
 
 static const char *const texts[N_STATEMENTS] = {
     [LAST_NUMBER] = "SELECT max(number) FROM receipts",
-    [FIND] = "SELECT receipt, donor_signature IS NOT NULL FROM receipts"
-             " WHERE number = ? AND pool = ?",
-    [APPEND] = "INSERT INTO receipts (" COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    [WAITING_OF] = "SELECT pool, donor_signature FROM receipts WHERE number = ? AND donor = ?",
-    [COUNTERSIGN] = "UPDATE receipts SET donor_signature = ? WHERE number = ? AND pool = ?",
-    [EACH] = "SELECT " COLUMNS " FROM receipts WHERE number > ? ORDER BY number, pool",
-    [EACH_UNCOUNTERSIGNED] = "SELECT " COLUMNS " FROM receipts"
-                             " WHERE donor = ? AND donor_signature IS NULL"
-                             " ORDER BY number, pool LIMIT ?",
-    [TOTALS] = TOTAL_COLUMNS " GROUP BY r.donor ORDER BY 3 DESC, 1",
-    [TOTALS_OF] = TOTAL_COLUMNS " AND r.donor = ?2 GROUP BY r.donor",
+    [KEY_ID] = "SELECT id FROM keys WHERE key = ?",
+    [KEY_ADD] = "INSERT INTO keys (key) VALUES (?)",
+    [FIND] = COLUMNS " WHERE number = ? AND pool = " ID,
+    [APPEND] = "INSERT INTO receipts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [WAITING_OF] = "SELECT " KEY "pool), donor_signature FROM receipts"
+                   " WHERE number = ? AND donor = " ID,
+    [COUNTERSIGN] = "UPDATE receipts SET donor_signature = ? WHERE number = ? AND pool = " ID,
+    [EACH] = COLUMNS " WHERE number > ? ORDER BY number, pool",
+    [EACH_UNCOUNTERSIGNED] = COLUMNS " WHERE donor = " ID " AND donor_signature = zeroblob(64)"
+                                     " ORDER BY number, pool LIMIT ?",
+    /* Each level's sums behind what the level above has, and the receipts behind all of them. */
+    [TOTALS] = WHO("t.donor") " sum(t.giga) + sum(t.rest) / 1e9, sum(t.receipts)," WAITING(
+        "t.donor") " sum(t.units_high), sum(t.units_low), sum(t.tokens_high), sum(t.tokens_low),"
+                   " min(t.first_ms), max(t.last_ms)"
+                   " FROM (" SUMS("24", "0") " UNION ALL " SUMS("20",
+                       BEHIND("24")) " UNION ALL " SUMS("16", BEHIND("20")) " UNION ALL " SUMS("12",
+                       BEHIND("16")) " UNION ALL SELECT donor, 1, cost / 1000000000, cost % "
+                                     "1000000000,"
+                                     " units >> 32, units & 4294967295, tokens >> 32, tokens & "
+                                     "4294967295,"
+                                     " first_ms, last_ms FROM receipts NOT INDEXED"
+                                     " WHERE number > 256 * " BEHIND(
+                                         "12") ") AS t"
+                                               " GROUP BY t.donor ORDER BY 3 DESC, 1",
+    [TOTALS_SINCE] = TOTAL_COLUMNS " GROUP BY r.donor ORDER BY 3 DESC, 1",
+    [TOTALS_OF] = TOTAL_COLUMNS " AND r.donor = (SELECT id FROM keys WHERE key = ?2)"
+                                " GROUP BY r.donor",
 };
+
+static const struct signature not_signed;
 
 struct ledger {
 	struct db *db;
@@ -105,11 +141,95 @@ static int set_donor_signature(struct ledger *l, uint64_t number, const struct p
 	return query_run(&q, err);
 }
 
+/* ---- receipts without their keys ---------------------------------------------------------- */
+
+/*
+ * A receipt is a protobuf message whose fields 2, 3 and 4 are the keys of pool and donor and the
+ * hash of the model: 102 bytes that `keys` has already. They are cut out where they stand and put
+ * back when it is read, so that nothing is ever encoded anew. Other bytes are kept as they are.
+ */
+enum { KEYS_BYTES = 3 * (2 + HASH_BYTES) };
+
+static void put_keys(const struct ledger_entry *e, uint8_t out[KEYS_BYTES])
+{
+	static const uint8_t tags[3] = {0x12, 0x1a, 0x22};
+	const uint8_t *const keys[3] = {e->pool.bytes, e->donor.bytes, e->model.bytes};
+
+	for (size_t i = 0; i < 3; i++) {
+		uint8_t *at = out + i * (2 + HASH_BYTES);
+
+		at[0] = tags[i];
+		at[1] = HASH_BYTES;
+		memcpy(at + 2, keys[i], HASH_BYTES);
+	}
+}
+
+/* What is stored, in out; where the keys stood, or 0. */
+static size_t cut_keys(const struct ledger_entry *e, uint8_t out[LEDGER_RECEIPT_MAX], size_t *len)
+{
+	uint8_t keys[KEYS_BYTES];
+	const uint8_t *found;
+	size_t at;
+
+	put_keys(e, keys);
+	found = memmem(e->receipt.data, e->receipt.len, keys, KEYS_BYTES);
+	at = found != NULL ? (size_t)(found - e->receipt.data) : 0;
+	*len = e->receipt.len - (at > 0 ? KEYS_BYTES : 0);
+	memcpy(out, e->receipt.data, at > 0 ? at : *len);
+	if (at > 0)
+		memcpy(out + at, found + KEYS_BYTES, *len - at);
+	return at;
+}
+
+/* And back. False if what is stored cannot be so. */
+static bool paste_keys(
+    struct ledger_entry *e, struct span stored, uint64_t at, uint8_t out[LEDGER_RECEIPT_MAX])
+{
+	size_t len = stored.len + (at > 0 ? KEYS_BYTES : 0);
+
+	if (stored.len == 0 || len > LEDGER_RECEIPT_MAX || at > stored.len ||
+	    at > LEDGER_RECEIPT_MAX - KEYS_BYTES)
+		return false;
+	memcpy(out, stored.data, at > 0 ? at : len);
+	if (at > 0) {
+		put_keys(e, out + at);
+		memcpy(out + at + KEYS_BYTES, stored.data + at, stored.len - at);
+	}
+	e->receipt = (struct span){out, len};
+	return true;
+}
+
+/* A row of COLUMNS; e->receipt is in `bytes`. */
+static void read_entry(struct query *q, struct ledger_entry *e, uint8_t bytes[LEDGER_RECEIPT_MAX])
+{
+	memset(e, 0, sizeof *e);
+	e->number = query_get_u64(q, 0);
+	query_get_bytes(q, 1, e->pool.bytes, PUBLIC_KEY_BYTES);
+	query_get_bytes(q, 2, e->donor.bytes, PUBLIC_KEY_BYTES);
+	query_get_bytes(q, 3, e->model.bytes, HASH_BYTES);
+	e->layer_first = query_get_u32(q, 4);
+	e->layer_last = query_get_u32(q, 5);
+	e->units = query_get_u64(q, 6);
+	e->tokens = query_get_u64(q, 7);
+	(void)flop_from(query_get_u64(q, 8), &e->cost); /* SQLite's integers all fit */
+	e->first_ms = query_get_u64(q, 9);
+	e->last_ms = query_get_u64(q, 10);
+	if (!paste_keys(e, query_get_span(q, 11), query_get_u64(q, 12), bytes))
+		q->failed = q->failed == AYNI_OK ? AYNI_ERR_FORMAT : q->failed;
+	query_get_bytes(q, 13, e->pool_signature.bytes, SIGNATURE_BYTES);
+	query_get_bytes(q, 14, e->donor_signature.bytes, SIGNATURE_BYTES);
+	e->countersigned = memcmp(&e->donor_signature, &not_signed, sizeof not_signed) != 0;
+}
+
+/* ---- appending ---------------------------------------------------------------------------- */
+
 /* QUERY_ROW if the same receipt is there already, QUERY_DONE if its number is free. */
 static int find_same(
     struct ledger *l, const struct ledger_entry *e, bool *countersigned, struct error *err)
 {
 	struct query q = query_begin(l->db, l->statements[FIND], "ledger: looking up a receipt");
+	uint8_t bytes[LEDGER_RECEIPT_MAX];
+	struct ledger_entry there;
 	bool same = true;
 	int rc, end;
 
@@ -117,10 +237,10 @@ static int find_same(
 	query_blob(&q, e->pool.bytes, PUBLIC_KEY_BYTES);
 	rc = query_step(&q, err);
 	if (rc == QUERY_ROW) {
-		struct span s = query_get_span(&q, 0);
-
-		same = s.len == e->receipt.len && memcmp(s.data, e->receipt.data, s.len) == 0;
-		*countersigned = query_get_u64(&q, 1) != 0;
+		read_entry(&q, &there, bytes);
+		same = there.receipt.len == e->receipt.len &&
+		       memcmp(there.receipt.data, e->receipt.data, e->receipt.len) == 0;
+		*countersigned = there.countersigned;
 	}
 	end = query_end(&q, rc < 0 ? NULL : err);
 	if (rc >= 0 && end != AYNI_OK)
@@ -132,14 +252,44 @@ static int find_same(
 	return rc;
 }
 
+/* What stands for a key; a new one if it has none. */
+static int key_id(struct ledger *l, const uint8_t key[HASH_BYTES], uint64_t *id, struct error *err)
+{
+	struct query q = query_begin(l->db, l->statements[KEY_ID], "ledger: looking up a key");
+	int rc, end;
+
+	query_blob(&q, key, HASH_BYTES);
+	rc = query_step(&q, err);
+	if (rc == QUERY_ROW)
+		*id = query_get_u64(&q, 0);
+	end = query_end(&q, rc < 0 ? NULL : err);
+	if (rc != QUERY_DONE)
+		return rc < 0 ? rc : end;
+	q = query_begin(l->db, l->statements[KEY_ADD], "ledger: adding a key");
+	query_blob(&q, key, HASH_BYTES);
+	rc = query_run(&q, err);
+	*id = (uint64_t)sqlite3_last_insert_rowid(db_handle(l->db));
+	return rc;
+}
+
 static int insert(struct ledger *l, const struct ledger_entry *e, struct error *err)
 {
-	struct query q = query_begin(l->db, l->statements[APPEND], "ledger: appending");
+	uint8_t bytes[LEDGER_RECEIPT_MAX];
+	uint64_t pool = 0, donor = 0, model = 0;
+	struct query q;
+	size_t len, at;
+	int rc;
 
+	if ((rc = key_id(l, e->pool.bytes, &pool, err)) != AYNI_OK ||
+	    (rc = key_id(l, e->donor.bytes, &donor, err)) != AYNI_OK ||
+	    (rc = key_id(l, e->model.bytes, &model, err)) != AYNI_OK)
+		return rc;
+	at = cut_keys(e, bytes, &len);
+	q = query_begin(l->db, l->statements[APPEND], "ledger: appending");
 	query_u64(&q, e->number);
-	query_blob(&q, e->pool.bytes, PUBLIC_KEY_BYTES);
-	query_blob(&q, e->donor.bytes, PUBLIC_KEY_BYTES);
-	query_blob(&q, e->model.bytes, HASH_BYTES);
+	query_u64(&q, pool);
+	query_u64(&q, donor);
+	query_u64(&q, model);
 	query_u64(&q, e->layer_first);
 	query_u64(&q, e->layer_last);
 	query_u64(&q, e->units);
@@ -147,24 +297,25 @@ static int insert(struct ledger *l, const struct ledger_entry *e, struct error *
 	query_u64(&q, flop_count(e->cost));
 	query_u64(&q, e->first_ms);
 	query_u64(&q, e->last_ms);
-	query_blob(&q, e->receipt.data, e->receipt.len);
+	query_blob(&q, bytes, len);
+	query_u64(&q, at);
 	query_blob(&q, e->pool_signature.bytes, SIGNATURE_BYTES);
-	if (e->countersigned)
-		query_blob(&q, e->donor_signature.bytes, SIGNATURE_BYTES);
-	else
-		query_null(&q);
+	query_blob(
+	    &q, e->countersigned ? e->donor_signature.bytes : not_signed.bytes, SIGNATURE_BYTES);
 	return query_run(&q, err);
 }
 
-/* At most one statement changes anything, so this is whole with or without a transaction. */
+/* At most one statement changes a receipt, so this is whole with or without a transaction; a key
+ * that is left over does no harm. */
 int ledger_append(struct ledger *l, const struct ledger_entry *e, struct error *err)
 {
 	bool countersigned = false;
 	int rc;
 
-	if (e->number == 0 || e->receipt.len == 0 || e->layer_last < e->layer_first)
+	if (e->number == 0 || e->receipt.len == 0 || e->receipt.len > LEDGER_RECEIPT_MAX ||
+	    e->layer_last < e->layer_first)
 		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "ledger: receipt %llu has no number, no bytes or no layers",
+		    "ledger: receipt %llu has no number, no layers, or no bytes or too many",
 		    (unsigned long long)e->number);
 	rc = find_same(l, e, &countersigned, err);
 	if (rc == QUERY_DONE)
@@ -173,6 +324,8 @@ int ledger_append(struct ledger *l, const struct ledger_entry *e, struct error *
 		return set_donor_signature(l, e->number, &e->pool, &e->donor_signature, err);
 	return rc == QUERY_ROW ? AYNI_OK : rc;
 }
+
+/* ---- countersigning ----------------------------------------------------------------------- */
 
 struct waiting {
 	struct public_key pool;
@@ -193,9 +346,8 @@ static int find_waiting(struct ledger *l, uint64_t number, const struct public_k
 	while ((rc = query_step(&q, err)) == QUERY_ROW && w->n_pools < 2) {
 		w->n_pools++;
 		query_get_bytes(&q, 0, w->pool.bytes, PUBLIC_KEY_BYTES);
-		w->countersigned = !query_is_null(&q, 1);
-		if (w->countersigned)
-			query_get_bytes(&q, 1, w->signature.bytes, SIGNATURE_BYTES);
+		query_get_bytes(&q, 1, w->signature.bytes, SIGNATURE_BYTES);
+		w->countersigned = memcmp(&w->signature, &not_signed, sizeof not_signed) != 0;
 	}
 	end = query_end(&q, rc < 0 ? NULL : err);
 	return rc < 0 ? rc : end;
@@ -223,31 +375,13 @@ int ledger_countersign(struct ledger *l, uint64_t number, const struct public_ke
 	return AYNI_OK;
 }
 
-static void read_entry(struct query *q, struct ledger_entry *e)
-{
-	memset(e, 0, sizeof *e);
-	e->number = query_get_u64(q, 0);
-	query_get_bytes(q, 1, e->pool.bytes, PUBLIC_KEY_BYTES);
-	query_get_bytes(q, 2, e->donor.bytes, PUBLIC_KEY_BYTES);
-	query_get_bytes(q, 3, e->model.bytes, HASH_BYTES);
-	e->layer_first = query_get_u32(q, 4);
-	e->layer_last = query_get_u32(q, 5);
-	e->units = query_get_u64(q, 6);
-	e->tokens = query_get_u64(q, 7);
-	(void)flop_from(query_get_u64(q, 8), &e->cost); /* SQLite's integers all fit */
-	e->first_ms = query_get_u64(q, 9);
-	e->last_ms = query_get_u64(q, 10);
-	e->receipt = query_get_span(q, 11);
-	query_get_bytes(q, 12, e->pool_signature.bytes, SIGNATURE_BYTES);
-	e->countersigned = !query_is_null(q, 13);
-	if (e->countersigned)
-		query_get_bytes(q, 13, e->donor_signature.bytes, SIGNATURE_BYTES);
-}
+/* ---- reading ------------------------------------------------------------------------------ */
 
 /* Past the limit, on to the end of a number: the next page begins after a whole one. */
 static int walk(
     struct query *q, uint32_t limit, ledger_entry_fn *fn, void *context, struct error *err)
 {
+	uint8_t bytes[LEDGER_RECEIPT_MAX];
 	uint64_t number = 0;
 	uint32_t n = 0;
 	int rc = QUERY_DONE, end, stop = 0;
@@ -255,7 +389,7 @@ static int walk(
 	while (stop == 0 && limit > 0 && (rc = query_step(q, err)) == QUERY_ROW) {
 		struct ledger_entry e;
 
-		read_entry(q, &e);
+		read_entry(q, &e, bytes);
 		if (q->failed != AYNI_OK || (n == limit && e.number != number))
 			break;
 		number = e.number;
@@ -322,8 +456,8 @@ int ledger_totals(struct ledger *l, const struct ledger_filter *filter, ledger_t
     void *context, struct error *err)
 {
 	bool one = filter->donor != NULL;
-	struct query q =
-	    query_begin(l->db, l->statements[one ? TOTALS_OF : TOTALS], "ledger: adding up");
+	enum statement which = one ? TOTALS_OF : filter->since_ms > 0 ? TOTALS_SINCE : TOTALS;
+	struct query q = query_begin(l->db, l->statements[which], "ledger: adding up");
 	int rc = QUERY_DONE, end, stop = 0;
 
 	query_u64(&q, filter->since_ms);

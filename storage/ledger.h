@@ -13,6 +13,8 @@
 
 struct ledger;
 
+enum { LEDGER_RECEIPT_MAX = 1024 }; /* bytes of a receipt */
+
 struct ledger_entry {
 	uint64_t number;
 	struct public_key pool, donor;
@@ -21,7 +23,7 @@ struct ledger_entry {
 	uint64_t units, tokens;
 	struct flop cost;
 	uint64_t first_ms, last_ms;
-	struct span receipt; /* signed bytes; borrowed */
+	struct span receipt; /* signed bytes; borrowed, in a callback during it */
 	struct signature pool_signature;
 	bool countersigned;
 	struct signature donor_signature;

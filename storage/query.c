@@ -80,12 +80,6 @@ void query_text(struct query *q, const char *text)
 		bound(q, sqlite3_bind_text(q->statement, ++q->n_bound, text, -1, SQLITE_STATIC));
 }
 
-void query_null(struct query *q)
-{
-	if (q->failed == AYNI_OK)
-		bound(q, sqlite3_bind_null(q->statement, ++q->n_bound));
-}
-
 static int report(const struct query *q, struct error *err)
 {
 	const char *what = "a value does not fit";
@@ -133,11 +127,6 @@ uint32_t query_get_u32(struct query *q, int column)
 		return 0;
 	}
 	return (uint32_t)value;
-}
-
-bool query_is_null(const struct query *q, int column)
-{
-	return sqlite3_column_type(q->statement, column) == SQLITE_NULL;
 }
 
 struct span query_get_span(const struct query *q, int column)

@@ -31,13 +31,11 @@ void query_u64(struct query *q, uint64_t value);
 void query_int(struct query *q, int value);
 void query_blob(struct query *q, const void *data, size_t len); /* borrowed until query_end */
 void query_text(struct query *q, const char *text);             /* borrowed until query_end */
-void query_null(struct query *q);
 
 /* QUERY_ROW, QUERY_DONE or an error. */
 int query_step(struct query *q, struct error *err);
 uint64_t query_get_u64(struct query *q, int column);
 uint32_t query_get_u32(struct query *q, int column);
-bool query_is_null(const struct query *q, int column);
 void query_get_bytes(struct query *q, int column, void *out, size_t len); /* exactly len */
 struct span query_get_span(const struct query *q, int column); /* borrowed until the next step */
 /* Resets the statement for its next use; the poison, if any. */

@@ -3,7 +3,7 @@
 -- Times are milliseconds since 1970 UTC. Keys are Ed25519 public keys, hashes are BLAKE2b-256.
 
 PRAGMA application_id = 0x61796e69; -- "ayni"
-PRAGMA user_version = 4;            -- the number of the last migration
+PRAGMA user_version = 5;            -- the number of the last migration
 
 -- Facts about this file.
 CREATE TABLE meta (
@@ -130,12 +130,18 @@ CREATE TABLE standing (
 	reason TEXT NOT NULL                                                  -- of its last change of state
 ) STRICT, WITHOUT ROWID;
 
+-- Keys and hashes of 32 bytes that receipts name again and again.
+CREATE TABLE keys (
+	id INTEGER PRIMARY KEY,                              -- stands for it in receipts
+	key BLOB NOT NULL UNIQUE CHECK (length(key) = 32)    -- public key of a pool or donor, model's hash
+) STRICT;
+
 -- The ledger. A pool has its own receipts; a donor those that it got from any pool.
 CREATE TABLE receipts (
 	number INTEGER NOT NULL CHECK (number > 0),                          -- in the pool's books, from 1
-	pool BLOB NOT NULL CHECK (length(pool) = 32),                        -- whose books
-	donor BLOB NOT NULL CHECK (length(donor) = 32),                      -- who did the work
-	model BLOB NOT NULL CHECK (length(model) = 32),                      -- on which model
+	pool INTEGER NOT NULL REFERENCES keys (id),                          -- whose books
+	donor INTEGER NOT NULL REFERENCES keys (id),                         -- who did the work
+	model INTEGER NOT NULL REFERENCES keys (id),                         -- on which model
 	layer_first INTEGER NOT NULL CHECK (layer_first >= 0),               -- as in the receipt
 	layer_last INTEGER NOT NULL CHECK (layer_last >= layer_first),
 	units INTEGER NOT NULL CHECK (units >= 0),                           -- work units in the window
@@ -143,9 +149,11 @@ CREATE TABLE receipts (
 	cost INTEGER NOT NULL CHECK (cost >= 0),                             -- FLOP by published cost
 	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),                     -- the window begins
 	last_ms INTEGER NOT NULL CHECK (last_ms >= 0),                       -- the window ends
-	receipt BLOB NOT NULL CHECK (length(receipt) > 0),                   -- the bytes that were signed
-	pool_signature BLOB NOT NULL CHECK (length(pool_signature) = 64),    -- over receipt
-	donor_signature BLOB CHECK (length(donor_signature) = 64),           -- NULL: not yet countersigned
+	receipt BLOB NOT NULL CHECK (length(receipt) > 0),                   -- the bytes that were signed,
+	keys_at INTEGER NOT NULL CHECK (keys_at >= 0),                       -- without the three keys, which
+	                                                                     -- stood here; 0: with them
+	pool_signature BLOB NOT NULL CHECK (length(pool_signature) = 64),    -- over these bytes
+	donor_signature BLOB NOT NULL CHECK (length(donor_signature) = 64),  -- zeros: not yet countersigned
 	-- Numbers are a pool's own. Number first: the books are read in that order.
 	PRIMARY KEY (number, pool)
 ) STRICT, WITHOUT ROWID;
@@ -153,7 +161,7 @@ CREATE TABLE receipts (
 -- Holds all that totals need, donor by donor, so that they never read the receipts themselves.
 CREATE INDEX receipts_totals ON receipts (donor, last_ms, first_ms, cost, units, tokens);
 -- Receipts to be sent again.
-CREATE INDEX receipts_waiting ON receipts (donor, number, last_ms) WHERE donor_signature IS NULL;
+CREATE INDEX receipts_waiting ON receipts (donor, number, last_ms) WHERE donor_signature = zeroblob(64);
 
 CREATE TRIGGER receipts_never_deleted BEFORE DELETE ON receipts
 BEGIN
@@ -161,13 +169,96 @@ BEGIN
 END;
 
 CREATE TRIGGER receipts_never_changed BEFORE UPDATE OF number, pool, donor, model, layer_first,
-	layer_last, units, tokens, cost, first_ms, last_ms, receipt, pool_signature ON receipts
+	layer_last, units, tokens, cost, first_ms, last_ms, receipt, keys_at, pool_signature ON receipts
 BEGIN
 	SELECT RAISE(ABORT, 'what was signed never changes');
 END;
 
 CREATE TRIGGER receipts_countersigned_once BEFORE UPDATE OF donor_signature ON receipts
-WHEN OLD.donor_signature IS NOT NULL OR NEW.donor_signature IS NULL
+WHEN OLD.donor_signature <> zeroblob(64) OR NEW.donor_signature = zeroblob(64)
 BEGIN
 	SELECT RAISE(ABORT, 'a receipt is countersigned once');
+END;
+
+CREATE TRIGGER keys_never_deleted BEFORE DELETE ON keys
+BEGIN
+	SELECT RAISE(ABORT, 'receipts are never deleted');
+END;
+
+CREATE TRIGGER keys_never_changed BEFORE UPDATE ON keys
+BEGIN
+	SELECT RAISE(ABORT, 'what was signed never changes');
+END;
+
+-- The log over the receipts: leaf i is the receipt of number i + 1. Of its Merkle tree only this is
+-- kept, hashes of full subtrees of 256, 65536 ... leaves; all others are a few receipts away.
+CREATE TABLE tree (
+	level INTEGER NOT NULL CHECK (level > 0),     -- 1: of 256 leaves, 2: of 65536 ...
+	number INTEGER NOT NULL CHECK (number >= 0),  -- the how manieth of its level, from 0
+	hash BLOB NOT NULL CHECK (length(hash) = 32), -- SHA-256, as in RFC 9162
+	PRIMARY KEY (level, number)
+) STRICT, WITHOUT ROWID;
+
+-- What donors did in full subtrees of the log, so that totals of many receipts are a few sums.
+CREATE TABLE sums (
+	level INTEGER NOT NULL CHECK (level >= 12),           -- of a subtree of 2^level receipts, 12, 16, 20 or 24,
+	block INTEGER NOT NULL CHECK (block >= 0),            -- the how manieth of its level, from 0
+	donor INTEGER NOT NULL REFERENCES keys (id),
+	receipts INTEGER NOT NULL CHECK (receipts > 0),
+	giga INTEGER NOT NULL CHECK (giga >= 0),      -- cost in whole GFLOP, summed, and the rest in FLOP
+	rest INTEGER NOT NULL CHECK (rest >= 0),
+	units_high INTEGER NOT NULL CHECK (units_high >= 0), -- sums of high and low 32 bits
+	units_low INTEGER NOT NULL CHECK (units_low >= 0),
+	tokens_high INTEGER NOT NULL CHECK (tokens_high >= 0),
+	tokens_low INTEGER NOT NULL CHECK (tokens_low >= 0),
+	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),
+	last_ms INTEGER NOT NULL CHECK (last_ms >= 0),
+	PRIMARY KEY (level, block, donor)
+) STRICT, WITHOUT ROWID;
+
+-- All that this pool ever signed of its log. Ed25519 gives the same signature again.
+CREATE TABLE checkpoints (
+	size INTEGER NOT NULL PRIMARY KEY CHECK (size >= 0), -- receipts
+	root BLOB NOT NULL CHECK (length(root) = 32),        -- root hash of the tree over them
+	signed_ms INTEGER NOT NULL CHECK (signed_ms >= 0)    -- when
+) STRICT;
+
+-- Bundles of 256 receipts of which a countersignature came that is not in the log's folder yet.
+CREATE TABLE unpublished (
+	bundle INTEGER NOT NULL PRIMARY KEY CHECK (bundle >= 0)
+) STRICT;
+
+CREATE TRIGGER tree_never_deleted BEFORE DELETE ON tree
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER tree_never_changed BEFORE UPDATE ON tree
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER sums_never_deleted BEFORE DELETE ON sums
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER sums_never_changed BEFORE UPDATE ON sums
+BEGIN
+	SELECT RAISE(ABORT, 'the log only grows');
+END;
+
+CREATE TRIGGER checkpoints_never_deleted BEFORE DELETE ON checkpoints
+BEGIN
+	SELECT RAISE(ABORT, 'what was signed never changes');
+END;
+
+CREATE TRIGGER checkpoints_never_changed BEFORE UPDATE ON checkpoints
+BEGIN
+	SELECT RAISE(ABORT, 'what was signed never changes');
+END;
+
+CREATE TRIGGER receipts_unpublished AFTER UPDATE OF donor_signature ON receipts
+BEGIN
+	INSERT OR IGNORE INTO unpublished VALUES ((NEW.number - 1) / 256);
 END;

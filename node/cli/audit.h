@@ -7,6 +7,7 @@
 #define AYNI_NODE_CLI_AUDIT_H
 
 #include "node/client.h"
+#include "protocol/receipt.h"
 
 struct audit_total {
 	struct public_key donor;
@@ -24,11 +25,17 @@ struct audit {
 	uint64_t bad, missing; /* wrong signatures or pools; gaps in the numbers */
 	size_t n_totals;
 	struct audit_total *totals;
+	size_t n_slots; /* an index into totals by donor; 0: none now */
+	uint32_t *slots;
 	uint64_t since_ms; /* windows that ended before are not counted */
 };
 
 void audit_free(struct audit *a);
 int audit_add(struct audit *a, const struct signed_receipt *s, struct error *err);
+/* A receipt that has been checked otherwise, into its donor's total. */
+int audit_count(struct audit *a, const struct receipt *r, bool countersigned, struct error *err);
+/* All that `from` counts, into a. */
+int audit_merge(struct audit *a, const struct audit *from, struct error *err);
 void audit_name(struct audit *a, const struct public_key *donor, const char *name);
 /* Most cost first. */
 void audit_sort(struct audit *a);

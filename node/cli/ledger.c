@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <argp.h>
+#include "node/cli/ledger.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "node/cli/audit.h"
-#include "node/cli/cli.h"
 #include "node/config.h"
-#include "protocol/identity.h"
+#include "protocol/invite.h"
 
 enum { JOIN_MS = 15000 };
 
@@ -17,7 +16,34 @@ struct options {
 	uint64_t since_ms;
 };
 
-static uint64_t parse_day(struct argp_state *state, const char *text)
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+    {"audit", ledger_audit},
+    {"check", ledger_check},
+    {"mine", ledger_mine},
+    {"prove", ledger_prove},
+    {"reconcile", ledger_reconcile},
+    {"watch", ledger_watch},
+    {"witness", ledger_witness},
+};
+
+/* ---- shared ------------------------------------------------------------------------------- */
+
+struct public_key ledger_parse_key(struct argp_state *state, const char *text)
+{
+	struct public_key key = {{0}};
+	struct invite invite;
+
+	if (unhex32(text, key.bytes) == AYNI_OK)
+		return key;
+	if (invite_parse(text, &invite, NULL) != AYNI_OK)
+		argp_error(state, "--key %s: is neither a key of 64 digits nor an invite", text);
+	return invite.pool;
+}
+
+uint64_t ledger_parse_day(struct argp_state *state, const char *text)
 {
 	struct tm day = {0};
 	const char *end = strptime(text, "%Y-%m-%d", &day);
@@ -45,7 +71,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->csv = true;
 		return 0;
 	case 's':
-		o->since_ms = parse_day(state, arg);
+		o->since_ms = ledger_parse_day(state, arg);
 		return 0;
 	case ARGP_KEY_END:
 		if (o->pool != NULL && o->db != NULL)
@@ -58,7 +84,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static void format_time(uint64_t ms, char text[32])
+void ledger_format_time(uint64_t ms, char text[32])
 {
 	time_t seconds = (time_t)(ms / 1000);
 	struct tm tm;
@@ -67,7 +93,7 @@ static void format_time(uint64_t ms, char text[32])
 		(void)snprintf(text, 32, "-");
 }
 
-static int print_json(const struct audit *a)
+int ledger_print_json(const struct audit *a)
 {
 	json_t *donors = json_array();
 	json_t *root;
@@ -78,8 +104,8 @@ static int print_json(const struct audit *a)
 		char hex[HEX32_CHARS], first[32], last[32];
 
 		hex32(t->donor.bytes, hex);
-		format_time(t->first_ms, first);
-		format_time(t->last_ms, last);
+		ledger_format_time(t->first_ms, first);
+		ledger_format_time(t->last_ms, last);
 		json_array_append_new(donors,
 		    json_pack("{ss ss sI sf sI sI sI ss ss sI}", "donor", hex, "name", t->name,
 		        "flop", (json_int_t)flop_count(t->cost), "gflop", flop_giga(t->cost),
@@ -108,7 +134,7 @@ static void print_csv_name(const char *name)
 	(void)printf("\"");
 }
 
-static void print_rows(const struct audit *a, bool csv)
+void ledger_print_rows(const struct audit *a, bool csv)
 {
 	if (csv)
 		(void)printf(
@@ -122,8 +148,8 @@ static void print_rows(const struct audit *a, bool csv)
 		char hex[HEX32_CHARS], first[32], last[32];
 
 		hex32(t->donor.bytes, hex);
-		format_time(t->first_ms, first);
-		format_time(t->last_ms, last);
+		ledger_format_time(t->first_ms, first);
+		ledger_format_time(t->last_ms, last);
 		if (csv) {
 			(void)printf("%s,", hex);
 			print_csv_name(t->name);
@@ -141,6 +167,25 @@ static void print_rows(const struct audit *a, bool csv)
 			    (unsigned long long)t->unsigned_receipts);
 	}
 }
+
+int ledger_open_books(const char *file, struct db **db, struct ledger **ledger, struct error *err)
+{
+	char folder[CONFIG_PATH_BYTES], path[CONFIG_PATH_BYTES + 16];
+	int rc = AYNI_OK;
+
+	*db = NULL;
+	*ledger = NULL;
+	if (file == NULL) {
+		rc = config_folder("donor", folder, sizeof folder, err);
+		(void)snprintf(path, sizeof path, "%s/donor.db", folder);
+		file = path;
+	}
+	if (rc == AYNI_OK)
+		rc = db_open(file, DB_READ_ONLY, db, err);
+	return rc == AYNI_OK ? ledger_new(*db, ledger, err) : rc;
+}
+
+/* ---- the books themselves ----------------------------------------------------------------- */
 
 static int read_books(struct audit *a, const struct options *o, struct error *err)
 {
@@ -164,6 +209,15 @@ static int read_books(struct audit *a, const struct options *o, struct error *er
 	return audit_file(a, path, err);
 }
 
+static int run_command(const struct command *c, int argc, char **argv)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof name, "ayni ledger %s", c->name);
+	argv[0] = name;
+	return c->run(argc, argv);
+}
+
 int cli_ledger(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
@@ -176,26 +230,41 @@ int cli_ledger(int argc, char **argv)
 	};
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
+	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
+	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
 	        "donor's, are checked here, and totals are made from the receipts alone. Without "
 	        "--pool and --db: this machine's own receipts as a donor. Exit status 1 if "
-	        "anything is wrong with the books."};
+	        "anything is wrong with the books."
+	        "\vSubcommands, on a pool's public log (a URL, or a copy of the folder):\n\n"
+	        "  audit      recompute all of it, trusting nothing\n"
+	        "  watch      follow it; alarm if it contradicts itself\n"
+	        "  witness    check that it only grew, and sign that\n"
+	        "  prove      that a receipt is in it, in a file that proves it by itself\n"
+	        "  check      such a file, offline\n"
+	        "  mine       totals of this machine's receipts as a donor\n"
+	        "  reconcile  these receipts with the log: is each of them there?\n\n"
+	        "`ayni ledger audit --help` and so on tell more."};
 	struct audit a = {0};
 	struct options o = {0};
 	struct error err = {0};
 	bool wrong;
 	int rc;
 
+	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++) {
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return run_command(&commands[i], argc - 1, argv + 1);
+	}
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return CLI_USAGE;
 	a.since_ms = o.since_ms;
 	rc = read_books(&a, &o, &err);
 	audit_sort(&a);
-	if (rc == AYNI_OK && o.json && print_json(&a) != 0)
+	if (rc == AYNI_OK && o.json && ledger_print_json(&a) != 0)
 		rc = error_set(&err, AYNI_ERR_IO, "cannot write the answer");
 	if (rc == AYNI_OK && !o.json)
-		print_rows(&a, o.csv);
+		ledger_print_rows(&a, o.csv);
 	wrong = a.bad > 0 || (a.missing > 0 && o.pool != NULL);
 	if (rc == AYNI_OK && wrong)
 		rc = error_set(&err, AYNI_ERR_SIGNATURE,

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "node/pool/public_log.h"
 #include "node/pool/roster.h"
 #include "node/receipts.h"
 #include "storage/windows.h"
@@ -19,6 +20,7 @@ struct books {
 	const struct identity *pool;
 	struct db *db;
 	struct ledger *ledger;
+	struct tree *tree;
 	struct windows *saved;
 	uint64_t window_units;
 	books_issued_fn *issued;
@@ -71,11 +73,14 @@ static int write_receipt(
 
 	r->number = b->last_number + 1;
 	r->pool = *identity_public(b->pool);
+	r->merge_delay_s = PUBLIC_LOG_MERGE_DELAY_S;
 	rc = receipt_issue(r, b->pool, s, err);
 	if (rc != AYNI_OK)
 		return rc;
 	e = receipts_entry(r, s);
 	rc = ledger_append(b->ledger, &e, err);
+	if (rc == AYNI_OK)
+		rc = tree_append(b->tree, r->number, e.receipt, err);
 	if (rc == AYNI_OK)
 		rc = windows_drop(b->saved, &r->donor, err);
 	if (rc == AYNI_OK)
@@ -104,7 +109,7 @@ static int recover_all(struct books *b, struct error *err)
 	return error_set(err, (enum ayni_error)rc, "the books of an earlier run cannot be closed");
 }
 
-int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
+int books_new(const struct identity *pool, struct db *db, struct ledger *ledger, struct tree *tree,
     uint64_t window_units, books_issued_fn *issued, void *context, struct books **out,
     struct error *err)
 {
@@ -116,6 +121,7 @@ int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
 	b->pool = pool;
 	b->db = db;
 	b->ledger = ledger;
+	b->tree = tree;
 	b->window_units = window_units;
 	b->issued = issued;
 	b->context = context;
@@ -193,6 +199,8 @@ static int write_all(struct books *b, const int *donors, size_t n, struct signed
 	if (rc != AYNI_OK) {
 		db_rollback(b->db);
 		b->last_number = last_number;
+		(void)tree_reload(
+		    b->tree, NULL); /* if this fails too, the next receipt is refused */
 	}
 	return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Turns right results into receipts: one for each donor and window of units, signed, in the ledger,
- * and then handed to the donor to countersign.
+ * Turns right results into receipts: one for each donor and window of units, signed, in the ledger
+ * and, in the same transaction, in the tree over it; and then handed to the donor to countersign.
  *
  * A window closes when it has as many units as the configuration says, when the donor's layers
  * change, or when books_close is called (a pause, a leaving donor, the end). Open windows are
@@ -13,7 +13,7 @@
 
 #include "node/pool/action.h"
 #include "protocol/identity.h"
-#include "storage/ledger.h"
+#include "storage/tree.h"
 
 struct books;
 
@@ -25,7 +25,7 @@ typedef void books_issued_fn(void *context, int donor, const struct signed_recei
 typedef bool books_may_close_fn(void *context, int donor);
 
 /* All are borrowed. What an earlier run left in open windows becomes receipts. */
-int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
+int books_new(const struct identity *pool, struct db *db, struct ledger *ledger, struct tree *tree,
     uint64_t window_units, books_issued_fn *issued, void *context, struct books **out,
     struct error *err);
 /* Ask this one, with the context of `issued`; without, all windows are closed. */

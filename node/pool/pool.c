@@ -178,6 +178,23 @@ static void on_tick(void *context)
 	(void)loop_timer(p->loop, loop_now_us() + p->config->heartbeat_ms * 1000, on_tick, p, NULL);
 }
 
+static void publish(struct pool *p)
+{
+	struct error err = {0};
+
+	if (public_log_publish(p->log, loop_wall_ms(), &err) != AYNI_OK)
+		report(REPORT_ERROR, "the log: %s", err.text);
+}
+
+static void on_publish_time(void *context)
+{
+	struct pool *p = context;
+
+	publish(p);
+	(void)loop_timer(p->loop, loop_now_us() + PUBLIC_LOG_EVERY_MS * UINT64_C(1000),
+	    on_publish_time, p, NULL);
+}
+
 static void on_stop_time(void *context)
 {
 	struct pool *p = context;
@@ -250,7 +267,8 @@ static int open_state(struct pool *p, struct error *err)
 	(void)in_folder(p, "pool.db", path);
 	if ((rc = db_open(path, DB_READ_WRITE, &p->db, err)) != AYNI_OK ||
 	    (rc = registry_new(p->db, &p->registry, err)) != AYNI_OK ||
-	    (rc = ledger_new(p->db, &p->ledger, err)) != AYNI_OK)
+	    (rc = ledger_new(p->db, &p->ledger, err)) != AYNI_OK ||
+	    (rc = tree_new(p->db, p->ledger, &p->tree, err)) != AYNI_OK)
 		return rc;
 	return registry_assignments_end_all(p->registry, loop_wall_ms(), err);
 }
@@ -339,14 +357,19 @@ static int open_machines(struct pool *p, struct error *err)
 	    .drafted_models = p->drafted_models,
 	    .first_unit = loop_wall_ms() * 1000,
 	    .trails = verify_wants_trails(p)};
+	char path[CONFIG_PATH_BYTES + 16];
 	int rc;
 
 	if ((rc = remember_load(p, err)) != AYNI_OK ||
 	    (rc = roster_new(&p->roster, err)) != AYNI_OK ||
 	    (rc = scheduler_new(p->catalog, p->roster, &limits, &p->scheduler, err)) != AYNI_OK)
 		return rc;
-	return books_new(p->identity, p->db, p->ledger, p->config->receipt_units,
+	rc = books_new(p->identity, p->db, p->ledger, p->tree, p->config->receipt_units,
 	    donor_send_receipt, p, &p->books, err);
+	if (rc != AYNI_OK)
+		return rc;
+	(void)in_folder(p, "log", path);
+	return public_log_new(p->identity, p->db, p->tree, p->ledger, path, &p->log, err);
 }
 
 /* For `ayni invite`, which runs beside the pool and shall not see half of it. */
@@ -411,7 +434,9 @@ static void close_all(struct pool *p)
 	habits_free(p->habits);
 	scheduler_free(p->scheduler);
 	roster_free(p->roster);
+	public_log_free(p->log);
 	books_free(p->books);
+	tree_free(p->tree);
 	ledger_free(p->ledger);
 	registry_free(p->registry);
 	db_free(p->db);
@@ -431,9 +456,11 @@ int pool_run(const struct pool_config *config, struct error *err)
 	    (rc = start_front(&p, err)) == AYNI_OK) {
 		report(REPORT_INFO, "listening on %s", transport_endpoint(p.transport));
 		on_tick(&p);
+		on_publish_time(&p);
 		rc = loop_run(p.loop, err);
 		remember_all(&p);
 		verify_save(&p);
+		publish(&p);
 	}
 	close_all(&p);
 	return rc;

@@ -18,6 +18,7 @@
 #include "node/pool/habits.h"
 #include "node/pool/plan.h"
 #include "node/pool/pool.h"
+#include "node/pool/public_log.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
 #include "protocol/post.h"
@@ -56,6 +57,8 @@ struct pool {
 	struct db *db;
 	struct registry *registry;
 	struct ledger *ledger;
+	struct tree *tree;
+	struct public_log *log;
 	struct books *books;
 	struct roster *roster;
 	struct scheduler *scheduler;

@@ -152,8 +152,7 @@ uint32_t flight_most_spans(const struct path *p);
 void flight_launch_ahead(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q);
 /* May the last stage hand its token on to the first? */
 bool flight_may_ring(struct scheduler *s, const struct flight *f, uint64_t now_us);
-/* What a layer is expected to take a donor, a token or a few: as measured, or else as it was placed
- * for. 0: not known. */
+/* What a layer should take a donor, a token or a few: as measured, else as placed; 0: not known. */
 uint64_t flight_layer_us(const struct roster_donor *d);
 /* When the donor of its stage seems to stand still; 0: that waits for another. */
 uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f);

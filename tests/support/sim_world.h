@@ -21,7 +21,7 @@ struct sim_played {
 	uint64_t drafted,
 	    undrafted; /* guesses of a small model that were taken; that came too late, or never */
 	uint64_t traced, inherited; /* spans of trails: of their own, and begun with */
-	uint64_t early, partly; /* units before all layers were ready; over some of them */
+	uint64_t early, partly;     /* units before all layers were ready; over some of them */
 	uint64_t alike,
 	    alike_lost; /* units with a session that begins with another's; of which refused */
 };

@@ -18,6 +18,7 @@ static struct error err;
 static struct identity *pool, *ana, *ben;
 static struct db *db;
 static struct ledger *ledger;
+static struct tree *tree;
 static struct books *books;
 
 static struct {
@@ -56,13 +57,15 @@ static void open_books(void)
 	assert_int_equal(
 	    db_open(scratch_path(&scratch, "pool.db"), DB_READ_WRITE, &db, &err), AYNI_OK);
 	assert_int_equal(ledger_new(db, &ledger, &err), AYNI_OK);
+	assert_int_equal(tree_new(db, ledger, &tree, &err), AYNI_OK);
 	assert_int_equal(
-	    books_new(pool, db, ledger, WINDOW, on_issued, &issued, &books, &err), AYNI_OK);
+	    books_new(pool, db, ledger, tree, WINDOW, on_issued, &issued, &books, &err), AYNI_OK);
 }
 
 static void close_books(void)
 {
 	books_free(books);
+	tree_free(tree);
 	ledger_free(ledger);
 	db_free(db);
 }

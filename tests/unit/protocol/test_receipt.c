@@ -43,7 +43,8 @@ static struct receipt sample_receipt(const struct parties *p)
 	    .tokens = INT64_MAX,
 	    .cost = {FLOP_MAX},
 	    .first_ms = 5,
-	    .last_ms = INT64_MAX};
+	    .last_ms = INT64_MAX,
+	    .merge_delay_s = 366 * 86400};
 
 	random_bytes(r.model.bytes, HASH_BYTES);
 	random_bytes(r.units_hash.bytes, HASH_BYTES);
@@ -73,6 +74,7 @@ static void a_receipt_survives_a_round_trip_with_both_signatures(void **state)
 	assert_int_equal(back.layer_last, r.layer_last);
 	assert_true(flop_count(back.cost) == flop_count(r.cost));
 	assert_true(back.first_ms == r.first_ms && back.last_ms == r.last_ms);
+	assert_int_equal(back.merge_delay_s, r.merge_delay_s);
 }
 
 static void refuses_every_flipped_bit_of_a_receipt(void **state)
@@ -149,6 +151,9 @@ static void issues_no_receipt_that_is_out_of_bounds(void **state)
 	assert_int_not_equal(receipt_issue(&r, p->pool, &s, NULL), AYNI_OK);
 	r = sample_receipt(p);
 	r.last_ms = r.first_ms - 1;
+	assert_int_not_equal(receipt_issue(&r, p->pool, &s, NULL), AYNI_OK);
+	r = sample_receipt(p);
+	r.merge_delay_s++;
 	assert_int_not_equal(receipt_issue(&r, p->pool, &s, NULL), AYNI_OK);
 	r = sample_receipt(p);
 	r.pool = r.donor;

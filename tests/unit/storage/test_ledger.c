@@ -264,6 +264,9 @@ static void the_file_itself_refuses_to_change_or_delete_receipts(void **state)
 	assert_int_equal(ledger_countersign(ledger, 1, &ana, &sig, &err), AYNI_OK);
 	assert_int_not_equal(execute("DELETE FROM receipts"), SQLITE_OK);
 	assert_int_not_equal(execute("UPDATE receipts SET cost = 1"), SQLITE_OK);
+	assert_int_not_equal(execute("UPDATE receipts SET keys_at = 1"), SQLITE_OK);
+	assert_int_not_equal(execute("UPDATE keys SET key = zeroblob(32)"), SQLITE_OK);
+	assert_int_not_equal(execute("DELETE FROM keys"), SQLITE_OK);
 	assert_int_not_equal(execute("UPDATE receipts SET receipt = x'00'"), SQLITE_OK);
 	assert_int_not_equal(execute("UPDATE receipts SET donor_signature = NULL"), SQLITE_OK);
 	assert_int_not_equal(
@@ -271,8 +274,8 @@ static void the_file_itself_refuses_to_change_or_delete_receipts(void **state)
 	assert_int_not_equal(
 	    execute(
 	        "INSERT OR REPLACE INTO receipts SELECT number, pool, donor, model, layer_first,"
-	        " layer_last, units, tokens, 1, first_ms, last_ms, receipt, pool_signature,"
-	        " donor_signature FROM receipts"),
+	        " layer_last, units, tokens, 1, first_ms, last_ms, receipt, keys_at,"
+	        " pool_signature, donor_signature FROM receipts"),
 	    SQLITE_OK);
 	assert_true(totals(0, NULL).rows[0].cost_gflop == 2.5);
 }

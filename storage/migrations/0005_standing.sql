@@ -2,7 +2,7 @@
 -- How far a pool believes its donors outlives its process. schema.sql explains the table; this file
 -- never changes again.
 
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 CREATE TABLE standing (
 	donor BLOB NOT NULL PRIMARY KEY CHECK (length(donor) = 32),

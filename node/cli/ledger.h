@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `ayni ledger`: its subcommands (each takes its own argv), and what they share. */
+#ifndef AYNI_NODE_CLI_LEDGER_H
+#define AYNI_NODE_CLI_LEDGER_H
+
+#include <argp.h>
+
+#include "node/cli/audit.h"
+#include "node/cli/cli.h"
+#include "node/log_reader.h"
+#include "storage/ledger.h"
+
+enum { CLI_ALARM = 3 }; /* exit status: the log contradicts itself */
+
+int ledger_audit(int argc, char **argv);
+int ledger_check(int argc, char **argv);
+int ledger_mine(int argc, char **argv);
+int ledger_prove(int argc, char **argv);
+int ledger_reconcile(int argc, char **argv);
+int ledger_watch(int argc, char **argv);
+int ledger_witness(int argc, char **argv);
+
+#define LEDGER_KEY_DOC                                                                             \
+	"the pool's key, 64 digits, or an invite of it (default: the key that the log itself "     \
+	"names, which is then shown)"
+
+/* A key in hexadecimal, or an invite of its pool; an error of argp if it is neither. */
+struct public_key ledger_parse_key(struct argp_state *state, const char *text);
+/* A day such as 2026-01-31 (UTC) to milliseconds, likewise. */
+uint64_t ledger_parse_day(struct argp_state *state, const char *text);
+void ledger_format_time(uint64_t ms, char text[32]);
+
+void ledger_print_rows(const struct audit *a, bool csv);
+int ledger_print_json(const struct audit *a);
+
+/* `file`, or this machine's books as a donor. */
+int ledger_open_books(const char *file, struct db **db, struct ledger **ledger, struct error *err);
+
+/*
+ * What proves to anybody that a pool signed a receipt and has another one in its place, or none:
+ * the receipt, and what the log has. `found` empty: the log ends before. A JSON text, malloc'd.
+ */
+int ledger_evidence(const struct signed_receipt *mine, struct log_reader *r,
+    const struct log_head *h, struct span found, char **out, struct error *err);
+/* Look at such a text, and say what it proves. */
+int ledger_check_evidence(const char *text, size_t len, struct error *err);
+
+#endif

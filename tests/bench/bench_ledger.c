@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger at size: how fast receipts go in, how many bytes each takes, how long an audit of all
+ * and the questions of a ledger's pages take. AYNI_BENCH_RECEIPTS says how many (1,000,000).
+ * The donors' signatures are random bytes: SQLite does not know.
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "node/cli/log_audit.h"
+#include "node/loop.h"
+#include "node/pool/public_log.h"
+#include "node/receipts.h"
+#include "protocol/receipt.h"
+#include "tests/support/scratch.h"
+
+enum { N_DONORS = 500, BATCH = 1000, SIGNED = 20000, PAGE = 256, REPEAT = 5 };
+
+static struct scratch scratch;
+static struct identity *pool;
+static struct public_key donors[N_DONORS];
+static struct hash models[3];
+static struct db *db;
+static struct ledger *ledger;
+static struct tree *tree;
+static struct error err;
+
+static void must(int rc)
+{
+	if (rc == AYNI_OK)
+		return;
+	(void)fprintf(stderr, "bench_ledger: %s\n", err.text);
+	exit(1);
+}
+
+static double seconds_since(uint64_t us)
+{
+	return (double)(loop_now_us() - us) / 1e6;
+}
+
+/* Not in turn: neighbours in the ledger are far from each other among donors. */
+static size_t donor_of(uint64_t number)
+{
+	return (size_t)(number * UINT64_C(2654435761) >> 7) % N_DONORS;
+}
+
+/* Windows of 256 units, as a pool of some hundred donors has them over some months. */
+static struct receipt receipt_of(uint64_t number)
+{
+	struct receipt r = {.number = number,
+	    .pool = *identity_public(pool),
+	    .donor = donors[donor_of(number)],
+	    .model = models[number % 3],
+	    .layer_first = (uint32_t)(number % 4 * 8),
+	    .layer_last = (uint32_t)(number % 4 * 8 + 8),
+	    .units = 256,
+	    .tokens = 300 + number % 700,
+	    .first_ms = UINT64_C(1790000000000) + number * 900,
+	    .last_ms = UINT64_C(1790000000000) + number * 900 + 14000,
+	    .merge_delay_s = PUBLIC_LOG_MERGE_DELAY_S};
+
+	must(flop_from(UINT64_C(400000000000) + number * 1000003 % 900000000000, &r.cost));
+	random_bytes(r.units_hash.bytes, HASH_BYTES);
+	return r;
+}
+
+static void append(const struct receipt *r, const struct signed_receipt *s)
+{
+	struct ledger_entry e = receipts_entry(r, s);
+
+	must(ledger_append(ledger, &e, &err));
+	must(tree_append(tree, r->number, e.receipt, &err));
+}
+
+/* In batches, each durable when it is committed. Signed before, so that only storage is measured.
+ */
+static void append_signed(uint64_t n)
+{
+	struct receipt *receipts = calloc(n, sizeof *receipts);
+	struct signed_receipt *signed_receipts = calloc(n, sizeof *signed_receipts);
+	uint64_t begin = loop_now_us();
+
+	assert(receipts != NULL && signed_receipts != NULL);
+	for (uint64_t i = 0; i < n; i++) {
+		receipts[i] = receipt_of(i + 1);
+		must(receipt_issue(&receipts[i], pool, &signed_receipts[i], &err));
+	}
+	printf("  sign                 %9.0f receipts/s\n", (double)n / seconds_since(begin));
+	begin = loop_now_us();
+	for (uint64_t i = 0; i < n; i++) {
+		if (i % BATCH == 0)
+			must(db_begin(db, &err));
+		append(&receipts[i], &signed_receipts[i]);
+		if ((i + 1) % BATCH == 0)
+			must(db_commit(db, &err));
+	}
+	printf("  into SQLite and tree %9.0f receipts/s, commits of %d, synchronous=FULL\n",
+	    (double)n / seconds_since(begin), BATCH);
+	free(receipts);
+	free(signed_receipts);
+}
+
+static void append_rest(uint64_t first, uint64_t last)
+{
+	uint64_t begin = loop_now_us();
+
+	for (uint64_t i = first; i <= last; i += BATCH) {
+		must(db_begin(db, &err));
+		for (uint64_t k = i; k < i + BATCH && k <= last; k++) {
+			struct receipt r = receipt_of(k);
+			struct signed_receipt s;
+
+			must(receipt_issue(&r, pool, &s, &err));
+			append(&r, &s);
+		}
+		must(db_commit(db, &err));
+	}
+	printf("  both, in one thread  %9.0f receipts/s\n",
+	    (double)(last - first + 1) / seconds_since(begin));
+}
+
+/* As they come: soon after, and in the order of the receipts. */
+static void countersign_all(uint64_t n)
+{
+	uint64_t begin = loop_now_us();
+
+	for (uint64_t i = 1; i <= n; i++) {
+		struct public_key key = donors[donor_of(i)];
+		struct signature s;
+
+		random_bytes(s.bytes, sizeof s.bytes);
+		if (i % BATCH == 1)
+			must(db_begin(db, &err));
+		must(ledger_countersign(ledger, i, &key, &s, &err));
+		if (i % BATCH == 0 || i == n)
+			must(db_commit(db, &err));
+	}
+	printf("  countersignatures    %9.0f receipts/s\n", (double)n / seconds_since(begin));
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static int on_total(void *context, const struct ledger_total *t)
+{
+	(void)t;
+	++*(uint64_t *)context;
+	return 0;
+}
+
+static int on_entry(void *context, const struct ledger_entry *e)
+{
+	*(uint64_t *)context += e->units;
+	return 0;
+}
+
+static void measure_totals(const char *what, const struct ledger_filter *filter)
+{
+	uint64_t rows = 0, begin = loop_now_us();
+
+	for (int i = 0; i < REPEAT; i++)
+		must(ledger_totals(ledger, filter, on_total, &rows, &err));
+	printf("  %-20s %9.2f ms\n", what, seconds_since(begin) * 1e3 / REPEAT);
+}
+
+static void measure_pages(uint64_t n)
+{
+	struct ledger_filter all = {0}, one = {.donor = &donors[7]};
+	struct ledger_filter recent = {.since_ms = UINT64_C(1790000000000) + (n - n / 100) * 900};
+	uint64_t sum = 0, begin;
+
+	measure_totals("totals of all", &all);
+	measure_totals("totals of 1 % (since)", &recent);
+	measure_totals("totals of a donor", &one);
+	begin = loop_now_us();
+	for (int i = 0; i < REPEAT; i++)
+		must(ledger_each(ledger, n / REPEAT * (uint64_t)i, PAGE, on_entry, &sum, &err));
+	printf("  a page of %d        %9.2f ms\n", PAGE, seconds_since(begin) * 1e3 / REPEAT);
+}
+
+static void measure_size(const char *file, uint64_t n)
+{
+	struct stat st;
+
+	must(sqlite3_exec(db_handle(db), "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL));
+	if (stat(file, &st) == 0)
+		printf("  the file             %9.1f bytes a receipt, %.1f MB\n",
+		    (double)st.st_size / (double)n, (double)st.st_size / 1e6);
+}
+
+static void measure_log(const char *folder, uint64_t n)
+{
+	struct log_audit_options o = {.pool = identity_public(pool)};
+	struct public_log *log;
+	struct log_audit a;
+	uint64_t begin = loop_now_us();
+
+	must(public_log_new(pool, db, tree, ledger, folder, &log, &err));
+	must(public_log_publish(log, 1, &err));
+	printf("  publish all          %9.2f s\n", seconds_since(begin));
+	for (o.threads = 1; o.threads <= 2; o.threads++) {
+		begin = loop_now_us();
+		must(log_audit_run(folder, &o, &a, &err));
+		printf("  audit, %u thread%s     %9.2f s, %llu faults\n", o.threads,
+		    o.threads == 1 ? " " : "s", seconds_since(begin),
+		    (unsigned long long)a.n_faults);
+		log_audit_free(&a);
+	}
+	begin = loop_now_us();
+	append_rest(n + 1, n + 1);
+	must(public_log_publish(log, 1, &err));
+	printf("  publish one more     %9.2f ms\n", seconds_since(begin) * 1e3);
+	public_log_free(log);
+}
+
+int main(void)
+{
+	const char *text = getenv("AYNI_BENCH_RECEIPTS");
+	uint64_t n = text != NULL ? strtoull(text, NULL, 10) : 1000000;
+	char file[700], folder[700];
+
+	if (n < 2 * SIGNED)
+		n = 2 * SIGNED;
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	scratch_make(&scratch);
+	(void)snprintf(file, sizeof file, "%s", scratch_path(&scratch, "pool.db"));
+	(void)snprintf(folder, sizeof folder, "%s", scratch_path(&scratch, "log"));
+	must(identity_generate(&pool, &err));
+	random_bytes(donors, sizeof donors);
+	random_bytes(models, sizeof models);
+	must(db_open(file, DB_READ_WRITE, &db, &err));
+	must(ledger_new(db, &ledger, &err));
+	must(tree_new(db, ledger, &tree, &err));
+	printf("ledger, %llu receipts of %d donors\n", (unsigned long long)n, N_DONORS);
+	append_signed(SIGNED);
+	append_rest(SIGNED + 1, n);
+	countersign_all(n);
+	measure_size(file, n);
+	measure_pages(n);
+	measure_log(folder, n);
+	tree_free(tree);
+	ledger_free(ledger);
+	db_free(db);
+	identity_free(pool);
+	scratch_remove(&scratch);
+	return 0;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log of a real pool with real donors: audited, proven, watched, witnessed and reconciled by
+ * the program, and looked at once more by log_verify.py, which shares nothing with it but the
+ * formats.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/support/network.h"
+#include "tests/support/tiny_model.h"
+
+static const char *const settings[] = {"stages=2", "receipt_units=4", "draft_tokens=0", NULL};
+
+static struct network net;
+static char *model;
+static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
+static char log_folder[NETWORK_PATH * 2], state[NETWORK_PATH * 2];
+
+/* `ayni ARGS`; fails the test unless it ends so. */
+static void ayni(int status, const char *const *args)
+{
+	int rc = network_run(&net, args, NULL, out, err);
+
+	if (rc != status)
+		fail_msg("%s %s: status %d\n%s%s", args[0], args[1], rc, out, err);
+}
+
+static void ask(void)
+{
+	const char *args[] = {
+	    "chat", "--raw", "--pool", net.invite, "--max-tokens", "40", "hello", NULL};
+
+	ayni(0, args);
+}
+
+/* The pool ends as it should, and signs what is left. */
+static void end_pool(void)
+{
+	assert_int_equal(kill(net.pool, SIGTERM), 0);
+	assert_int_equal(network_wait_end(net.pool), 0);
+	net.pool = 0;
+}
+
+static void write_file(const char *name, const char *text)
+{
+	char path[NETWORK_PATH * 2];
+	FILE *f;
+
+	(void)snprintf(path, sizeof path, "%s/%s", net.folder, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void verify_independently(void)
+{
+	char command[NETWORK_PATH * 8];
+
+	(void)snprintf(command, sizeof command,
+	    "/usr/bin/python3 tests/tools/log_verify.py '%s' '%s/1.tlog-proof' '%s/w.cosigned' < "
+	    "'%s/w.key'",
+	    log_folder, net.folder, net.folder, net.folder);
+	assert_int_equal(system(command), 0); /* allowed: another program is the test's oracle */
+}
+
+static void witness(void)
+{
+	const char *args[] = {
+	    "ledger", "witness", log_folder, "--whole", "--name", "witness.example/w", NULL};
+
+	ayni(0, args);
+	assert_int_equal(strncmp(err, "key: ", 5), 0);
+	write_file("w.key", err + 5);
+	write_file("w.cosigned", out);
+}
+
+static void prove(const char *number, const char *file)
+{
+	const char *args[] = {"ledger", "prove", number, log_folder, NULL};
+	char path[NETWORK_PATH * 2];
+	const char *check[] = {"ledger", "check", path, NULL};
+
+	ayni(0, args);
+	write_file(file, out);
+	(void)snprintf(path, sizeof path, "%s/%s", net.folder, file);
+	ayni(0, check);
+	assert_non_null(strstr(out, "is in its log"));
+}
+
+static void the_log_of_a_pool_holds_before_everybody(void **context)
+{
+	const struct tiny_model_options options = {
+	    .n_layers = 4, .context_tokens = 2048, .seed = 7};
+	const char *audit[] = {"ledger", "audit", log_folder, "--signatures", NULL};
+	const char *watch[] = {"ledger", "watch", log_folder, "--once", "--state", state, NULL};
+	char books[NETWORK_PATH * 2];
+	const char *reconcile[] = {"ledger", "reconcile", log_folder, "--db", books, NULL};
+	const char *mine[] = {"ledger", "mine", "--db", books, NULL};
+
+	(void)context;
+	model = tiny_model_temporary(&options);
+	network_start(&net, model, settings);
+	(void)snprintf(log_folder, sizeof log_folder, "%s/pool/log", net.folder);
+	(void)snprintf(state, sizeof state, "%s/watch.json", net.folder);
+	network_donor(&net, 0, NULL, NULL);
+	network_donor(&net, 1, NULL, NULL);
+	network_wait_ready(&net);
+	ayni(0, watch); /* an empty log is signed from the first moment */
+	ask();
+	end_pool();
+	ayni(0, watch);
+	assert_non_null(strstr(out, "from 0 to "));
+	network_restart_pool(&net, model, settings);
+	network_wait_ready(&net);
+	ask();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(kill(net.donors[i], SIGTERM), 0);
+		assert_int_equal(network_wait_end(net.donors[i]), 0);
+		net.donors[i] = 0;
+	}
+	end_pool();
+	ayni(0, watch);
+	assert_non_null(strstr(out, "consistent"));
+	ayni(0, audit);
+	prove("1", "1.tlog-proof");
+	witness();
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(books, sizeof books, "%s/donor%d/donor.db", net.folder, i);
+		ayni(0, reconcile);
+		ayni(0, mine);
+	}
+	verify_independently();
+	network_stop(&net);
+	tiny_model_remove(model);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_log_of_a_pool_holds_before_everybody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
