@@ -227,8 +227,7 @@ static void a_conversation_with_commands_and_an_interrupt_is_saved(void **state)
 	assert_int_equal(mode_of("talk.json"), 0600);
 	root = json_load_file(at("talk.json"), 0, NULL);
 	assert_non_null(root);
-	assert_string_equal(
-	    json_string_value(json_object_get(root, "model")), name_of_endless());
+	assert_string_equal(json_string_value(json_object_get(root, "model")), name_of_endless());
 	messages = json_object_get(root, "messages");
 	assert_int_equal(json_array_size(messages), 5);
 	assert_string_equal(content(messages, 0, "system"), "Answer sums.");
