@@ -37,7 +37,8 @@ static const struct argp_option options[] = {
     {"wire", 'w', "TYPE", 0, CLI_WIRE_DOC, 1},
     {"raw", 'r', NULL, 0, "send the message as it is, without the chat template", 1},
     {"hide-reasoning", SHOW_KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
-    {"no-history", KEY_NO_HISTORY, NULL, 0, "neither read nor keep what is typed", 1},
+    {"no-history", KEY_NO_HISTORY, NULL, 0, "keep nothing of what is typed, and read no history",
+        1},
     {"quiet", 'q', NULL, 0, "print answers only", 1},
     {0},
 };
@@ -458,7 +459,7 @@ static int chat(struct chat *c, struct error *err)
 	if (rc == AYNI_OK)
 		rc = conversation_new(&c->conversation, err);
 	if (rc == AYNI_OK && o->system != NULL)
-		rc = conversation_set_system(c->conversation, o->system, err);
+		rc = conversation_add(c->conversation, "system", o->system, err);
 	if (rc != AYNI_OK)
 		return rc;
 	catch_interrupt();

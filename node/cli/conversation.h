@@ -21,8 +21,8 @@ void conversation_free(struct conversation *c);
 
 /* All turns, oldest first; valid until the next change. */
 struct turn *conversation_turns(struct conversation *c, size_t *n);
-/* Add a turn: "user" or "assistant". AYNI_ERR_LIMIT after CONVERSATION_MAX_TURNS, AYNI_ERR_FORMAT
- * if it is not UTF-8. */
+/* Add a turn: "user" or "assistant", or "system" to begin with. AYNI_ERR_LIMIT after
+ * CONVERSATION_MAX_TURNS, AYNI_ERR_FORMAT if it is not UTF-8. */
 int conversation_add(
     struct conversation *c, const char *role, const char *content, struct error *err);
 /* The last turn was broken off. */

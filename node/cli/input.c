@@ -103,10 +103,11 @@ static void remember(struct input *in, const char *line)
 {
 	HistEvent event;
 
-	if (in->path == NULL || line[0] == '\0' || strlen(line) > INPUT_HISTORY_LINE_BYTES)
+	if (line[0] == '\0' || strlen(line) > INPUT_HISTORY_LINE_BYTES)
 		return;
 	(void)history(in->history, &event, H_ENTER, line);
-	save(in);
+	if (in->path != NULL)
+		save(in);
 }
 
 int input_forget(struct input *in, struct error *err)

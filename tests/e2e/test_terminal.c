@@ -32,6 +32,7 @@
 enum { PATIENCE_MS = 60000, MAX_ARGS = 16 };
 
 static struct network net;
+static const char *pool_settings[] = {NULL, NULL};
 static char *endless; /* a model whose answers go on and on */
 
 static struct terminal {
@@ -44,15 +45,14 @@ static struct terminal {
 static int set_up(void **state)
 {
 	const struct tiny_model_options options = {.context_tokens = 65536, .seed = 7};
-	static const char *settings[] = {NULL, NULL};
 	static const char *const donor[] = {"cores=1", NULL};
 	static char setting[NETWORK_PATH];
 
 	(void)state;
 	endless = tiny_model_temporary(&options);
 	(void)snprintf(setting, sizeof setting, "model=%s", endless);
-	settings[0] = setting;
-	network_start(&net, DEMO_MODEL, settings);
+	pool_settings[0] = setting;
+	network_start(&net, DEMO_MODEL, pool_settings);
 	network_donor(&net, 0, NULL, donor);
 	network_donor(&net, 1, NULL, donor); /* a model each */
 	network_wait_ready(&net);
@@ -240,6 +240,35 @@ static void a_conversation_with_commands_and_an_interrupt_is_saved(void **state)
 	json_decref(root);
 }
 
+/* Nobody waits for a pool that is gone: what came is kept, and all goes on once it is there again.
+ */
+static void an_answer_can_be_ended_while_its_pool_is_gone(void **state)
+{
+	char command[NETWORK_PATH * 3];
+
+	(void)state;
+	start_chat(NULL, false);
+	expect(PROMPT);
+	(void)snprintf(command, sizeof command, "/model %s", name_of_endless());
+	say(command, NULL);
+	type("hello\r");
+	expect("\n");
+	expect_more(64); /* of the answer */
+	assert_int_equal(kill(net.pool, SIGKILL), 0);
+	(void)network_wait_end(net.pool);
+	expect("the pool");
+	type(CTRL_C);
+	expect(PROMPT);
+	(void)snprintf(command, sizeof command, "/save %s", at("kept.json"));
+	say(command, "2 messages are in");
+	network_restart_pool(&net, DEMO_MODEL, pool_settings);
+	network_wait_ready(&net);
+	say("/model ayni-demo", NULL);
+	say("/clear", NULL);
+	say("12 + 7", "= 19\r\n");
+	assert_int_equal(end_chat(CTRL_D), 0);
+}
+
 static void what_was_typed_is_there_again_and_can_be_forgotten(void **state)
 {
 	static const char *const none[] = {"--no-history", NULL};
@@ -296,6 +325,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_conversation_with_commands_and_an_interrupt_is_saved),
+	    cmocka_unit_test(an_answer_can_be_ended_while_its_pool_is_gone),
 	    cmocka_unit_test(what_was_typed_is_there_again_and_can_be_forgotten),
 	    cmocka_unit_test(nothing_is_bold_or_dim_where_no_colour_is_wanted),
 	};
