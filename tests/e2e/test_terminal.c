@@ -240,35 +240,6 @@ static void a_conversation_with_commands_and_an_interrupt_is_saved(void **state)
 	json_decref(root);
 }
 
-/* Nobody waits for a pool that is gone: what came is kept, and all goes on once it is there again.
- */
-static void an_answer_can_be_ended_while_its_pool_is_gone(void **state)
-{
-	char command[NETWORK_PATH * 3];
-
-	(void)state;
-	start_chat(NULL, false);
-	expect(PROMPT);
-	(void)snprintf(command, sizeof command, "/model %s", name_of_endless());
-	say(command, NULL);
-	type("hello\r");
-	expect("\n");
-	expect_more(64); /* of the answer */
-	assert_int_equal(kill(net.pool, SIGKILL), 0);
-	(void)network_wait_end(net.pool);
-	expect("the pool");
-	type(CTRL_C);
-	expect(PROMPT);
-	(void)snprintf(command, sizeof command, "/save %s", at("kept.json"));
-	say(command, "2 messages are in");
-	network_restart_pool(&net, DEMO_MODEL, pool_settings);
-	network_wait_ready(&net);
-	say("/model ayni-demo", NULL);
-	say("/clear", NULL);
-	say("12 + 7", "= 19\r\n");
-	assert_int_equal(end_chat(CTRL_D), 0);
-}
-
 static void what_was_typed_is_there_again_and_can_be_forgotten(void **state)
 {
 	static const char *const none[] = {"--no-history", NULL};
@@ -321,13 +292,27 @@ static void nothing_is_bold_or_dim_where_no_colour_is_wanted(void **state)
 	assert_non_null(strstr(t.screen, "\033[2m"));
 }
 
+/* The last test: the donors need not come again. */
+static void a_pool_that_was_started_again_is_joined_again(void **state)
+{
+	(void)state;
+	start_chat(NULL, false);
+	expect(PROMPT);
+	say("12 + 7", "= 19\r\n");
+	assert_int_equal(kill(net.pool, SIGKILL), 0);
+	(void)network_wait_end(net.pool);
+	network_restart_pool(&net, DEMO_MODEL, pool_settings);
+	say("/model", "* ayni-demo");
+	assert_int_equal(end_chat(CTRL_D), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_conversation_with_commands_and_an_interrupt_is_saved),
-	    cmocka_unit_test(an_answer_can_be_ended_while_its_pool_is_gone),
 	    cmocka_unit_test(what_was_typed_is_there_again_and_can_be_forgotten),
 	    cmocka_unit_test(nothing_is_bold_or_dim_where_no_colour_is_wanted),
+	    cmocka_unit_test(a_pool_that_was_started_again_is_joined_again),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
