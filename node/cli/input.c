@@ -50,7 +50,7 @@ static char *prompt(EditLine *edit)
 	return in->goes_on ? more : in->coloured ? bold : plain;
 }
 
-static unsigned char clear_line(EditLine *edit, int key)
+static unsigned char clear_line(EditLine *edit, wint_t key)
 {
 	struct input *in = input_of(edit);
 
@@ -130,6 +130,7 @@ static void choose_locale(void)
 		(void)setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+/* el_wset keeps the names that it is given; el_set would keep copies that nobody frees. */
 static bool set_up(struct input *in)
 {
 	static const char key[] = {CTRL_C, '\0'};
@@ -141,7 +142,7 @@ static bool set_up(struct input *in)
 	    el_set(e, EL_CLIENTDATA, in) != 0 || el_set(e, EL_EDITOR, "emacs") != 0 ||
 	    el_set(e, EL_HIST, history, in->history) != 0 ||
 	    el_set(e, EL_PROMPT_ESC, prompt, INVISIBLE[0]) != 0 ||
-	    el_set(e, EL_ADDFN, "ayni-clear", "void what was typed", clear_line) != 0)
+	    el_wset(e, EL_ADDFN, L"ayni-clear", L"void what was typed", clear_line) != 0)
 		return false;
 	(void)el_set(e, EL_BIND, "^R", "em-inc-search-prev", NULL);
 	(void)el_source(e, NULL); /* ~/.editrc, if there is one */

@@ -27,10 +27,10 @@ enum input_result {
 /* Whether standard input is a terminal, and one of the outputs, so that a person can see it. */
 bool input_can_edit(void);
 
-/* `history`: the file, created when needed; NULL to keep none beyond
+/* `path`: of the history, created when needed; NULL to keep none beyond
  * this conversation. AYNI_ERR_UNSUPPORTED: this terminal
  * cannot be used. */
-int input_open(const char *history, bool coloured, struct input **out, struct error *err);
+int input_open(const char *path, bool coloured, struct input **out, struct error *err);
 void input_free(struct input *in);
 
 /* The next line, without its end; valid until the next call. `goes_on`: the prompt says that it
