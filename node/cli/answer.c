@@ -137,6 +137,12 @@ int answer_get(struct client *c, const struct msg_generate *g, answer_fn *fn, vo
 		out->finished.reason = cancelled ? FINISH_CANCELLED : FINISH_LENGTH;
 		finished = cancelled || request_is_whole(&r);
 		rc = finished ? AYNI_OK : go_on(c, &r, fn, context, cancel, err);
+		if (rc != AYNI_OK && cancel != NULL &&
+		    *cancel) { /* waited for the pool no longer */
+			out->finished.reason = FINISH_CANCELLED;
+			finished = true;
+			rc = AYNI_OK;
+		}
 	}
 	keep_tokens(out, &r);
 	if (rc == AYNI_OK && !grow(&out->text, out->text_len, 0, 1))

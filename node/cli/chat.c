@@ -6,18 +6,23 @@
 
 #include "node/cli/answer.h"
 #include "node/cli/cli.h"
+#include "node/cli/command.h"
+#include "node/cli/compose.h"
+#include "node/cli/conversation.h"
+#include "node/cli/input.h"
 #include "node/cli/sampling.h"
 #include "node/cli/show.h"
+#include "node/config.h"
 #include "node/work.h"
 #include "protocol/identity.h"
 
-enum { MAX_TURNS = 256, JOIN_MS = 15000 };
+enum { JOIN_MS = 15000, KEY_NO_HISTORY = 0x500 };
 
 struct options {
 	const char *pool, *model, *system;
 	uint32_t max_tokens;
 	enum wire_type wire;
-	bool quiet, raw, hides_reasoning;
+	bool quiet, raw, hides_reasoning, keeps_no_history;
 	struct sampler_settings sampling;
 	char **words; /* of the message, if it stands on the command line */
 	size_t n_words;
@@ -32,6 +37,8 @@ static const struct argp_option options[] = {
     {"wire", 'w', "TYPE", 0, CLI_WIRE_DOC, 1},
     {"raw", 'r', NULL, 0, "send the message as it is, without the chat template", 1},
     {"hide-reasoning", SHOW_KEY_HIDE, NULL, 0, "print the answer, not what leads to it", 1},
+    {"no-history", KEY_NO_HISTORY, NULL, 0, "keep nothing of what is typed, and read no history",
+        1},
     {"quiet", 'q', NULL, 0, "print answers only", 1},
     {0},
 };
@@ -66,6 +73,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case SHOW_KEY_HIDE:
 		o->hides_reasoning = true;
 		break;
+	case KEY_NO_HISTORY:
+		o->keeps_no_history = true;
+		break;
 	case 'q':
 		o->quiet = true;
 		break;
@@ -89,8 +99,14 @@ static const struct argp argp = {.options = options,
     .parser = parse,
     .args_doc = "[MESSAGE]",
     .doc = "Talk to a model of a pool. With a MESSAGE: one answer. Without: a conversation, one "
-           "message a line, until the end of input. Ctrl-C ends an answer. The model's "
-           "reasoning goes to stderr, and not into the conversation.",
+           "message a line, until the end of input. Ctrl-C ends an answer, and what came of it "
+           "stays in the conversation. The model's reasoning goes to stderr, and not into the "
+           "conversation.\n\n"
+           "At a terminal, lines can be edited. A backslash at the end of a line goes on with the "
+           "next; \"\"\" begins and ends a message of many lines. /help lists the commands: "
+           "/model, /system, /save and others. What is typed is kept, for you alone to read, in "
+           "the file history of the member's folder: --no-history keeps nothing, /forget erases "
+           "it.",
     .children = children};
 
 static volatile bool interrupted;
@@ -108,40 +124,15 @@ static void catch_interrupt(void)
 	(void)sigaction(SIGINT, &action, NULL);
 }
 
-struct conversation {
+struct chat {
 	const struct options *options;
 	struct client *client;
+	struct conversation *conversation;
+	struct input *input; /* NULL: not at a terminal */
 	uint64_t requests;
-	struct turn turns[MAX_TURNS];
-	size_t n_turns;
+	char model[LIMIT_NAME_BYTES]; /* "": the pool's first */
+	bool over, failed;            /* of a conversation at a terminal */
 };
-
-static int add_turn(
-    struct conversation *c, const char *role, const char *content, struct error *err)
-{
-	struct turn *t = &c->turns[c->n_turns];
-
-	if (c->n_turns == MAX_TURNS)
-		return error_set(
-		    err, AYNI_ERR_LIMIT, "the conversation is over after %d messages", MAX_TURNS);
-	t->role = strdup(role);
-	t->content = strdup(content);
-	if (t->role == NULL || t->content == NULL) {
-		free(t->role);
-		free(t->content);
-		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
-	}
-	c->n_turns++;
-	return AYNI_OK;
-}
-
-static void free_turns(struct conversation *c)
-{
-	for (size_t i = 0; i < c->n_turns; i++) {
-		free(c->turns[i].role);
-		free(c->turns[i].content);
-	}
-}
 
 static void print_piece(void *context, const struct msg_piece *piece)
 {
@@ -156,6 +147,7 @@ static void print_figures(const struct answer *a)
 	const struct msg_finished *f = &a->finished;
 	double prefill_s = (double)f->prefill_us / 1e6, decode_s = (double)f->decode_us / 1e6;
 
+	show_dim(true);
 	(void)fprintf(stderr, "[%u tokens", f->prompt_tokens);
 	if (f->reused_tokens > 0)
 		(void)fprintf(stderr, ", %u of them known,", f->reused_tokens);
@@ -180,56 +172,71 @@ static void print_figures(const struct answer *a)
 		    s->donor_name[0] != '\0' ? s->donor_name : "donor");
 		(void)fprintf(stderr, " %.8s", hex);
 	}
-	(void)fprintf(stderr, "]\n");
+	(void)fprintf(stderr, "]");
+	show_dim(false);
+	(void)fprintf(stderr, "\n");
 }
 
-static int exchange(struct conversation *c, const char *message, struct error *err)
+static int keep_answer(struct chat *c, const struct answer *a, struct error *err)
+{
+	bool cut = a->finished.reason == FINISH_CANCELLED;
+	int rc;
+
+	if (cut && a->text_len == 0) { /* a question without an answer is none of a conversation */
+		conversation_take_back(c->conversation);
+		return AYNI_OK;
+	}
+	rc = conversation_add(c->conversation, "assistant", a->text, err);
+	if (rc == AYNI_OK && cut)
+		conversation_interrupted(c->conversation);
+	return rc;
+}
+
+/* After an error the conversation is as it was before. */
+static int exchange(struct chat *c, const char *message, struct error *err)
 {
 	const struct options *o = c->options;
 	struct msg_generate g = {
 	    .request = ++c->requests, .max_tokens = o->max_tokens, .wire = o->wire};
 	struct show show = {.hides_reasoning = o->quiet || o->hides_reasoning};
 	struct answer a;
-	int rc = add_turn(c, "user", message, err);
+	size_t n;
+	int rc = conversation_add(c->conversation, "user", message, err);
 
 	if (rc != AYNI_OK)
 		return rc;
-	(void)snprintf(g.model, sizeof g.model, "%s", o->model);
+	(void)snprintf(g.model, sizeof g.model, "%s", c->model);
 	g.sampling = work_sampling(&o->sampling);
+	g.turns = conversation_turns(c->conversation, &n);
 	if (o->raw) {
-		g.prompt = c->turns[c->n_turns - 1].content;
+		g.prompt = g.turns[n - 1].content;
+		g.turns = NULL;
 	} else {
-		g.turns = c->turns;
-		g.n_turns = c->n_turns;
+		g.n_turns = n;
 	}
 	interrupted = false;
 	rc = answer_get(c->client, &g, print_piece, &show, &interrupted, &a, err);
-	if (rc == AYNI_OK) {
+	if (rc == AYNI_OK || c->input != NULL)
 		show_end(&show);
-		if (!o->quiet)
-			print_figures(&a);
-		rc = add_turn(c, "assistant", a.text, err);
-	}
+	if (rc == AYNI_OK && !o->quiet)
+		print_figures(&a);
+	if (rc == AYNI_OK)
+		rc = keep_answer(c, &a, err);
+	if (rc != AYNI_OK)
+		conversation_take_back(c->conversation);
 	answer_free(&a);
 	return rc;
 }
 
-static int converse(struct conversation *c, struct error *err)
+/* One message a line, nothing else: what is piped in never is a command. */
+static int converse(struct chat *c, struct error *err)
 {
-	bool terminal = isatty(STDIN_FILENO) == 1;
 	char *line = NULL;
 	size_t capacity = 0;
 	ssize_t len;
 	int rc = AYNI_OK;
 
-	while (rc == AYNI_OK) {
-		if (terminal) {
-			(void)printf("> ");
-			(void)fflush(stdout);
-		}
-		len = getline(&line, &capacity, stdin);
-		if (len < 0)
-			break;
+	while (rc == AYNI_OK && (len = getline(&line, &capacity, stdin)) >= 0) {
 		while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
 			line[--len] = '\0';
 		if (len > 0)
@@ -238,6 +245,189 @@ static int converse(struct conversation *c, struct error *err)
 	free(line);
 	return rc;
 }
+
+/* ---- at a terminal ------------------------------------------------------------------------ */
+
+/* The pool may have forgotten us while nothing was typed: then join again, and ask again. */
+static int ask_status(struct chat *c, const struct message **out, struct error *err)
+{
+	struct message question = {.type = MSG_STATUS_QUERY};
+	int rc = client_ask(c->client, &question, MSG_STATUS, out, err);
+
+	if (rc == AYNI_ERR_IO) {
+		interrupted = false;
+		rc = client_rejoin(c->client, &interrupted, err);
+		if (rc == AYNI_OK)
+			rc = client_ask(c->client, &question, MSG_STATUS, out, err);
+	}
+	return rc;
+}
+
+static int list_models(struct chat *c, struct error *err)
+{
+	const struct message *m = NULL;
+	int rc = ask_status(c, &m, err);
+
+	for (size_t i = 0; rc == AYNI_OK && i < m->status.n_models; i++) {
+		const char *name = m->status.models[i].name;
+		bool current = c->model[0] == '\0' ? i == 0 : strcmp(c->model, name) == 0;
+
+		(void)printf("%c %s\n", current ? '*' : ' ', name);
+	}
+	return rc;
+}
+
+static int choose_model(struct chat *c, const char *name, struct error *err)
+{
+	const struct message *m = NULL;
+	int rc = ask_status(c, &m, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	for (size_t i = 0; i < m->status.n_models; i++) {
+		if (strcmp(m->status.models[i].name, name) == 0) {
+			(void)snprintf(c->model, sizeof c->model, "%s", name);
+			return AYNI_OK;
+		}
+	}
+	return error_set(err, AYNI_ERR_NOT_FOUND,
+	    "the pool has no model \"%.100s\"; /model lists those it has", name);
+}
+
+static int system_message(struct chat *c, const char *text, struct error *err)
+{
+	const char *now = conversation_system(c->conversation);
+
+	if (text[0] != '\0')
+		return conversation_set_system(
+		    c->conversation, strcmp(text, "\"\"") == 0 ? "" : text, err);
+	(void)printf("%s\n", now != NULL ? now : "(there is no system message)");
+	return AYNI_OK;
+}
+
+static int save(struct chat *c, const char *path, struct error *err)
+{
+	size_t n;
+	int rc = conversation_save(c->conversation, path, c->model, err);
+
+	(void)conversation_turns(c->conversation, &n);
+	if (rc == AYNI_OK)
+		(void)printf("%zu messages are in %s\n", n, path);
+	return rc;
+}
+
+static int load(struct chat *c, const char *path, struct error *err)
+{
+	size_t n;
+	int rc = conversation_load(c->conversation, path, err);
+
+	(void)conversation_turns(c->conversation, &n);
+	if (rc == AYNI_OK)
+		(void)printf("%zu messages are from %s\n", n, path);
+	return rc;
+}
+
+static void print_help(void)
+{
+	for (size_t i = 0; command_help(i) != NULL; i++)
+		(void)printf("%s\n", command_help(i));
+	(void)printf(
+	    "A \\ at the end of a line goes on with the next; \"\"\" begins and ends a "
+	    "message of many\nlines; // begins one with a slash. Ctrl-C ends an answer, or "
+	    "voids what is typed.\n");
+}
+
+static int obey(struct chat *c, const struct command *command, struct error *err)
+{
+	switch (command->kind) {
+	case COMMAND_MESSAGE:
+		return exchange(c, command->argument, err);
+	case COMMAND_HELP:
+		print_help();
+		return AYNI_OK;
+	case COMMAND_MODEL:
+		return command->argument[0] == '\0' ? list_models(c, err)
+		                                    : choose_model(c, command->argument, err);
+	case COMMAND_SYSTEM:
+		return system_message(c, command->argument, err);
+	case COMMAND_SAVE:
+		return save(c, command->argument, err);
+	case COMMAND_LOAD:
+		return load(c, command->argument, err);
+	case COMMAND_CLEAR:
+		conversation_clear(c->conversation);
+		return AYNI_OK;
+	case COMMAND_FORGET:
+		return input_forget(c->input, err);
+	case COMMAND_QUIT:
+		c->over = true;
+		return AYNI_OK;
+	case COMMAND_WRONG:
+		break; /* the error says why */
+	}
+	return AYNI_ERR_ARGUMENT;
+}
+
+/* What cannot be done is said, and the conversation goes on: it could still be saved. */
+static void take_line(struct chat *c, struct compose *compose, const char *line)
+{
+	struct command command = {COMMAND_MESSAGE, ""};
+	struct error err = {0};
+	int rc = compose_line(compose, line, &err);
+
+	if (rc == AYNI_OK && compose->goes_on)
+		return;
+	if (rc == AYNI_OK && compose->text[0] != '\0') {
+		command.argument = compose->text;
+		if (!compose->is_literal)
+			command = command_parse(compose->text, &err);
+		rc = obey(c, &command, &err);
+	}
+	if (rc != AYNI_OK)
+		(void)cli_fail("chat", &err);
+	if (command.kind == COMMAND_MESSAGE)
+		c->failed = rc != AYNI_OK;
+	compose_reset(compose);
+}
+
+static void converse_at_terminal(struct chat *c)
+{
+	struct compose compose = {0};
+	enum input_result result = INPUT_LINE;
+	const char *line = NULL;
+
+	while (!c->over && result != INPUT_END) {
+		result = input_line(c->input, compose.goes_on, &line);
+		if (result == INPUT_LINE)
+			take_line(c, &compose, line);
+		else
+			compose_reset(&compose);
+	}
+	compose_reset(&compose);
+}
+
+static int history_path(char *out, size_t out_bytes, struct error *err)
+{
+	char folder[CONFIG_PATH_BYTES];
+	int rc = config_folder("member", folder, sizeof folder, err);
+
+	if (rc == AYNI_OK && (size_t)snprintf(out, out_bytes, "%s/history", folder) >= out_bytes)
+		rc = error_set(err, AYNI_ERR_ARGUMENT, "the path of the history is too long");
+	return rc;
+}
+
+static int open_input(struct chat *c, struct error *err)
+{
+	char path[CONFIG_PATH_BYTES + 16];
+	int rc = history_path(path, sizeof path, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	return input_open(
+	    c->options->keeps_no_history ? NULL : path, show_is_coloured(stdout), &c->input, err);
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
 
 /* The words of the command line with one space between; NULL if memory is out. */
 static char *join_words(const struct options *o)
@@ -254,7 +444,7 @@ static char *join_words(const struct options *o)
 	return NULL;
 }
 
-static int exchange_words(struct conversation *c, struct error *err)
+static int exchange_words(struct chat *c, struct error *err)
 {
 	char *message = join_words(c->options);
 	int rc = message != NULL ? exchange(c, message, err)
@@ -264,24 +454,44 @@ static int exchange_words(struct conversation *c, struct error *err)
 	return rc;
 }
 
+static int chat(struct chat *c, struct error *err)
+{
+	const struct options *o = c->options;
+	int rc = client_open(o->pool, JOIN_MS, &c->client, err);
+
+	(void)snprintf(c->model, sizeof c->model, "%s", o->model);
+	if (rc == AYNI_OK)
+		rc = conversation_new(&c->conversation, err);
+	if (rc == AYNI_OK && o->system != NULL)
+		rc = conversation_add(c->conversation, "system", o->system, err);
+	if (rc != AYNI_OK)
+		return rc;
+	catch_interrupt();
+	if (o->n_words > 0)
+		return exchange_words(c, err);
+	if (!input_can_edit())
+		return converse(c, err);
+	rc = open_input(c, err);
+	if (rc == AYNI_OK)
+		converse_at_terminal(c);
+	return rc;
+}
+
 int cli_chat(int argc, char **argv)
 {
 	struct options o = {.model = ""};
-	struct conversation c = {.options = &o};
+	struct chat c = {.options = &o};
 	struct error err = {0};
 	int rc;
 
 	sampler_defaults(&o.sampling);
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return CLI_USAGE;
-	rc = client_open(o.pool, JOIN_MS, &c.client, &err);
-	if (rc == AYNI_OK && o.system != NULL)
-		rc = add_turn(&c, "system", o.system, &err);
-	if (rc == AYNI_OK) {
-		catch_interrupt();
-		rc = o.n_words > 0 ? exchange_words(&c, &err) : converse(&c, &err);
-	}
-	free_turns(&c);
+	rc = chat(&c, &err);
+	input_free(c.input);
+	conversation_free(c.conversation);
 	client_free(c.client);
-	return rc == AYNI_OK ? CLI_OK : cli_fail("chat", &err);
+	if (rc != AYNI_OK)
+		return cli_fail("chat", &err);
+	return c.failed ? CLI_FAILED : CLI_OK;
 }

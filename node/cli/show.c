@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/cli/show.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
-static void dim(bool on)
+bool show_is_coloured(FILE *f)
 {
-	if (isatty(STDERR_FILENO) == 1)
+	const char *none = getenv("NO_COLOR");
+
+	return (none == NULL || none[0] == '\0') && isatty(fileno(f)) == 1;
+}
+
+void show_dim(bool on)
+{
+	if (show_is_coloured(stderr))
 		(void)fputs(on ? "\033[2m" : "\033[0m", stderr);
 }
 
@@ -13,7 +21,7 @@ static void end_reasoning(struct show *s)
 {
 	if (!s->thinking)
 		return;
-	dim(false);
+	show_dim(false);
 	(void)fputs("\n\n", stderr);
 	s->thinking = false;
 }
@@ -22,7 +30,7 @@ void show_text(struct show *s, struct span reasoning, struct span answer)
 {
 	if (reasoning.len > 0 && !s->hides_reasoning) {
 		if (!s->thinking)
-			dim(true);
+			show_dim(true);
 		s->thinking = true;
 		(void)fwrite(reasoning.data, 1, reasoning.len, stderr);
 	}

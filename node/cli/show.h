@@ -16,6 +16,11 @@ struct show {
 	bool thinking; /* the last that was shown was reasoning */
 };
 
+/* Whether what goes there may be coloured, or dimmed: a terminal, and NO_COLOR is not set
+ * (no-color.org). */
+bool show_is_coloured(FILE *f);
+/* Dim what follows on stderr, or no more, if it may be. */
+void show_dim(bool on);
 void show_text(struct show *s, struct span reasoning, struct span answer);
 /* The answer is over: end its line. */
 void show_end(struct show *s);
