@@ -283,7 +283,7 @@ static void add_stage(struct path *p, const struct choice *c, struct layer_range
 		p->n_stages = i + 1;
 		return;
 	}
-	p->stages[p->n_stages++] = (struct path_stage){c->slot, c->a.number, layers};
+	p->stages[p->n_stages++] = (struct path_stage){c->slot, c->a.number, layers, c->a.layers};
 }
 
 static void trace(const struct field *f, struct path *out)
