@@ -376,7 +376,7 @@ bool holding_load_next(struct donor *d)
 	struct error err = {0};
 	int rc;
 
-	if (h->loading || h->loaded == h->fetched)
+	if (d->stopping || h->loading || h->loaded == h->fetched)
 		return false;
 	rc = d->worker == NULL ? start_worker(d, &err) : worker_link_load_next(d->worker, &err);
 	h->loading = rc == AYNI_OK;
