@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A donor whose layers come to its worker one by one, between units and whatever else happens. */
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -59,6 +60,17 @@ static void go_on(void)
 	assert_int_equal(kill(trial_pid(), SIGCONT), 0);
 }
 
+/* One word of the worker, which stands still before it hears the next command. */
+static void hear_one(struct donor_trial *f)
+{
+	struct pollfd p = {.fd = worker_link_fd(f->d.worker), .events = POLLIN};
+
+	go_on();
+	assert_int_equal(poll(&p, 1, 120000), 1);
+	assert_int_equal(kill(trial_pid(), SIGSTOP), 0);
+	units_on_worker(&f->d);
+}
+
 static void units_and_layers_take_turns(void **state)
 {
 	struct donor_trial *f = *state;
@@ -70,13 +82,15 @@ static void units_and_layers_take_turns(void **state)
 		assert_true(donor_trial_take_part(f, 1, s, 0, 1));
 	assert_false(donor_trial_take_part(f, 1, 20, 0, 2)); /* not ready */
 	fetch(f, MANY);
-	go_on();
-	while (f->d.holding.state == HOLDING_LOADING) {
-		uint64_t layers = f->d.holding.loaded - 1;
-
-		assert_in_range(f->d.units_done, layers, layers + 1);
-		donor_trial_hear_worker(f);
+	for (uint32_t n = 1; n < MANY; n++) {
+		hear_one(f);
+		assert_int_equal(f->d.units_done, n);
+		assert_true(f->d.holding.loading); /* though units wait */
+		hear_one(f);
+		assert_int_equal(f->d.holding.loaded, n + 1);
+		assert_true(f->d.running);
 	}
+	go_on();
 	hear_until_done(f, MANY);
 	assert_int_equal(f->d.holding.loaded, MANY);
 	assert_false(donor_trial_take_part(f, 1, 5, 1, 2)); /* it began in one layer */
