@@ -26,7 +26,7 @@ enum {
 	HELLO_MOST_MS = 16000,   /* after waits that grow up to this, and half as much by chance */
 	STOP_WAIT_US = 2000000,  /* for receipts at the end */
 	STOP_INPUT_US = 1000000, /* before that, for what others are to hand over */
-	MAX_WORKER_DEATHS = 5,   /* within WORKER_DEATHS_US */
+	MAX_WORKER_DEATHS = 5,   /* within WORKER_DEATHS_US, or while layers are loaded */
 	WORKER_DEATHS_US = 60000000
 };
 

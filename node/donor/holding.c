@@ -376,7 +376,7 @@ bool holding_load_next(struct donor *d)
 	struct error err = {0};
 	int rc;
 
-	if (h->loading || h->loaded == h->fetched)
+	if (d->stopping || h->loading || h->loaded == h->fetched)
 		return false;
 	rc = d->worker == NULL ? start_worker(d, &err) : worker_link_load_next(d->worker, &err);
 	h->loading = rc == AYNI_OK;
@@ -413,11 +413,13 @@ void holding_loaded(struct donor *d)
 	send_state(d, progress_of(h), "");
 }
 
+/* Earlier deaths are forgotten only where it came to have all layers since: one that dies at a
+ * layer may take longer to get there. */
 static bool dies_too_often(struct holding *h)
 {
 	uint64_t now = loop_now_us();
 
-	if (now > h->deaths_since_us + WORKER_DEATHS_US) {
+	if (h->state == HOLDING_READY && now > h->deaths_since_us + WORKER_DEATHS_US) {
 		h->deaths_since_us = now;
 		h->worker_deaths = 0;
 	}

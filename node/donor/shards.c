@@ -112,12 +112,16 @@ void shards_want(struct shards *s, uint64_t offset, uint64_t len, uint32_t part)
 	if (len == 0)
 		return;
 	for (size_t i = first_after(s, offset); i < s->n && s->chunks[i].offset < end; i++) {
-		if (s->states[i] != UNWANTED)
+		if (s->states[i] != UNWANTED && s->parts[i] <= part)
 			continue;
-		s->states[i] = UNKNOWN;
-		s->needed_bytes += s->chunks[i].length;
+		if (s->states[i] == UNWANTED) {
+			s->states[i] = UNKNOWN;
+			s->needed_bytes += s->chunks[i].length;
+		} else {
+			s->missing[s->parts[i]] -= s->states[i] != HERE;
+		}
+		s->missing[part] += s->states[i] != HERE;
 		s->parts[i] = part;
-		s->missing[part]++;
 		s->ordered = false;
 	}
 }

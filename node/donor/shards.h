@@ -23,8 +23,8 @@ enum { SHARDS_MAX_ASKED = 64, SHARDS_PARTS = LIMIT_LAYERS };
 int shards_new(struct manifest *m, struct shards **out, struct error *err);
 void shards_free(struct shards *s);
 
-/* Chunks that overlap bytes [offset, offset + len) of the file are needed for a part; those that
- * were wanted before stay with their part. */
+/* Chunks that overlap bytes [offset, offset + len) of the file are needed for a part; of those that
+ * several parts need the first one is theirs. */
 void shards_want(struct shards *s, uint64_t offset, uint64_t len, uint32_t part);
 
 /* A needed chunk whose presence is not known yet; false: there is none. */

@@ -93,11 +93,12 @@ bool catalog_blob(const struct catalog *c, const struct hash *name, struct span 
 static void add_part(
     struct placement_part *parts, const struct model_sizes *s, const struct gguf_tensor *t)
 {
-	struct placement_part *p = &parts[t->type];
+	struct placement_part *p;
 	uint64_t elements = 1, share = 1, all = 1;
 
 	if (t->n_dims < 2 || t->type >= TENSOR_TYPE_END)
 		return; /* a vector: no time goes there */
+	p = &parts[t->type];
 	if (model_tensor_is_of_experts(t->name) && s->experts.n > 0) {
 		share = s->experts.n_used;
 		all = s->experts.n;

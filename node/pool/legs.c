@@ -190,7 +190,7 @@ static bool book(struct scheduler *s, const struct flight *f, uint32_t at,
 		return false;
 	a->book = (struct action_book){.donor = stage->donor,
 	    .model = p->model,
-	    .layers = d != NULL ? d->assignment.layers : stage->layers,
+	    .layers = stage->held,
 	    .ran = stage->layers,
 	    .unit = leg->unit,
 	    .tokens = f->work.n_tokens,

@@ -5,10 +5,13 @@
 
 #include "node/pool/placement.h"
 
-enum { CELLS_MOST = 1 << 18 }; /* of places at donors with ways; past it all goes over the pool */
+enum {
+	CELLS_MOST = 1 << 18, /* of places at donors with ways; past it all goes over the pool */
+	PARTS = 1 << 10       /* of a microsecond */
+};
 
 /* From a place on: the least time to the end, through which donor to which place, and to whom that
- * one hands over there. */
+ * one hands over there. Donors are numbers in the field. */
 struct hop {
 	uint64_t us;
 	int donor;
@@ -29,26 +32,57 @@ struct wanted {
 	uint32_t model, n_layers, pages;
 };
 
-/* One search. */
+/* A donor that others hand over to, and how long that takes. */
+struct edge {
+	int to;
+	uint64_t us;
+};
+
+/* A donor that the path may use. */
+struct choice {
+	const struct roster_donor *d;
+	int slot;
+	struct donor_assignment a; /* a copy, as donors are large and far apart */
+	struct layer_range ready;
+	uint64_t half_us, wait_us, layer_parts;
+	const struct edge *edges; /* [n_edges] */
+	uint32_t n_edges;
+	int row; /* of cells; ROSTER_NONE: nobody hands over to it */
+	struct hop
+	    end; /* the best place to stop at; its time counts from the donor's first layer */
+};
+
+/* One search: from the model's end to its beginning, each place knows the best way on. */
 struct field {
 	const struct path_donors *all;
 	const struct wanted *w;
 	struct places places;
-	int donors[ROSTER_MAX_DONORS]; /* [n_donors] that the path may use */
-	int n_donors;
+	struct choice *choices; /* [n] */
+	int n;
 	struct hop at_pool[LIMIT_LAYERS + 1]; /* from a place on, with the token at the pool */
-	/* The same with the token at a donor that others hand over to: [row[slot]][places.n]. */
-	struct hop *at_donor;
-	int row[ROSTER_MAX_DONORS]; /* ROSTER_NONE: nobody does */
+	struct edge *edges;                   /* of all choices */
+	struct hop *cells; /* [places.n][n_rows] the same with the token at a donor with ways */
+	size_t n_rows;
 };
+
+/* Computing a layer, the head left out, in parts of a microsecond. */
+static uint64_t layer_parts(const struct donor_assignment *a)
+{
+	return (uint64_t)(a->token_us - a->head_us) * PARTS / (a->layers.last - a->layers.first);
+}
+
+/* Computing from the first of a donor's layers up to this one. */
+static uint64_t until_us(const struct donor_assignment *a, uint64_t parts, uint32_t layer)
+{
+	return layer == a->layers.last ? a->token_us : parts * (layer - a->layers.first) / PARTS;
+}
 
 uint64_t path_compute_us(const struct roster_donor *d, struct layer_range layers)
 {
 	const struct donor_assignment *a = &d->assignment;
-	uint64_t body = a->token_us - a->head_us;
-	uint64_t us = body * (layers.last - layers.first) / (a->layers.last - a->layers.first);
+	uint64_t parts = layer_parts(a);
 
-	return us + (layers.last == a->layers.last ? a->head_us : 0);
+	return until_us(a, parts, layers.last) - until_us(a, parts, layers.first);
 }
 
 uint64_t path_wait_us(const struct roster_donor *d)
@@ -104,107 +138,135 @@ static void gather(struct field *f)
 
 	for (int i = 0; i < roster_slots(r); i++) {
 		const struct roster_donor *d = roster_get(r, i);
-		struct layer_range ready;
+		struct choice *c = &f->choices[f->n];
 
 		if (!takes(d, w))
 			continue;
-		ready = roster_ready(d);
-		is_place[ready.first] = is_place[ready.last] = true;
-		f->donors[f->n_donors++] = i;
+		*c = (struct choice){.d = d,
+		    .slot = i,
+		    .a = d->assignment,
+		    .ready = roster_ready(d),
+		    .row = ROSTER_NONE};
+		c->half_us = half_us(d);
+		c->wait_us = path_wait_us(d);
+		c->layer_parts = layer_parts(&c->a);
+		is_place[c->ready.first] = is_place[c->ready.last] = true;
+		f->n++;
 	}
 	is_place[0] = is_place[w->n_layers] = true;
-	p->n = 0;
 	for (uint32_t l = 0; l <= w->n_layers; l++) {
 		if (is_place[l])
 			p->at[p->n++] = l;
 	}
 }
 
-/* Without memory, all goes over the pool. */
-static void give_rows(struct field *f)
+/* The donor's number in the field; they stand in the order of their slots. */
+static int number_of(const struct field *f, int slot)
 {
-	const struct path_donors *all = f->all;
-	int n = 0;
+	int low = 0, high = f->n;
 
-	for (int i = 0; i < roster_slots(all->roster); i++)
-		f->row[i] = ROSTER_NONE;
-	for (int i = 0; i < f->n_donors && all->pairs != NULL; i++) {
-		struct pair_way way = {0};
+	while (low < high) {
+		int middle = low + (high - low) / 2;
 
-		if (pairs_next(all->pairs, f->donors[i], all->now_us, &way))
-			f->row[f->donors[i]] = n++;
+		if (f->choices[middle].slot < slot)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	if ((uint64_t)n * f->places.n <= CELLS_MOST)
-		f->at_donor = calloc((size_t)n * f->places.n + 1, sizeof *f->at_donor);
+	return low < f->n && f->choices[low].slot == slot ? low : ROSTER_NONE;
 }
 
-static struct hop *cell(struct field *f, int donor, uint32_t place)
+/* Ways among the donors of the field. Without memory, all goes over the pool. */
+static void gather_ways(struct field *f)
 {
-	if (f->at_donor == NULL || donor >= roster_slots(f->all->roster) ||
-	    f->row[donor] == ROSTER_NONE)
-		return NULL;
-	return &f->at_donor[(size_t)f->row[donor] * f->places.n + place];
+	const struct pairs *pairs = f->all->pairs;
+	size_t used = 0;
+
+	f->edges = pairs != NULL ? calloc(2 * pairs_count(pairs) + 1, sizeof *f->edges) : NULL;
+	for (int i = 0; i < f->n && f->edges != NULL; i++) {
+		struct choice *c = &f->choices[i];
+		struct pair_way way = {0};
+
+		c->edges = &f->edges[used];
+		while (pairs_next(pairs, c->slot, f->all->now_us, &way)) {
+			int to = number_of(f, way.other);
+
+			if (to == ROSTER_NONE)
+				continue;
+			f->edges[used++] =
+			    (struct edge){to, hop_us(c->d, f->choices[to].d, way.round_trip_us)};
+			c->n_edges++;
+		}
+		if (c->n_edges > 0)
+			c->row = (int)f->n_rows++;
+	}
+	if (f->n_rows * f->places.n <= CELLS_MOST)
+		f->cells = calloc(f->n_rows * f->places.n + 1, sizeof *f->cells);
+}
+
+static struct hop *cell(const struct field *f, int number, uint32_t place)
+{
+	int row = f->choices[number].row;
+
+	return f->cells != NULL && row != ROSTER_NONE ? &f->cells[place * f->n_rows + (size_t)row]
+	                                              : NULL;
 }
 
 /* What comes after a donor that is done at a place: the least time, and to whom it hands over. */
-static struct hop after(struct field *f, int slot, uint32_t place)
+static struct hop after(const struct field *f, const struct choice *c, uint32_t place)
 {
-	const struct roster_donor *d = roster_get(f->all->roster, slot);
 	struct hop rest = f->at_pool[place];
-	struct pair_way way = {0};
 
-	rest.us += half_us(d);
+	rest.us += c->half_us;
 	rest.next = ROSTER_NONE;
-	while (
-	    cell(f, slot, place) != NULL && pairs_next(f->all->pairs, slot, f->all->now_us, &way)) {
-		const struct hop *there = cell(f, way.other, place);
-		uint64_t us;
+	for (uint32_t e = 0; f->cells != NULL && e < c->n_edges; e++) {
+		const struct hop *there = cell(f, c->edges[e].to, place);
 
-		if (there == NULL || there->n_stages == 0)
+		if (there->n_stages == 0 || c->edges[e].us + there->us >= rest.us)
 			continue;
-		us =
-		    hop_us(d, roster_get(f->all->roster, way.other), way.round_trip_us) + there->us;
-		if (us < rest.us)
-			rest =
-			    (struct hop){.us = us, .next = way.other, .n_stages = there->n_stages};
+		rest.us = c->edges[e].us + there->us;
+		rest.next = c->edges[e].to;
+		rest.n_stages = there->n_stages;
 	}
 	return rest;
 }
 
-/* The best way on from place k, with the token at this donor. */
-static struct hop from_donor(struct field *f, int slot, uint32_t k)
+/* The donor may stop at this place as well. */
+static void may_end(struct field *f, struct choice *c, uint32_t place)
 {
-	const struct roster_donor *d = roster_get(f->all->roster, slot);
-	const struct places *p = &f->places;
-	struct layer_range ready = roster_ready(d);
-	struct hop best = {0};
+	struct hop rest = after(f, c, place);
 
-	if (p->at[k] < ready.first)
-		return best;
-	for (uint32_t to = k + 1; to < p->n && p->at[to] <= ready.last; to++) {
-		struct hop rest = after(f, slot, to);
-		uint64_t us = rest.us + path_wait_us(d) +
-		              path_compute_us(d, (struct layer_range){p->at[k], p->at[to]});
-
-		if (to + 1 < p->n && rest.n_stages == 0)
-			continue;
-		if (best.n_stages == 0 || us < best.us)
-			best = (struct hop){us, slot, rest.next, to, rest.n_stages + 1};
-	}
-	return best;
+	if (place + 1 < f->places.n && rest.n_stages == 0)
+		return;
+	rest.us += until_us(&c->a, c->layer_parts, f->places.at[place]);
+	if (c->end.n_stages > 0 && c->end.us < rest.us)
+		return;
+	c->end = rest;
+	c->end.to = place;
+	c->end.n_stages = rest.n_stages + 1;
 }
 
+/* The best ways on from place k, those from later places being known. */
 static void search_from(struct field *f, uint32_t k)
 {
-	for (int i = 0; i < f->n_donors; i++) {
-		struct hop h = from_donor(f, f->donors[i], k);
-		struct hop *kept = cell(f, f->donors[i], k), *at_pool = &f->at_pool[k];
+	struct hop *at_pool = &f->at_pool[k];
 
-		if (h.n_stages == 0)
+	for (int i = 0; i < f->n; i++) {
+		struct choice *c = &f->choices[i];
+		struct hop *kept, h;
+
+		if (f->places.at[k] < c->ready.first || f->places.at[k] >= c->ready.last)
 			continue;
+		may_end(f, c, k + 1);
+		if (c->end.n_stages == 0)
+			continue;
+		h = c->end;
+		h.donor = i;
+		h.us += c->wait_us - until_us(&c->a, c->layer_parts, f->places.at[k]);
+		kept = cell(f, i, k);
 		if (kept != NULL)
 			*kept = h;
-		h.us += half_us(roster_get(f->all->roster, f->donors[i]));
+		h.us += c->half_us;
 		if (at_pool->n_stages == 0 || h.us < at_pool->us)
 			*at_pool = h;
 	}
@@ -212,26 +274,26 @@ static void search_from(struct field *f, uint32_t k)
 
 /* A donor that comes again takes what is in between too, which it has: a session has one cache
  * there. */
-static void add_stage(struct path *p, int donor, uint64_t assignment, struct layer_range layers)
+static void add_stage(struct path *p, const struct choice *c, struct layer_range layers)
 {
 	for (uint32_t i = 0; i < p->n_stages; i++) {
-		if (p->stages[i].donor != donor)
+		if (p->stages[i].donor != c->slot)
 			continue;
 		p->stages[i].layers.last = layers.last;
 		p->n_stages = i + 1;
 		return;
 	}
-	p->stages[p->n_stages++] = (struct path_stage){donor, assignment, layers};
+	p->stages[p->n_stages++] = (struct path_stage){c->slot, c->a.number, layers, c->a.layers};
 }
 
-static void trace(struct field *f, struct path *out)
+static void trace(const struct field *f, struct path *out)
 {
 	const struct hop *h = &f->at_pool[0];
 
 	memset(out, 0, sizeof *out);
 	out->model = f->w->model;
 	for (uint32_t k = 0; k + 1 < f->places.n;) {
-		add_stage(out, h->donor, roster_get(f->all->roster, h->donor)->assignment.number,
+		add_stage(out, &f->choices[h->donor],
 		    (struct layer_range){f->places.at[k], f->places.at[h->to]});
 		k = h->to;
 		h = h->next == ROSTER_NONE ? &f->at_pool[k] : cell(f, h->next, k);
@@ -243,14 +305,19 @@ static bool search(const struct path_donors *all, const struct wanted *w, struct
 	struct field f = {.all = all, .w = w};
 	bool found;
 
+	f.choices = calloc((size_t)roster_slots(all->roster) + 1, sizeof *f.choices);
+	if (f.choices == NULL)
+		return false;
 	gather(&f);
-	give_rows(&f);
+	gather_ways(&f);
 	for (uint32_t k = f.places.n - 1; k-- > 0;)
 		search_from(&f, k);
 	found = f.at_pool[0].n_stages > 0 && f.at_pool[0].n_stages <= PATH_MAX_STAGES;
 	if (found)
 		trace(&f, out);
-	free(f.at_donor);
+	free(f.choices);
+	free(f.edges);
+	free(f.cells);
 	return found;
 }
 

@@ -19,7 +19,8 @@ enum {
 struct path_stage {
 	int donor;                 /* slot */
 	uint64_t assignment;       /* so that a slot taken by another donor is noticed */
-	struct layer_range layers; /* some of the donor's */
+	struct layer_range layers; /* some of the donor's; */
+	struct layer_range held;   /* these are all, as its receipts name them */
 };
 
 struct path {

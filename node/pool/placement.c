@@ -41,15 +41,15 @@ static double part_us(
 	uint64_t read = s != NULL ? s->read_bytes_per_s : d->read_bytes_per_s;
 	uint64_t flop = s != NULL ? s->flop_per_s : d->flop_per_s;
 	double bytes = (double)p->bytes * tokens; /* each token may need other experts */
-	double reading, computing;
+	double work = (double)p->flop * tokens;
+	bool reads; /* longer than it computes */
 
 	if (bytes > (double)p->most_bytes)
 		bytes = (double)p->most_bytes;
 	if (read == 0 && flop == 0)
 		read = PLACEMENT_ASSUMED_READ_BYTES_PER_S;
-	reading = read > 0 ? bytes / (double)read * 1e6 : 0;
-	computing = flop > 0 ? (double)p->flop * tokens / (double)flop * 1e6 : 0;
-	return reading > computing ? reading : computing;
+	reads = read > 0 && (flop == 0 || bytes * (double)flop >= work * (double)read);
+	return (reads ? bytes / (double)read : work / (double)flop) * 1e6;
 }
 
 static double parts_us(
@@ -132,16 +132,6 @@ double placement_parts_us(const struct placement_model *m, const struct placemen
 	return parts_us(d, parts, n, 1) * paces(m, d);
 }
 
-double placement_compute_us(
-    const struct placement_model *m, const struct placement_donor *d, struct layer_range range)
-{
-	double us = 0;
-
-	for (uint32_t i = range.first; i < range.last; i++)
-		us += placement_layer_us(m, d, i);
-	return us;
-}
-
 double placement_offered_us(const struct placement_model *m, const struct placement_donor *d,
     struct layer_range range, uint32_t tokens)
 {
@@ -152,6 +142,12 @@ double placement_offered_us(const struct placement_model *m, const struct placem
 	if (range.last == m->n_layers)
 		us += offered_us(m, d, m->n_layers, tokens);
 	return us;
+}
+
+double placement_compute_us(
+    const struct placement_model *m, const struct placement_donor *d, struct layer_range range)
+{
+	return placement_offered_us(m, d, range, 1) * paces(m, d);
 }
 
 double placement_transfer_us(

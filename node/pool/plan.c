@@ -60,6 +60,19 @@ void plan_sort(struct plan_work *w, size_t n)
 
 /* ---- what is now -------------------------------------------------------------------------- */
 
+static int compare_holders(const void *a, const void *b)
+{
+	const struct plan_holder *x = a, *y = b;
+
+	if (x->layers.first != y->layers.first)
+		return x->layers.first < y->layers.first ? -1 : 1;
+	if (x->layers.last != y->layers.last)
+		return x->layers.last < y->layers.last ? -1 : 1;
+	if (x->us != y->us)
+		return x->us < y->us ? -1 : 1;
+	return x->donor < y->donor ? -1 : x->donor > y->donor;
+}
+
 static void look_at_holders(struct plan_work *w)
 {
 	for (size_t i = 0; i < w->n_donors; i++) {
@@ -68,11 +81,13 @@ static void look_at_holders(struct plan_work *w)
 		if (!d->usable || d->model == PLACEMENT_NO_MODEL)
 			continue;
 		w->held_us[i] = placement_stage_us(&w->models[d->model], d, d->layers);
+		w->holders[w->n_holders++] = (struct plan_holder){d->layers, w->held_us[i], i};
 		if (!d->ready)
 			continue;
 		for (uint32_t l = d->layers.first; l < d->layers.last; l++)
 			w->ready[d->model][l]++;
 	}
+	qsort(w->holders, w->n_holders, sizeof *w->holders, compare_holders);
 	for (uint32_t m = 0; m < w->n_models; m++) {
 		struct layer_range gap;
 
@@ -91,6 +106,7 @@ static void close_work(struct plan_work *w)
 	free(w->order);
 	free(w->key);
 	free(w->held_us);
+	free(w->holders);
 }
 
 static int open_work(struct plan_work *w)
@@ -104,8 +120,9 @@ static int open_work(struct plan_work *w)
 	w->order = calloc(w->n_donors + 1, sizeof *w->order);
 	w->key = calloc(w->n_donors + 1, sizeof *w->key);
 	w->held_us = calloc(w->n_donors + 1, sizeof *w->held_us);
+	w->holders = calloc(w->n_donors + 1, sizeof *w->holders);
 	if (p == NULL || w->ready == NULL || w->covered == NULL || w->useless == NULL ||
-	    w->order == NULL || w->key == NULL || w->held_us == NULL)
+	    w->order == NULL || w->key == NULL || w->held_us == NULL || w->holders == NULL)
 		return AYNI_ERR_MEMORY;
 	p->n_donors = w->n_donors;
 	p->n_models = w->n_models;

@@ -5,6 +5,12 @@
 
 #include "node/pool/plan.h"
 
+struct plan_holder {
+	struct layer_range layers;
+	double us; /* a stage of these */
+	size_t donor;
+};
+
 struct plan_work {
 	const struct placement_donor *donors;
 	size_t n_donors;
@@ -18,6 +24,9 @@ struct plan_work {
 	size_t *order;    /* [n_donors] for sorting */
 	double *key;      /* [n_donors] */
 	double *held_us;  /* [n_donors] the stage of what a donor holds; 0: nothing */
+	/* [n_holders] whoever holds something, by range, the fastest of each first. */
+	struct plan_holder *holders;
+	size_t n_holders;
 };
 
 static inline bool plan_holds(const struct placement_donor *d, uint32_t model)

@@ -171,68 +171,33 @@ static void add_best_open(struct field *f, bool moving, uint32_t effort)
 	}
 }
 
-struct holder {
-	struct layer_range layers;
-	double us;
-	size_t donor;
-};
-
-static int compare_holders(const void *a, const void *b)
-{
-	const struct holder *x = a, *y = b;
-
-	if (x->layers.first != y->layers.first)
-		return x->layers.first < y->layers.first ? -1 : 1;
-	if (x->layers.last != y->layers.last)
-		return x->layers.last < y->layers.last ? -1 : 1;
-	if (x->us != y->us)
-		return x->us < y->us ? -1 : 1;
-	return x->donor < y->donor ? -1 : x->donor > y->donor;
-}
-
 /* Of each range that is held, the two fastest, as one of them may be wanted elsewhere; and as many
  * more of those that hand over to others, which may make up for what they are slower. */
-static bool is_among_best(const struct field *f, const struct holder *held, size_t k)
-{
-	size_t before = 0, with_ways = 0;
-
-	for (size_t i = k; i > 0 && plan_same_range(held[i - 1].layers, held[k].layers); i--) {
-		before++;
-		with_ways += f->w->donors[held[i - 1].donor].n_ways > 0;
-		if (with_ways == HOLDERS)
-			return false;
-		if (before == HOLDERS && f->w->donors[held[k].donor].n_ways == 0)
-			return false;
-	}
-	return true;
-}
-
-static int add_holders(struct field *f, bool useless)
+static void add_holders(struct field *f, bool useless)
 {
 	struct plan_work *w = f->w;
-	struct holder *held = calloc(w->n_donors + 1, sizeof *held);
-	size_t n = 0;
+	struct layer_range range = {0, 0};
+	size_t before = 0, with_ways = 0;
 
-	if (held == NULL)
-		return AYNI_ERR_MEMORY;
-	for (size_t i = 0; i < w->n_donors; i++) {
-		const struct placement_donor *d = &w->donors[i];
+	for (size_t k = 0; k < w->n_holders; k++) {
+		const struct plan_holder *h = &w->holders[k];
+		const struct placement_donor *d = &w->donors[h->donor];
 
-		if (plan_holds(d, f->model) && (useless ? w->useless[i] : !plan_has_target(w, i)))
-			held[n++] = (struct holder){d->layers, w->held_us[i], i};
-	}
-	qsort(held, n, sizeof *held, compare_holders);
-	for (size_t k = 0; k < n; k++) {
-		if (!is_among_best(f, held, k))
+		if (d->model != f->model ||
+		    (useless ? !w->useless[h->donor] : plan_has_target(w, h->donor)))
 			continue;
-		f->list[f->n++] = (struct search_candidate){.donor = &w->donors[held[k].donor],
-		    .index = held[k].donor,
-		    .within = held[k].layers,
-		    .exact = true,
-		    .mark = f->marks[held[k].donor]};
+		if (!plan_same_range(range, h->layers))
+			before = with_ways = 0;
+		range = h->layers;
+		if (with_ways < HOLDERS && (before < HOLDERS || d->n_ways > 0))
+			f->list[f->n++] = (struct search_candidate){.donor = d,
+			    .index = h->donor,
+			    .within = h->layers,
+			    .exact = true,
+			    .mark = f->marks[h->donor]};
+		before++;
+		with_ways += d->n_ways > 0;
 	}
-	free(held);
-	return AYNI_OK;
 }
 
 /* Over whom a path is looked for. */
@@ -263,10 +228,9 @@ static int find(struct field *f, enum scope scope, struct search_path *out)
 			f->marks[i] = -1;
 		if (scope != OVER_HOLDERS)
 			add_best_open(f, scope == OVER_ALL, effort);
-		rc = add_holders(f, scope == OVER_REST);
+		add_holders(f, scope == OVER_REST);
 		s.n_candidates = f->n;
-		if (rc == AYNI_OK)
-			rc = search_path(&s, out);
+		rc = search_path(&s, out);
 	}
 	for (uint32_t k = 0; k < out->n_stages; k++)
 		out->stages[k].candidate = f->list[out->stages[k].candidate].index;

@@ -75,12 +75,15 @@ static double most_saved_us(
     const struct beam *b, const struct search_candidate *c, const struct option *o)
 {
 	const struct placement_model *m = b->s->model;
+	const struct placement_line line = placement_line(m, c->donor);
 	double most = 0;
 
 	for (size_t i = 0; i < c->donor->n_ways; i++) {
-		const struct placement_donor *to = c->donor->ways[i].to;
-		double arrives_us =
-		    placement_trip_us(m, to) / 2 - placement_hop_us(m, c->donor, to);
+		const struct placement_way *way = &c->donor->ways[i];
+		const struct placement_donor *to = way->to;
+		struct placement_line hop =
+		    placement_hop(line, placement_line(m, to), way->round_trip_us);
+		double arrives_us = placement_trip_us(m, to) / 2 - (hop.trip_us + hop.transfer_us);
 		double saved_us = o->half_us * o->dear + arrives_us * placement_loss_factor(to) *
 		                                             fetch_factor(arrives_us > 0);
 

@@ -283,6 +283,9 @@ void roster_check(const struct roster *r)
 			assert(assigned && d->assignment.layers.first < d->assignment.layers.last);
 			assert(d->assignment.layers.first <= d->assignment.ready_last &&
 			       d->assignment.ready_last <= d->assignment.layers.last);
+			assert(d->state != DONOR_READY ||
+			       d->assignment.ready_last == d->assignment.layers.last);
+			assert(d->assignment.head_us <= d->assignment.token_us);
 			break;
 		case DONOR_LEAVING:
 		case DONOR_STATE_END:

@@ -443,6 +443,33 @@ uint32_t scheduler_units_at(const struct scheduler *s, int donor)
 	return n;
 }
 
+/* Donors are promised what the sessions of the paths over them take, no more and no less. */
+static void check_promises(const struct scheduler *s)
+{
+	uint64_t sessions = 0, layers = 0;
+
+	for (size_t i = 0; i < s->n_paths; i++) {
+		const struct path *p = &s->paths[i];
+
+		for (uint32_t k = 0; k < p->n_stages; k++) {
+			const struct layer_range *at = &p->stages[k].layers;
+
+			if (path_donor(s->roster, &p->stages[k]) == NULL)
+				continue;
+			sessions += p->sessions;
+			layers += (uint64_t)p->sessions * (at->last - at->first);
+		}
+	}
+	for (int i = 0; i < roster_slots(s->roster); i++) {
+		const struct roster_donor *d = roster_get(s->roster, i);
+
+		assert(d == NULL || d->pages + d->kept_pages <= d->assignment.pages);
+		sessions -= d != NULL ? d->sessions : 0;
+		layers -= d != NULL ? d->bound_layers : 0;
+	}
+	assert(sessions == 0 && layers == 0);
+}
+
 void scheduler_check(const struct scheduler *s)
 {
 	uint32_t sessions[MAX_PATHS] = {0}, flights[MAX_PATHS] = {0}, kept[MAX_PATHS] = {0};
@@ -469,11 +496,7 @@ void scheduler_check(const struct scheduler *s)
 			aboard += f->sessions[k] != NULL;
 	}
 	assert(flying == aboard);
-	for (int i = 0; i < roster_slots(s->roster); i++) {
-		const struct roster_donor *d = roster_get(s->roster, i);
-
-		assert(d == NULL || d->pages + d->kept_pages <= d->assignment.pages);
-	}
+	check_promises(s);
 	for (size_t i = 0; i < s->n_kept; i++)
 		kept[s->kept[i].path]++;
 	for (size_t i = 0; i < s->n_paths; i++)

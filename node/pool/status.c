@@ -15,7 +15,6 @@ static size_t missing_layers(struct pool *p, uint32_t model, struct layer_range 
 
 	for (int i = 0; i < roster_slots(p->roster); i++) {
 		const struct roster_donor *d = roster_get(p->roster, i);
-
 		struct layer_range ready;
 
 		if (!roster_serves(d) || d->assignment.model != model)

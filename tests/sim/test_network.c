@@ -80,16 +80,29 @@ static void restart(struct sim_world *w, struct sim_donor *d)
 		    roster_progress(w->roster, d->slot, d->assignment, PROGRESS_READY, 0), AYNI_OK);
 }
 
+/* It says that it has more or less than it has, or again what it said before. */
+static void boast(struct sim_world *w, const struct sim_donor *d)
+{
+	static const enum assignment_progress states[] = {
+	    PROGRESS_FETCHING, PROGRESS_LOADING, PROGRESS_READY};
+
+	if (!sim_holds(roster_get(w->roster, d->slot)))
+		return;
+	played.boasts++;
+	assert_int_equal(roster_progress(w->roster, d->slot, d->assignment, states[sim_below(w, 3)],
+	                     sim_chance(w, 20) ? UINT32_MAX : sim_below(w, 8)),
+	    AYNI_OK);
+}
+
 static void disturb(struct sim_world *w, struct sim_donor *d)
 {
 	static const enum refusal reasons[] = {REFUSAL_SESSION, REFUSAL_BUSY, REFUSAL_EXPIRED,
 	    REFUSAL_LEAVING, REFUSAL_INTERNAL, REFUSAL_MEMORY};
 
-	switch (sim_below(w, 12)) {
+	switch (sim_below(w, 13)) {
 	case 0:
 		played.crashes++;
-		roster_remove(w->roster, d->slot);
-		sim_end_donor(d);
+		sim_remove_donor(w, d);
 		sim_place(w);
 		break;
 	case 1:
@@ -120,6 +133,9 @@ static void disturb(struct sim_world *w, struct sim_donor *d)
 	case 10:
 		sim_join(w, (uint64_t)(sim_below(w, 60) + 20) << 10, sim_below(w, 3));
 		sim_place(w);
+		break;
+	case 11:
+		boast(w, d);
 		break;
 	default:
 		w->now_us += TIMEOUT_US + sim_below(w, WAIT_US);
@@ -291,8 +307,7 @@ static void step(struct sim_world *w)
 	else if (d->here && d->n_queue > 0)
 		sim_compute_head(w, d);
 	if (d->here && roster_get(w->roster, d->slot)->state == DONOR_LEAVING && d->n_queue == 0) {
-		roster_remove(w->roster, d->slot);
-		sim_end_donor(d);
+		sim_remove_donor(w, d);
 	}
 	sim_carry_out(w);
 	sim_advance(w);
@@ -315,8 +330,7 @@ static void calm_down(struct sim_world *w)
 		struct sim_donor *d = &w->donors[i];
 
 		if (d->here && (i < 3 || roster_get(w->roster, d->slot)->failures > 0)) {
-			roster_remove(w->roster, d->slot);
-			sim_end_donor(d);
+			sim_remove_donor(w, d);
 		}
 	}
 	for (size_t i = 0; i < 3; i++)
@@ -462,7 +476,8 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 	print_message("guesses of a small model: %llu times in time, %llu times late or never\n",
 	    (unsigned long long)played.drafted, (unsigned long long)played.undrafted);
 	print_message("%llu answered, %llu cancelled, %llu failed; %llu units, %llu wrong, %llu "
-	              "lost; %llu crashes, %llu restarts, %llu leaves, %llu suspicions, %llu went "
+	              "lost; %llu crashes, %llu restarts, %llu boasts, %llu leaves, %llu "
+	              "suspicions, %llu went "
 	              "on, %llu pools killed; %llu of "
 	              "%llu that began "
 	              "with another's keys and values lost\n",
@@ -470,12 +485,14 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 	    (unsigned long long)played.failed, (unsigned long long)played.units,
 	    (unsigned long long)played.wrong, (unsigned long long)played.lost,
 	    (unsigned long long)played.crashes, (unsigned long long)played.restarts,
-	    (unsigned long long)played.leaves, (unsigned long long)played.suspected,
-	    (unsigned long long)played.resumed, (unsigned long long)played.pools,
-	    (unsigned long long)played.alike_lost, (unsigned long long)played.alike);
+	    (unsigned long long)played.boasts, (unsigned long long)played.leaves,
+	    (unsigned long long)played.suspected, (unsigned long long)played.resumed,
+	    (unsigned long long)played.pools, (unsigned long long)played.alike_lost,
+	    (unsigned long long)played.alike);
 	if (only == 0) {
 		assert_true(played.answered > n && played.cancelled > 0 && played.wrong > 0);
 		assert_true(played.lost > 0 && played.crashes > 0 && played.restarts > 0);
+		assert_true(played.boasts > 0);
 		assert_true(played.alike > 10 * played.alike_lost);
 		assert_true(played.traced > 10000 && played.inherited > 100);
 		assert_true(played.resumed > n / 2 && played.pools > 0);

@@ -206,6 +206,18 @@ bool donor_trial_take_unit(
 	return take_unit(f, &u, (struct span){token, sizeof token});
 }
 
+bool donor_trial_take_part(
+    struct donor_trial *f, uint64_t assignment, uint64_t session, uint32_t position, uint32_t last)
+{
+	static const uint8_t token[4] = {7, 0, 0, 0};
+	struct unit_span span = {session, position, 1, 0, 0, 0};
+	struct msg_work_unit u = one_token(f, assignment, &span);
+
+	u.layer_last = last;
+	u.n_logits = u.top = 0;
+	return take_unit(f, &u, (struct span){token, sizeof token});
+}
+
 bool donor_trial_take_unit_without_input(struct donor_trial *f, uint64_t session, uint32_t position,
     const struct public_key *from, uint64_t ticket)
 {

@@ -41,6 +41,9 @@ void donor_trial_make_ready(struct donor_trial *f, uint64_t number);
 /* One token of a session, as the loop would hand it over. */
 bool donor_trial_take_unit(
     struct donor_trial *f, uint64_t assignment, uint64_t session, uint32_t position);
+/* Through the first layers alone, `last` not among them. */
+bool donor_trial_take_part(
+    struct donor_trial *f, uint64_t assignment, uint64_t session, uint32_t position, uint32_t last);
 /* One that waits for what this donor hands over with this ticket. */
 bool donor_trial_take_unit_without_input(struct donor_trial *f, uint64_t session, uint32_t position,
     const struct public_key *from, uint64_t ticket);

@@ -118,6 +118,13 @@ void sim_end_donor(struct sim_donor *d)
 	memset(d, 0, sizeof *d);
 }
 
+void sim_remove_donor(struct sim_world *w, struct sim_donor *d)
+{
+	pairs_forget(scheduler_pairs(w->scheduler), d->slot);
+	roster_remove(w->roster, d->slot);
+	sim_end_donor(d);
+}
+
 static struct sim_donor *donor_at(struct sim_world *w, int slot)
 {
 	for (size_t i = 0; i < SIM_MAX_DONORS; i++) {
@@ -476,6 +483,17 @@ void sim_carry_out(struct sim_world *w)
 	actions_clear(&w->actions);
 }
 
+/* Whoever takes the place of a donor that went has none of its ways. */
+static void check_pairs(const struct sim_world *w)
+{
+	for (int i = 0; i < SIM_MAX_DONORS; i++) {
+		struct pair_way way = {0};
+
+		assert_true(roster_get(w->roster, i) != NULL ||
+		            !pairs_next(scheduler_pairs(w->scheduler), i, w->now_us, &way));
+	}
+}
+
 void sim_advance(struct sim_world *w)
 {
 	uint64_t next;
@@ -484,6 +502,7 @@ void sim_advance(struct sim_world *w)
 	sim_carry_out(w);
 	sim_check_trails(w);
 	introduce(w);
+	check_pairs(w);
 	scheduler_check(w->scheduler);
 	roster_check(w->roster);
 	next = scheduler_next_us(w->scheduler);

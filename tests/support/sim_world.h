@@ -14,7 +14,7 @@ enum { SIM_MAX_DONORS = 10, SIM_MAX_QUEUE = 64, SIM_MAX_REQUESTS = 40, SIM_KV_TO
 
 /* What was played, over all scenarios: a test of faults that never happen is no test. */
 struct sim_played {
-	uint64_t answered, cancelled, failed, units, wrong, lost, crashes, restarts, leaves,
+	uint64_t answered, cancelled, failed, units, wrong, lost, crashes, restarts, boasts, leaves,
 	    suspected, resumed, pools;
 	uint64_t handed, not_handed, wrongly_handed,
 	    ahead; /* ahead: units of tokens not drawn yet */
@@ -91,7 +91,8 @@ void sim_free_pool(struct sim_world *w);
 void sim_join(struct sim_world *w, uint64_t memory_bytes, uint32_t max_layers);
 /* The donor is no more; the roster is not told. */
 void sim_end_donor(struct sim_donor *d);
-void sim_drop_unit(struct sim_donor *d); /* the first of its queue */
+void sim_remove_donor(struct sim_world *w, struct sim_donor *d); /* as the pool does */
+void sim_drop_unit(struct sim_donor *d);                         /* the first of its queue */
 /* Bring the first unit that the donor may run to the front; false: there is none. */
 bool sim_next_unit(struct sim_donor *d);
 /* Payload is copied. False: nobody waits for it. */

@@ -379,6 +379,29 @@ static void a_stopping_pool_ends_all_requests_with_its_reason(void **state)
 	scheduler_check(play.scheduler);
 }
 
+/* Of the layers that it was given, whichever of them the unit went through. */
+static void work_is_booked_for_all_layers_of_a_donor_that_gave_them_up(void **state)
+{
+	int low = play_ready(0, 3, 4);
+	const struct action_book *b;
+	struct taken t;
+
+	(void)state;
+	(void)play_ready(2, 4, 4);
+	assert_int_equal(play_submit(3, 2), AYNI_OK);
+	play_run(1);
+	t = play_take(0);
+	play_clear();
+	assert_int_equal(t.donor, low);
+	assert_int_equal(t.unit.layer_last, 2);
+	assert_int_equal(roster_unassign(play.roster, low), AYNI_OK);
+	assert_int_equal(play_answer(&t, 0), REFUSAL_NONE);
+	assert_int_equal(play_count(ACTION_BOOK), 1);
+	b = &play_nth(ACTION_BOOK, 0)->book;
+	assert_int_equal(b->layers.last, 3);
+	assert_int_equal(b->ran.last, 2);
+}
+
 int main(void)
 {
 #define TEST(name)                                                                                 \
@@ -401,6 +424,7 @@ int main(void)
 	    TEST(a_cancelled_session_leaves_its_flight_and_its_donors),
 	    TEST(only_the_members_own_requests_are_cancelled),
 	    TEST(a_stopping_pool_ends_all_requests_with_its_reason),
+	    TEST(work_is_booked_for_all_layers_of_a_donor_that_gave_them_up),
 	};
 
 	return cmocka_run_group_tests(

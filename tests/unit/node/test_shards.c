@@ -121,6 +121,28 @@ static void a_part_is_complete_when_its_chunks_are_here(void **state)
 	shards_free(s);
 }
 
+/* A file need not hold its layers in order, nor end a chunk where a layer ends. */
+static void a_chunk_that_two_parts_share_is_of_the_first(void **state)
+{
+	struct shards *s = even_shards(3);
+	size_t i;
+
+	(void)state;
+	shards_want(s, 0, CHUNK + 1, 2); /* the second chunk has the beginning of part 0 */
+	(void)all_missing(s);
+	shards_here(s, 0);
+	shards_want(s, CHUNK + 1, 2 * CHUNK - 1, 0);
+	assert_true(shards_unknown(s, &i));
+	assert_int_equal(i, 2);
+	shards_here(s, 2);
+	assert_false(shards_part_complete(s, 0));
+	assert_true(shards_part_complete(s, 2)); /* but for what is of an earlier one */
+	shards_here(s, 1);
+	assert_true(shards_part_complete(s, 0));
+	assert_true(shards_complete(s));
+	shards_free(s);
+}
+
 /* ---- wanting -------------------------------------------------------------------------------- */
 
 static void a_range_of_bytes_needs_exactly_the_chunks_it_overlaps(void **state)
@@ -554,6 +576,7 @@ int main(void)
 	    cmocka_unit_test(an_empty_range_needs_nothing),
 	    cmocka_unit_test(chunks_of_an_earlier_part_come_first_wherever_they_stand),
 	    cmocka_unit_test(a_part_is_complete_when_its_chunks_are_here),
+	    cmocka_unit_test(a_chunk_that_two_parts_share_is_of_the_first),
 	    cmocka_unit_test(a_range_past_the_end_needs_what_there_is),
 	    cmocka_unit_test(ranges_that_overlap_need_a_chunk_once),
 	    cmocka_unit_test(chunks_need_not_touch_each_other),

@@ -73,6 +73,24 @@ static void deaths_of_earlier_minutes_do_not_count(void **state)
 	assert_int_equal(f->d.holding.state, HOLDING_READY);
 }
 
+/* It dies at a layer, which it reaches late: that does not end by itself. */
+static void deaths_while_layers_are_loaded_count_however_slow_that_is(void **state)
+{
+	struct donor_trial *f = *state;
+	unsigned deaths = 0;
+
+	donor_trial_make_ready(f, 1);
+	for (; f->d.holding.state != HOLDING_NOTHING && deaths < 100; deaths++) {
+		pid_t pid = trial_pid();
+
+		f->d.holding.deaths_since_us = loop_now_us() - WORKER_DEATHS_US - 1;
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		while (f->d.holding.state != HOLDING_NOTHING && trial_pid() == pid)
+			donor_trial_hear_worker(f);
+	}
+	assert_int_equal(deaths, MAX_WORKER_DEATHS + 1);
+}
+
 static void dropping_an_assignment_with_units_at_hand_leaves_nothing(void **state)
 {
 	struct donor_trial *f = *state;
@@ -430,6 +448,7 @@ int main(int argc, char **argv)
 	    TEST(units_at_hand_fail_when_the_worker_dies_and_another_takes_its_place),
 	    TEST(a_worker_that_dies_again_and_again_ends_the_assignment),
 	    TEST(deaths_of_earlier_minutes_do_not_count),
+	    TEST(deaths_while_layers_are_loaded_count_however_slow_that_is),
 	    TEST(units_of_a_lost_pool_are_finished_for_nobody),
 	    TEST(a_worker_that_dies_at_an_orphaned_unit_leaves_nothing),
 	    TEST(dropping_an_assignment_with_units_at_hand_leaves_nothing),
