@@ -491,6 +491,7 @@ void holding_step(void *donor)
 {
 	struct donor *d = donor;
 	struct holding *h = &d->holding;
+	bool known;
 
 	if (h->state == HOLDING_MANIFEST) {
 		ask_for_manifest(d);
@@ -498,14 +499,15 @@ void holding_step(void *donor)
 	}
 	if (h->state != HOLDING_HEAD && h->state != HOLDING_LAYERS)
 		return;
-	if (!check_cache(h)) {
-		wake(d, 0);
-		return;
-	}
+	known = check_cache(h);
 	if (h->state == HOLDING_LAYERS)
 		load_what_is_here(d);
 	if (h->state != HOLDING_HEAD && h->state != HOLDING_LAYERS)
 		return; /* it failed */
+	if (!known) {
+		wake(d, 0);
+		return;
+	}
 	if (shards_complete(h->shards)) {
 		next_state(d);
 		return;
