@@ -95,13 +95,14 @@ int model_pack_reserve(struct model *m, struct error *err)
 void model_pack_layer(struct model *m, uint32_t layer, const struct gguf *g, struct team *team)
 {
 	char *weights = (char *)&m->layers[layer - m->layer_first];
-	uint8_t *begin = m->packed, *to = begin + m->packed_used;
+	uint8_t *to;
 
 	if (m->packed == NULL)
 		return;
+	to = (uint8_t *)m->packed + m->packed_used;
 	for (size_t f = 0; f < N_MATRICES; f++)
 		pack_matrix((struct matrix *)(weights + matrices[f]), g, team, &to);
 	if (layer + 1 == m->sizes.n_layers)
 		pack_output(m, g, team, &to);
-	m->packed_used = (size_t)(to - begin);
+	m->packed_used = (size_t)(to - (uint8_t *)m->packed);
 }
