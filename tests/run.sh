@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Run test programs and add up what cmocka says of each. Those of tests/unit, which start no network,
-# run as many at a time as there are processors, the others one after the other. The last line is
-# "N passed, N failed, N skipped". A program that dies, hangs or runs no test counts as one failed
-# test; the output of what fails is shown in full.
+# Run test programs and add up what cmocka says of each. Those of tests/unit and tests/sim, which
+# start no network, run as many at a time as there are processors, the others one after the other.
+# The last line is "N passed, N failed, N skipped". A program that dies, hangs or runs no test counts
+# as one failed test; the output of what fails is shown in full.
 # Usage: tests/run.sh PROGRAM...
 #   T=pattern         run only the programs whose path contains it (a shell pattern): make test T=gguf
 #   RUNNER=command    what runs the programs, with its arguments: an emulator
 #   TEST_TIMEOUT_S=N  end a program after N seconds (300)
-#   TEST_JOBS=N       programs of tests/unit at a time
+#   TEST_JOBS=N       programs of tests/unit and tests/sim at a time
 set -u
 timeout_s=${TEST_TIMEOUT_S:-300}
 
@@ -60,8 +60,9 @@ wanted() {
 		case $t in *${T:-}*) echo "$t" ;; esac
 	done
 }
-wanted "$@" | grep '/tests/unit/' | xargs -r -P "${TEST_JOBS:-$(nproc)}" -n 1 sh "$0" --one "$sums"
-wanted "$@" | grep -v '/tests/unit/' | xargs -r -n 1 sh "$0" --one "$sums"
+together='/tests/\(unit\|sim\)/'
+wanted "$@" | grep "$together" | xargs -r -P "${TEST_JOBS:-$(nproc)}" -n 1 sh "$0" --one "$sums"
+wanted "$@" | grep -v "$together" | xargs -r -n 1 sh "$0" --one "$sums"
 [ -s "$sums" ] || echo "no test program${T:+ matches T=$T}"
 awk '{ ok += $1; bad += $2; skip += $3 }
 	END { printf "%d passed, %d failed, %d skipped\n", ok, bad, skip; exit !(NR > 0 && bad == 0) }' "$sums"
