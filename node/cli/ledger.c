@@ -43,6 +43,33 @@ struct public_key ledger_parse_key(struct argp_state *state, const char *text)
 	return invite.pool;
 }
 
+static error_t parse_log(int key, char *arg, struct argp_state *state)
+{
+	struct ledger_log *log = state->input;
+
+	switch (key) {
+	case 'k':
+		log->key = ledger_parse_key(state, arg);
+		log->pool = &log->key;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (log->where != NULL)
+			argp_error(state, "one URL or FOLDER is enough");
+		log->where = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (log->where == NULL)
+			argp_error(state, "URL or FOLDER is needed");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option log_options[] = {{"key", 'k', "KEY", 0, LEDGER_KEY_DOC, 0}, {0}};
+const struct argp ledger_log_argp = {
+    .options = log_options, .parser = parse_log, .args_doc = "URL|FOLDER"};
+
 uint64_t ledger_parse_day(struct argp_state *state, const char *text)
 {
 	struct tm day = {0};

@@ -20,6 +20,14 @@ int ledger_reconcile(int argc, char **argv);
 int ledger_watch(int argc, char **argv);
 int ledger_witness(int argc, char **argv);
 
+/* Which log a subcommand is about: the input of a child parser with --key and URL|FOLDER. */
+struct ledger_log {
+	const char *where;
+	const struct public_key *pool; /* whose it must be; NULL: as it says itself */
+	struct public_key key;
+};
+extern const struct argp ledger_log_argp;
+
 #define LEDGER_KEY_DOC                                                                             \
 	"the pool's key, 64 digits, or an invite of it (default: the key that the log itself "     \
 	"names, which is then shown)"

@@ -7,9 +7,8 @@
 #include "node/cli/log_audit.h"
 
 struct options {
-	const char *where;
-	struct public_key pool;
-	bool has_pool, json, csv;
+	struct ledger_log log;
+	bool json, csv;
 	struct log_audit_options audit;
 };
 
@@ -21,9 +20,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	char *end;
 
 	switch (key) {
-	case 'k':
-		o->pool = ledger_parse_key(state, arg);
-		o->has_pool = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &o->log;
 		return 0;
 	case 's':
 		o->audit.since_ms = ledger_parse_day(state, arg);
@@ -43,14 +41,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--threads %s: a number of up to %d is wanted", arg,
 			    LOG_AUDIT_THREADS_MAX);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (o->where != NULL)
-			argp_error(state, "one URL or FOLDER is enough");
-		o->where = arg;
-		return 0;
 	case ARGP_KEY_END:
-		if (o->where == NULL)
-			argp_error(state, "URL or FOLDER is needed");
 		if (o->json && o->csv)
 			argp_error(state, "--json and --csv exclude each other");
 		return 0;
@@ -79,7 +70,6 @@ static void print_findings(const struct log_audit *a, bool signatures)
 int ledger_audit(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-	    {"key", 'k', "KEY", 0, LEDGER_KEY_DOC, 0},
 	    {"signatures", KEY_SIGNATURES, NULL, 0,
 	        "check donors' countersignatures too, and count only what has a right one", 0},
 	    {"since", 's', "DAY", 0, "totals of work that ended on this day or later (UTC)", 0},
@@ -88,9 +78,10 @@ int ledger_audit(int argc, char **argv)
 	    {"csv", 'c', NULL, 0, "totals for spreadsheets", 0},
 	    {0},
 	};
+	static const struct argp_child children[] = {{&ledger_log_argp, 0, NULL, 0}, {0}};
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
-	    .args_doc = "URL|FOLDER",
+	    .children = children,
 	    .doc = "Read a pool's whole log and recompute it: the tree over all receipts, whose "
 	           "root the pool has signed, every tile, and all totals. Says what does not fit "
 	           "and where. Exit status 1 if anything does not."};
@@ -101,8 +92,8 @@ int ledger_audit(int argc, char **argv)
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return CLI_USAGE;
-	o.audit.pool = o.has_pool ? &o.pool : NULL;
-	rc = log_audit_run(o.where, &o.audit, &a, &err);
+	o.audit.pool = o.log.pool;
+	rc = log_audit_run(o.log.where, &o.audit, &a, &err);
 	if (rc == AYNI_OK) {
 		print_findings(&a, o.audit.signatures);
 		a.totals.last_number = a.head.checkpoint.size;

@@ -11,9 +11,8 @@
 #include "storage/files.h"
 
 struct options {
-	const char *where, *db, *evidence;
-	struct public_key pool;
-	bool has_pool;
+	struct ledger_log log;
+	const char *db, *evidence;
 };
 
 struct reconciliation {
@@ -34,24 +33,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'k':
-		o->pool = ledger_parse_key(state, arg);
-		o->has_pool = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &o->log;
 		return 0;
 	case 'd':
 		o->db = arg;
 		return 0;
 	case 'e':
 		o->evidence = arg;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (o->where != NULL)
-			argp_error(state, "one URL or FOLDER is enough");
-		o->where = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (o->where == NULL)
-			argp_error(state, "URL or FOLDER is needed");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -200,7 +189,7 @@ static int reconcile(struct reconciliation *c, struct ledger *ledger, struct err
 {
 	const struct options *o = c->options;
 	char hex[HEX32_CHARS];
-	int rc = log_reader_head(c->reader, o->has_pool ? &o->pool : NULL, &c->head, err);
+	int rc = log_reader_head(c->reader, o->log.pool, &c->head, err);
 
 	if (rc != AYNI_OK)
 		return rc;
@@ -220,14 +209,14 @@ static int reconcile(struct reconciliation *c, struct ledger *ledger, struct err
 int ledger_reconcile(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-	    {"key", 'k', "KEY", 0, LEDGER_KEY_DOC, 0},
 	    {"db", 'd', "FILE", 0, "a donor's donor.db (default: this machine's)", 0},
 	    {"evidence", 'e', "FOLDER", 0, "where proofs are put (default: here)", 0},
 	    {0},
 	};
+	static const struct argp_child children[] = {{&ledger_log_argp, 0, NULL, 0}, {0}};
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
-	    .args_doc = "URL|FOLDER",
+	    .children = children,
 	    .doc = "Compare the receipts that this machine holds as a donor with a pool's log: "
 	           "each must be there, under its number, as it was signed, at the latest when "
 	           "the receipt promises it. For one that is missing or changed there is a file "
@@ -245,7 +234,7 @@ int ledger_reconcile(int argc, char **argv)
 	c.now_ms = (uint64_t)time(NULL) * 1000;
 	rc = ledger_open_books(o.db, &db, &ledger, &err);
 	if (rc == AYNI_OK)
-		rc = log_reader_open(o.where, &c.reader, &err);
+		rc = log_reader_open(o.log.where, &c.reader, &err);
 	if (rc == AYNI_OK)
 		rc = reconcile(&c, ledger, &err);
 	free(c.bytes);

@@ -14,9 +14,9 @@
 enum { INTERVAL_S = 30, INTERVAL_MAX_S = 86400 };
 
 struct options {
-	const char *where, *state, *name, *key_file;
-	struct public_key pool;
-	bool has_pool, once, whole;
+	struct ledger_log log;
+	const char *state, *name, *key_file;
+	bool once, whole;
 	unsigned interval_s;
 };
 
@@ -28,9 +28,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	char *end;
 
 	switch (key) {
-	case 'k':
-		o->pool = ledger_parse_key(state, arg);
-		o->has_pool = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &o->log;
 		return 0;
 	case 's':
 		o->state = arg;
@@ -52,15 +51,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_WHOLE:
 		o->whole = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (o->where != NULL)
-			argp_error(state, "one URL or FOLDER is enough");
-		o->where = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (o->where == NULL)
-			argp_error(state, "URL or FOLDER is needed");
-		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -81,7 +71,7 @@ static int open_state(
 		return rc;
 	if (mkdir(folder, 0700) != 0 && errno != EEXIST)
 		return error_set(err, AYNI_ERR_IO, "%.180s: %s", folder, strerror(errno));
-	hash_bytes((const uint8_t *)o->where, strlen(o->where), &name);
+	hash_bytes((const uint8_t *)o->log.where, strlen(o->log.where), &name);
 	hex32(name.bytes, hex);
 	(void)snprintf(path, sizeof path, "%s/log-%.16s.json", folder, hex);
 	return log_state_open(path, out, err);
@@ -124,7 +114,7 @@ static int follow(
 	for (;;) {
 		const struct timespec pause = {.tv_sec = o->interval_s};
 
-		rc = log_watch(s, r, o->has_pool ? &o->pool : NULL, &head, &report, err);
+		rc = log_watch(s, r, o->log.pool, &head, &report, err);
 		if (rc == AYNI_OK)
 			print_report(&report, &head);
 		log_head_free(&head);
@@ -144,15 +134,15 @@ static int follow(
 int ledger_watch(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-	    {"key", 'k', "KEY", 0, LEDGER_KEY_DOC, 0},
 	    {"state", 's', "FILE", 0, "where what was seen is kept (default: one a log)", 0},
 	    {"interval", 'i', "SECONDS", 0, "how often it is looked at (default 30)", 0},
 	    {"once", KEY_ONCE, NULL, 0, "look once and end, for cron", 0},
 	    {0},
 	};
+	static const struct argp_child children[] = {{&ledger_log_argp, 0, NULL, 0}, {0}};
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
-	    .args_doc = "URL|FOLDER",
+	    .children = children,
 	    .doc =
 	        "Follow a pool's log. Each checkpoint that the pool signs is proven to continue "
 	        "the one before, and each new receipt to be there. Ends with status 3 and an "
@@ -168,7 +158,7 @@ int ledger_watch(int argc, char **argv)
 		return CLI_USAGE;
 	rc = open_state(&o, "watch", &s, &err);
 	if (rc == AYNI_OK)
-		rc = log_reader_open(o.where, &r, &err);
+		rc = log_reader_open(o.log.where, &r, &err);
 	if (rc == AYNI_OK)
 		status = follow(&o, s, r, &err);
 	log_reader_free(r);
@@ -219,7 +209,6 @@ static int cosign(const struct options *o, const struct log_head *h, struct erro
 int ledger_witness(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-	    {"key", 'k', "KEY", 0, LEDGER_KEY_DOC, 0},
 	    {"state", 's', "FILE", 0, "where what was seen is kept (default: one a log)", 0},
 	    {"name", 'n', "NAME", 0,
 	        "under which name to sign, an address without scheme (default "
@@ -229,9 +218,10 @@ int ledger_witness(int argc, char **argv)
 	    {"whole", KEY_WHOLE, NULL, 0, "print the checkpoint with the cosignature added", 0},
 	    {0},
 	};
+	static const struct argp_child children[] = {{&ledger_log_argp, 0, NULL, 0}, {0}};
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
-	    .args_doc = "URL|FOLDER",
+	    .children = children,
 	    .doc = "Be a witness of a pool's log: check, as `watch --once` does, that it continues "
 	           "what was seen before, and print a cosignature of its checkpoint (C2SP "
 	           "tlog-cosignature, cosignature/v1) on standard output, and the key to check it "
@@ -249,9 +239,9 @@ int ledger_witness(int argc, char **argv)
 		return CLI_USAGE;
 	rc = open_state(&o, "witness", &s, &err);
 	if (rc == AYNI_OK)
-		rc = log_reader_open(o.where, &r, &err);
+		rc = log_reader_open(o.log.where, &r, &err);
 	if (rc == AYNI_OK)
-		rc = log_watch(s, r, o.has_pool ? &o.pool : NULL, &head, &report, &err);
+		rc = log_watch(s, r, o.log.pool, &head, &report, &err);
 	if (rc == AYNI_OK && report.verdict == LOG_ALARM)
 		print_report(&report, &head);
 	else if (rc == AYNI_OK)

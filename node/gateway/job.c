@@ -356,3 +356,20 @@ bool job_turn(struct job *j, const char *role, const char *content, struct fault
 	j->turns[j->generate.n_turns++] = (struct turn){(char *)role, (char *)content};
 	return true;
 }
+
+bool job_messages(struct job *j, job_message_fn *read, struct fault *f)
+{
+	const json_t *messages = json_object_get(j->body, "messages"), *message;
+	size_t i;
+
+	if (!json_is_array(messages) || json_array_size(messages) == 0)
+		return fault_param(f, "messages", "messages must be a list that is not empty");
+	if (!job_turns_reserve(j, json_array_size(messages), f))
+		return false;
+	json_array_foreach(messages, i, message)
+	{
+		if (!read(j, message, i, f))
+			return false;
+	}
+	return true;
+}

@@ -75,6 +75,9 @@ bool job_refuses(const json_t *o, const char *const *names, struct fault *f);
 bool job_turns_reserve(struct job *j, size_t n, struct fault *f);
 /* Both strings must live as long as the job. */
 bool job_turn(struct job *j, const char *role, const char *content, struct fault *f);
+/* Each of the body's "messages" by the API's own function, which makes a turn of number i. */
+typedef bool job_message_fn(struct job *j, const json_t *message, size_t i, struct fault *f);
+bool job_messages(struct job *j, job_message_fn *read, struct fault *f);
 /* Keep a string as long as the job; NULL if memory is out, or it is NULL. */
 const char *job_keep(struct job *j, const json_t *string);
 

@@ -68,19 +68,7 @@ static bool read_message(struct job *j, const json_t *message, size_t i, struct 
 
 static bool read_chat(struct job *j, struct fault *f)
 {
-	const json_t *messages = json_object_get(j->body, "messages"), *message;
-	size_t i;
-
-	if (!json_is_array(messages) || json_array_size(messages) == 0)
-		return fault_param(f, "messages", "messages must be a list that is not empty");
-	if (!job_turns_reserve(j, json_array_size(messages), f))
-		return false;
-	json_array_foreach(messages, i, message)
-	{
-		if (!read_message(j, message, i, f))
-			return false;
-	}
-	return read_common(j, f);
+	return job_messages(j, read_message, f) && read_common(j, f);
 }
 
 static bool read_generate(struct job *j, struct fault *f)
