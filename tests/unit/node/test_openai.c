@@ -400,7 +400,7 @@ static void a_fault_has_message_type_param_and_code(void **state)
 	assert_string_equal(param, "n");
 	assert_true(json_is_null(code));
 	json_decref(o);
-	openai_chat.broken(&fault, &out);
+	openai_chat.broken(&fault, NULL, &out);
 	assert_int_equal(count(&out, "data: {\"error\":"), 1);
 	text_free(&out);
 }
