@@ -167,9 +167,8 @@ bool openai_format(const json_t *o, const char *name, const char *where, struct 
 
 static bool read_common(struct job *j, struct fault *f)
 {
-	static const char *const refused[] = {"frequency_penalty", "presence_penalty", "logit_bias",
-	    "logprobs", "top_logprobs", "tools", "functions", "audio", "prediction", "suffix",
-	    "echo", "web_search_options", NULL};
+	static const char *const refused[] = {"logit_bias", "logprobs", "top_logprobs", "tools",
+	    "functions", "audio", "prediction", "suffix", "echo", "web_search_options", NULL};
 	uint32_t most = 0;
 
 	/* the newer name wins */

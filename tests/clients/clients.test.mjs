@@ -95,7 +95,7 @@ describe("openai", () => {
 	it("throws errors of the right class, with the parameter's name", async () => {
 		await assert.rejects(client.chat.completions.create({ model: "none", messages }),
 			(e) => e instanceof OpenAI.NotFoundError && e.code === "model_not_found");
-		await assert.rejects(client.chat.completions.create({ model, messages, presence_penalty: 1 }),
+		await assert.rejects(client.chat.completions.create({ model, messages, presence_penalty: 3 }),
 			(e) => e instanceof OpenAI.BadRequestError && e.param === "presence_penalty");
 		await assert.rejects(client.chat.completions.create({ model, messages: [] }),
 			(e) => e instanceof OpenAI.BadRequestError && e.param === "messages");
