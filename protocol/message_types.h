@@ -169,6 +169,8 @@ struct msg_result {
 	struct hash input_hash, handed_hash; /* if so */
 	size_t n_parts;                      /* 0: the whole is one, or empty */
 	struct hash *parts;
+	size_t n_layer_hashes; /* [layers but the last][parts of the activations] */
+	struct hash *layer_hashes;
 };
 struct msg_unit_failed {
 	uint64_t unit;

@@ -209,6 +209,8 @@ static void on_result(struct donor *d, const struct worker_event *e)
 		if (m.result.handed)
 			payload = (struct span){0};
 		commit(d, u, e->payload, parts, &m.result);
+		m.result.layer_hashes = e->layer_hashes;
+		m.result.n_layer_hashes = e->n_layer_hashes;
 		d->units_done++;
 		open_work_add(&d->open, &u->model,
 		    (struct layer_range){d->holding.a.layer_first, d->holding.a.layer_last},

@@ -333,12 +333,12 @@ static void land(struct scheduler *s, struct flight *f, uint64_t now_us, struct 
 }
 
 /* Take out the sessions that ended meanwhile, with their rows; returns the bytes left. */
-static size_t disembark(struct flight *f, uint8_t *rows, size_t d_model)
+static size_t disembark(const struct scheduler *s, struct flight *f, uint8_t *rows, size_t d_model)
 {
 	struct msg_work_unit *u = &f->work;
 	size_t n = 0, from = 0, to = 0;
 
-	trails_disembark(f);
+	trails_disembark(s, f);
 	for (size_t i = 0; i < u->n_spans; i++) {
 		struct unit_span span = u->spans[i];
 		size_t bytes = span.n_tokens * wire_row_bytes((enum wire_type)span.wire, d_model);
@@ -366,7 +366,7 @@ static void fly_on(struct scheduler *s, struct flight *f, uint64_t now_us, struc
 	size_t len;
 
 	assert(payload != NULL); /* kept before its leg was done */
-	len = disembark(f, payload, m->sizes.d_model);
+	len = disembark(s, f, payload, m->sizes.d_model);
 
 	f->result = NULL;
 	if (f->work.n_spans == 0) {

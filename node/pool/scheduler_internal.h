@@ -16,10 +16,8 @@ enum {
 	MAX_CLOSED_A_UNIT = 1024,
 	MAX_CLOSED = 1 << 16,
 	MAX_KEPT = 256,
-	STILL_USED_US =
-	    1000000, /* a kept session that is too old, but that another begins with now */
-	CROWD =
-	    2, /* sessions that a path may have more than another, if it knows a session's tokens */
+	STILL_USED_US = 1000000, /* a kept session that is too old, but that another begins with */
+	CROWD = 2, /* sessions a path may have more than another, if it knows a session's tokens */
 	PACE_TOKENS = 8, /* about as many take no longer than one: memory is read once for all */
 	STALL_TIMES = 8, /* as long as usual: the donor's worker stands still */
 	STALL_LEAST_US = 500000,
@@ -39,10 +37,9 @@ struct leg {
 	uint64_t sent_us;
 	uint64_t begun_us; /* since when its donor has all it needs; 0: it waits for another */
 	bool done;
-	struct hash input; /* as its donor says, if it was handed over */
-	size_t n_parts;
-	struct hash *parts; /* owned; what its donor stands for. NULL: not known */
-	struct hash output; /* of the result, handed over or not: over its parts */
+	struct hash input;   /* as its donor says, if it was handed over */
+	struct hash *hashes; /* of all parts after each of its layers, owned; NULL: not known */
+	struct hash output;  /* of the result, handed over or not: over its parts */
 };
 
 struct flight {
@@ -170,7 +167,8 @@ void trails_begin_with(struct scheduler *s, struct session *session, uint64_t fr
 void trails_end(struct scheduler *s, struct session *session); /* it leaves its path */
 /* The result of a leg, whose output is set. */
 void trails_note(const struct scheduler *s, struct leg *leg, const struct msg_result *r);
-void trails_disembark(struct flight *f); /* before sessions that ended are taken out */
+void trails_disembark(
+    const struct scheduler *s, struct flight *f); /* before sessions that ended are taken out */
 void trails_land(const struct scheduler *s, const struct flight *f); /* before sessions draw */
 bool trails_has_room(const struct scheduler *s); /* for those of sessions that ended */
 void trails_free(struct scheduler *s);

@@ -85,42 +85,54 @@ void trails_note(const struct scheduler *s, struct leg *leg, const struct msg_re
 
 	if (!s->limits.trails)
 		return;
-	leg->parts = calloc(n, sizeof *leg->parts);
-	if (leg->parts == NULL)
-		return; /* the span is missed */
-	leg->n_parts = n;
+	leg->hashes = calloc(r->n_layer_hashes + n, sizeof *leg->hashes);
+	if (leg->hashes == NULL)
+		return; /* the spans are missed */
+	if (r->n_layer_hashes > 0)
+		memcpy(leg->hashes, r->layer_hashes, r->n_layer_hashes * sizeof *leg->hashes);
 	if (r->n_parts > 0)
-		memcpy(leg->parts, r->parts, n * sizeof *leg->parts);
+		memcpy(leg->hashes + r->n_layer_hashes, r->parts, n * sizeof *leg->hashes);
 	else
-		leg->parts[0] = leg->output;
+		leg->hashes[r->n_layer_hashes] = leg->output;
 }
 
 /* Those of one span, among activations. */
 static size_t n_parts(const struct unit_span *span)
 {
-	struct msg_work_unit u = {.n_spans = 1, .spans = (struct unit_span *)span};
-	struct work_part parts[WORK_PARTS_MAX];
-
-	return work_parts(1, &u, false, parts);
+	return work_n_parts(
+	    &(struct msg_work_unit){.n_spans = 1, .spans = (struct unit_span *)span});
 }
 
-void trails_disembark(struct flight *f)
+static uint32_t n_layers(const struct scheduler *s, const struct flight *f, uint32_t stage)
 {
-	for (uint32_t k = 0; k < f->stage; k++) {
-		struct leg *leg = &f->legs[k];
-		size_t from = 0, to = 0;
+	const struct layer_range *layers = &s->paths[f->path].stages[stage].layers;
 
-		for (size_t i = 0; leg->parts != NULL && i < f->work.n_spans; i++) {
+	return layers->last - layers->first;
+}
+
+/* Of a stage that is not the last. */
+static void compact(struct flight *f, struct hash *hashes, uint32_t layers)
+{
+	size_t from = 0, to = 0;
+
+	for (uint32_t layer = 0; layer < layers; layer++) {
+		for (size_t i = 0; i < f->work.n_spans; i++) {
 			size_t n = n_parts(&f->work.spans[i]);
 
-			assert(from + n <= leg->n_parts);
 			if (f->sessions[i] != NULL) {
-				memmove(leg->parts + to, leg->parts + from, n * sizeof *leg->parts);
+				memmove(hashes + to, hashes + from, n * sizeof *hashes);
 				to += n;
 			}
 			from += n;
 		}
-		leg->n_parts = to;
+	}
+}
+
+void trails_disembark(const struct scheduler *s, struct flight *f)
+{
+	for (uint32_t k = 0; k < f->stage; k++) {
+		if (f->legs[k].hashes != NULL)
+			compact(f, f->legs[k].hashes, n_layers(s, f, k));
 	}
 }
 
@@ -132,37 +144,56 @@ static size_t n_row_parts(const struct unit_span *span, uint32_t top)
 	return work_parts(1, &u, true, parts);
 }
 
-/* One span: its hashes of each leg, from where the spans before it ended. */
-static void add(const struct flight *f, uint32_t n_stages, size_t span, const size_t *at,
-    struct trail *t, const uint32_t *tokens)
-{
-	const struct hash **parts = calloc(n_stages, sizeof *parts);
-	bool all = parts != NULL;
+/* Where a span's parts are among those of the unit. */
+struct place {
+	size_t n, at, all;  /* of activations */
+	size_t n_rows, row; /* of rows of logits: n_rows from row on */
+};
 
-	for (uint32_t k = 0; k < n_stages && all; k++) {
-		all = f->legs[k].parts != NULL;
-		parts[k] = f->legs[k].parts + at[k + 1 == n_stages];
+/* What all legs say of a span, layer by layer. NULL: not known of all. */
+static struct hash *gather(const struct scheduler *s, const struct flight *f, const struct place *p)
+{
+	uint32_t n_stages = s->paths[f->path].n_stages, all = 0;
+	struct hash *out, *to;
+
+	for (uint32_t k = 0; k < n_stages; k++) {
+		all += n_layers(s, f, k);
+		if (f->legs[k].hashes == NULL)
+			return NULL;
 	}
-	if (all)
-		trail_add(t, &f->work.spans[span], f->work.top, tokens, parts);
-	else
-		t->n_missed++;
-	free(parts);
+	to = out = calloc((all - 1) * p->n + p->n_rows + 1, sizeof *out);
+	for (uint32_t k = 0; out != NULL && k < n_stages; k++) {
+		const struct hash *from = f->legs[k].hashes;
+		uint32_t layers = n_layers(s, f, k) - (k + 1 == n_stages);
+
+		for (uint32_t i = 0; i < layers; i++, from += p->all, to += p->n)
+			memcpy(to, from + p->at, p->n * sizeof *to);
+		if (k + 1 == n_stages && p->n_rows > 0)
+			memcpy(to, from + p->row, p->n_rows * sizeof *to);
+	}
+	return out;
 }
 
 void trails_land(const struct scheduler *s, const struct flight *f)
 {
-	uint32_t n_stages = s->paths[f->path].n_stages;
-	size_t at[2] = {0}; /* among activations, and rows of logits */
+	struct place p = {.all = work_n_parts(&f->work)};
 
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		const struct unit_span *span = &f->work.spans[i];
 		const struct session *session = f->sessions[i];
+		struct trail *t = session != NULL ? session->trail : NULL;
+		struct hash *hashes;
 
-		if (session != NULL && session->trail != NULL)
-			add(f, n_stages, i, at, session->trail, session->tokens + span->position);
-		at[0] += n_parts(span);
-		at[1] += n_row_parts(span, f->work.top);
+		p.n = n_parts(span);
+		p.n_rows = n_row_parts(span, f->work.top);
+		hashes = t != NULL ? gather(s, f, &p) : NULL;
+		if (hashes != NULL)
+			trail_add(t, span, f->work.top, session->tokens + span->position, hashes);
+		else if (t != NULL)
+			t->n_missed++;
+		free(hashes);
+		p.at += p.n;
+		p.row += p.n_rows;
 	}
 }
 
