@@ -10,7 +10,7 @@ void flight_clear(struct scheduler *s, struct flight *f)
 {
 	if (f->legs != NULL) {
 		for (uint32_t k = 0; k < s->paths[f->path].n_stages; k++)
-			free(f->legs[k].hashes);
+			trails_forget(&f->legs[k].word);
 		s->paths[f->path].flights--;
 		s->paths[f->path].ahead -= f->ahead;
 	}
@@ -72,6 +72,20 @@ void flight_drop(struct scheduler *s, struct flight *f, struct actions *q)
 			kept_lose(s, f->work.spans[i].session);
 	}
 	flight_abandon(s, f, q);
+}
+
+void flight_blame(
+    struct scheduler *s, struct flight *f, uint32_t stage, uint32_t strikes, struct actions *q)
+{
+	struct path *p = &s->paths[f->path];
+	struct roster_donor *d = path_donor(s->roster, &p->stages[stage]);
+
+	if (d != NULL) {
+		d->failures += strikes;
+		d->stalled_us = 0;
+	}
+	p->broken = true;
+	flight_drop(s, f, q);
 }
 
 static struct flight *free_flight(struct scheduler *s)

@@ -396,6 +396,10 @@ static void settle(struct scheduler *s, struct flight *f, uint64_t now_us, struc
 			flight_drop(s, f, q);
 			return;
 		}
+		if (!trails_fit(s, f, f->stage)) {
+			flight_blame(s, f, f->stage, ROSTER_MAX_FAILURES, q);
+			return;
+		}
 		input_kept(s, f, f->stage);
 		f->stage++;
 		if (f->stage < f->sent)
@@ -461,11 +465,16 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 
 	if (wrong != REFUSAL_NONE)
 		return wrong;
-	binding_closed_heard(s, &p->stages[stage], leg->unit);
-	leg->done = true;
 	leg->input = r->input_hash;
 	note_output(leg, r);
 	trails_note(s, leg, r);
+	if (!f->ahead && stage == f->stage && input_is_right(f) && !trails_fit(s, f, stage)) {
+		(void)error_set(
+		    why, AYNI_ERR_FORMAT, "a chain that does not fit what it was given and gave");
+		return REFUSAL_BOUNDS;
+	}
+	binding_closed_heard(s, &p->stages[stage], leg->unit);
+	leg->done = true;
 	if (stage + 1 == f->sent)
 		ok = keep_result(f, payload);
 	else if (!r->handed)

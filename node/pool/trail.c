@@ -15,7 +15,9 @@ struct trail *trail_new(uint64_t session, uint32_t model, enum wire_type wire,
 		free(t);
 		return NULL;
 	}
-	memcpy(t->stages, stages, n_stages * sizeof *stages);
+	for (uint32_t k = 0; k < n_stages; k++)
+		t->stages[k] = (struct trail_stage){
+		    .donor = stages[k].donor, .key = stages[k].key, .layers = stages[k].layers};
 	t->session = session;
 	t->model = model;
 	t->wire = wire;
@@ -49,8 +51,55 @@ void trail_release(struct trail *t)
 	free(t->tokens);
 	free(t->spans);
 	free(t->hashes);
+	for (uint32_t k = 0; k < t->n_stages; k++) {
+		chain_free(&t->stages[k].chain);
+		statement_release(t->stages[k].statement);
+	}
 	free(t->stages);
 	free(t);
+}
+
+struct statement *statement_new(
+    struct trail_budget *budget, struct span envelope, struct span header)
+{
+	size_t bytes = sizeof(struct statement) + header.len;
+	struct statement *s;
+
+	if (envelope.len != FRAME_BYTES || budget->used_bytes + bytes > budget->most_bytes)
+		return NULL;
+	s = malloc(bytes);
+	if (s == NULL)
+		return NULL;
+	*s = (struct statement){.holders = 1, .budget = budget, .header_len = header.len};
+	memcpy(s->envelope, envelope.data, FRAME_BYTES);
+	if (header.len > 0)
+		memcpy(s->header, header.data, header.len);
+	budget->used_bytes += bytes;
+	return s;
+}
+
+struct statement *statement_hold(struct statement *s)
+{
+	if (s != NULL)
+		s->holders++;
+	return s;
+}
+
+void statement_release(struct statement *s)
+{
+	if (s == NULL || --s->holders > 0)
+		return;
+	s->budget->used_bytes -= sizeof *s + s->header_len;
+	free(s);
+}
+
+void trail_vouch(struct trail *t, uint32_t stage, struct statement *s)
+{
+	struct trail_stage *at = &t->stages[stage];
+
+	statement_hold(s);
+	statement_release(at->statement);
+	at->statement = s;
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */
@@ -197,20 +246,38 @@ static void copy_hashes(struct trail *t, const struct trail_span *to, const stru
 	}
 }
 
+/* The last span before position n: in it the page was completed that ends there. */
+static uint32_t last_before(const struct trail *t, uint32_t n)
+{
+	uint32_t i = t->n_spans;
+
+	while (i > 0 && t->spans[i - 1].position >= n)
+		i--;
+	return i;
+}
+
+/* Guesses that went past n before that are in the donors' chains, and stay. */
 void trail_begin_with(struct trail *t, const struct trail *from, uint32_t n)
 {
+	uint32_t n_spans = last_before(from, n);
+
 	assert(t->n_spans == 0 && t->n_stages == from->n_stages && t->n_layers == from->n_layers);
 	t->n_missed += !knows(from, n);
-	for (uint32_t i = 0; i < from->n_spans; i++) {
+	for (uint32_t i = 0; i < n_spans; i++) {
 		const struct trail_span *span = &from->spans[i];
-		const struct trail_span *to =
-		    span->position < n ? append(t, cut(*span, n), from->tokens + span->first_token)
-		                       : NULL;
+		const struct trail_span *to = append(
+		    t, i + 1 == n_spans ? cut(*span, n) : *span, from->tokens + span->first_token);
 
 		if (to != NULL)
 			copy_hashes(t, to, from, span);
 	}
 	t->n_inherited = t->n_spans;
+	for (uint32_t k = 0; k < t->n_stages; k++) {
+		const struct chain *chain = &from->stages[k].chain;
+
+		t->n_missed += !chain_has_page(chain, n) ||
+		               chain_fork(&t->stages[k].chain, chain, n) != AYNI_OK;
+	}
 }
 
 void trail_empty(struct trail *t)
@@ -218,4 +285,6 @@ void trail_empty(struct trail *t)
 	if (t->tokens != NULL)
 		explicit_bzero(t->tokens, t->n_tokens * sizeof *t->tokens);
 	t->n_spans = t->n_tokens = t->n_hashes = t->n_inherited = t->n_missed = 0;
+	for (uint32_t k = 0; k < t->n_stages; k++)
+		trail_vouch(t, k, NULL);
 }

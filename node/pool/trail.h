@@ -16,14 +16,29 @@
 #ifndef AYNI_NODE_POOL_TRAIL_H
 #define AYNI_NODE_POOL_TRAIL_H
 
-#include "node/work.h"
+#include "node/chain.h"
+#include "protocol/frame.h"
 
 enum { TRAIL_MOST_BYTES = 64 << 20, TRAILS_MOST_BYTES = 1 << 30 };
+
+struct trail_budget;
+
+/* A result as its donor signed it, held by all whose spans it ends. */
+struct statement {
+	unsigned holders;
+	struct trail_budget *budget; /* that it counts in */
+	uint8_t envelope[FRAME_BYTES];
+	size_t header_len;
+	uint8_t header[];
+};
 
 struct trail_stage {
 	int donor; /* slot in the roster, while the trail is being recorded */
 	struct public_key key;
 	struct layer_range layers;
+	/* Of all that is recorded, owned and held: the donor's chain, and its word for that. */
+	struct chain chain;
+	struct statement *statement; /* NULL: not known */
 };
 
 struct trail_span {
@@ -56,7 +71,8 @@ struct trail {
 	struct trail *next; /* in a list of its only holder */
 };
 
-/* Stages are copied. NULL: out of memory. The budget is borrowed, and outlives it. */
+/* Stages are copied, without chain and statement. NULL: out of memory. The budget is borrowed, and
+ * outlives it. */
 struct trail *trail_new(uint64_t session, uint32_t model, enum wire_type wire,
     const struct trail_stage *stages, uint32_t n_stages, struct trail_budget *budget);
 struct trail *trail_hold(struct trail *t); /* NULL is fine */
@@ -72,6 +88,8 @@ void trail_add(struct trail *t, const struct unit_span *span, uint32_t top, cons
 /* An empty trail begins with the first n positions of another one of the same stages; n is whole
  * pages. What does not fit, or was not recorded there, is missed. */
 void trail_begin_with(struct trail *t, const struct trail *from, uint32_t n);
+/* The last span's result, of a stage: its donor's word for all up to there. NULL: not known. */
+void trail_vouch(struct trail *t, uint32_t stage, struct statement *s);
 /* It has nothing of its own any more, nor of another. */
 void trail_empty(struct trail *t);
 
@@ -83,6 +101,12 @@ size_t trail_parts(const struct trail *t, const struct trail_span *span, uint32_
 const struct hash *trail_after(
     const struct trail *t, const struct trail_span *span, uint32_t layer);
 size_t trail_hashes(const struct trail *t, const struct trail_span *span); /* of all layers */
+/* NULL: past the budget, or out of memory. */
+struct statement *statement_new(
+    struct trail_budget *budget, struct span envelope, struct span header);
+struct statement *statement_hold(struct statement *s); /* NULL is fine */
+void statement_release(struct statement *s);
+
 /* The stage that a layer is of. */
 uint32_t trail_stage(const struct trail *t, uint32_t layer);
 

@@ -21,6 +21,7 @@ static uint64_t mix(uint64_t a, uint64_t b)
 
 void fake_donor_forget(struct fake_donor *d)
 {
+	chains_forget(&d->chains);
 	while (d->n_sessions > 0)
 		free(d->sessions[--d->n_sessions]);
 }
@@ -186,8 +187,15 @@ static uint64_t input(
 }
 
 static void commit(struct fake_donor *d, const struct model_sizes *m, const struct msg_work_unit *u,
-    const uint8_t *out, struct msg_result *r)
+    const uint8_t *in, const uint8_t *out, struct msg_result *r)
 {
+	struct hash inputs[WORK_PARTS_MAX];
+	struct chain_unit unit = {.work = u,
+	    .layers = {u->layer_first, u->layer_last},
+	    .logits = u->layer_last == m->n_layers,
+	    .inputs = inputs,
+	    .after = d->layer_hashes,
+	    .outputs = d->parts};
 	uint32_t layers = u->layer_last - u->layer_first;
 	size_t n = work_n_parts(u), row_bytes = (size_t)m->d_model * 4;
 	uint8_t *rows = malloc(u->n_tokens * row_bytes);
@@ -207,8 +215,11 @@ static void commit(struct fake_donor *d, const struct model_sizes *m, const stru
 	r->layer_hashes = d->layer_hashes;
 	r->n_layer_hashes = (layers - 1) * n;
 	r->parts = d->parts;
-	r->n_parts = work_commit(
-	    m->d_model, u, u->layer_last == m->n_layers, out, d->parts, &r->handed_hash);
+	r->n_parts = work_commit(m->d_model, u, unit.logits, out, d->parts, &r->handed_hash);
+	chain_inputs(m->d_model, u->layer_first, u, in, inputs);
+	assert(chains_ran(&d->chains, &unit, KV_F16, d->spans) == AYNI_OK);
+	r->chains = d->spans;
+	r->n_chains = u->n_spans;
 }
 
 enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *m,
@@ -256,7 +267,7 @@ enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *
 		           span->n_logits, &cost) == AYNI_OK);
 		assert(flop_add(r->cost, cost, &r->cost) == AYNI_OK);
 	}
-	commit(d, m, u, *out, r);
+	commit(d, m, u, payload, *out, r);
 	hash_bytes(*out, *out_len, &r->payload_hash);
 	return REFUSAL_NONE;
 }

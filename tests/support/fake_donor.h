@@ -10,6 +10,7 @@
 
 #include "compute/model.h"
 #include "compute/sampler.h"
+#include "node/donor/chains.h"
 #include "node/work.h"
 #include "protocol/message_types.h"
 
@@ -29,6 +30,8 @@ struct fake_donor {
 	struct fake_session *sessions[FAKE_MAX_SESSIONS];
 	struct hash parts[WORK_PARTS_MAX]; /* of the last result */
 	struct hash layer_hashes[FAKE_MAX_LAYERS * WORK_PARTS_MAX];
+	struct chains chains;
+	struct hash spans[LIMIT_UNIT_SPANS];                /* chains of the last result */
 	uint64_t after[FAKE_MAX_LAYERS][LIMIT_UNIT_TOKENS]; /* each layer, of its tokens */
 };
 
@@ -39,7 +42,7 @@ void fake_donor_forget_spans(struct fake_donor *d, const struct msg_work_unit *u
 
 /*
  * The unit's result with its published cost and its hashes (handed_hash too, for who hands it on;
- * parts and layer hashes are the donor's until its next); *out is malloc'd. REFUSAL_SESSION for a
+ * hashes are the donor's until its next); *out is malloc'd. REFUSAL_SESSION for a
  * span that does not continue where the session stands, REFUSAL_MEMORY for a page too many.
  */
 enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *m,

@@ -13,6 +13,7 @@
 #include "compute/logits.h"
 #include "node/pool/auditor.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/trail_trial.h"
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
@@ -177,7 +178,8 @@ static void feed(uint32_t position, uint32_t n, uint32_t n_logits, int liar)
 	sent[0] ^= liar == LAYERS - 1;
 	rows = work_commit(D, &u, true, sent, list, &whole);
 	memcpy(to, rows > 0 ? list : &whole, (rows > 0 ? rows : 1) * sizeof *to);
-	trail_add(trail, &span, TOP, tokens, hashes);
+	trail_trial_add(trail,
+	    &(struct trail_feed){.span = span, .top = TOP, .tokens = tokens, .hashes = hashes});
 	assert_int_equal(trail->n_missed, 0);
 }
 

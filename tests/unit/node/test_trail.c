@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/pool/trail.h"
+#include "tests/support/trail_trial.h"
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
@@ -49,7 +49,8 @@ static void add(uint32_t position, uint32_t n, uint32_t n_logits)
 		}
 	}
 	assert_int_equal(trail_hashes(trail, &s), h - hashes);
-	trail_add(trail, &span, 1, tokens, hashes);
+	trail_trial_add(trail,
+	    &(struct trail_feed){.span = span, .top = 1, .tokens = tokens, .hashes = hashes});
 }
 
 static void assert_part(const struct trail_span *s, uint32_t layer, size_t i)

@@ -98,6 +98,7 @@ static void commit(void)
 	result.n_parts = work_commit(WIDTH, &unit, logits, payload, parts, &result.handed_hash);
 	result.layer_hashes = layer_hashes;
 	result.n_layer_hashes = work_layer_hashes(&unit);
+	result.n_chains = unit.n_spans;
 }
 
 static enum refusal check(void)
