@@ -86,6 +86,7 @@ void binding_rewind(struct scheduler *s, struct session *session)
 {
 	session->replays += !s->paths[session->path].hedged;
 	binding_release(s, session);
+	kept_restart(s, session->r.id);
 	session_rewind(session);
 	wait_again(s, session);
 }
