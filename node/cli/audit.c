@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "node/receipts.h"
+#include "storage/sums.h"
 
 enum { PAGE = 256 };
 
@@ -213,16 +214,20 @@ static int add_entry(void *context, const struct ledger_entry *e)
 	return audit_add(w->audit, &s, w->err);
 }
 
-static int add_name(void *context, const struct ledger_total *t)
+static int add_name(void *context, const struct sums_row *r)
 {
-	audit_name(context, &t->donor, t->name);
+	struct public_key donor;
+
+	memcpy(donor.bytes, r->key.bytes, sizeof donor.bytes);
+	audit_name(context, &donor, r->name);
 	return 0;
 }
 
 int audit_file(struct audit *a, const char *path, struct error *err)
 {
 	struct walk w = {a, err};
-	struct ledger_filter all = {0};
+	struct sums_filter all = {.by = SUMS_BY_DONOR};
+	struct sums *sums = NULL;
 	struct db *db = NULL;
 	struct ledger *ledger = NULL;
 	int rc = db_open(path, DB_READ_ONLY, &db, err);
@@ -232,7 +237,10 @@ int audit_file(struct audit *a, const char *path, struct error *err)
 	if (rc == AYNI_OK)
 		rc = ledger_each(ledger, 0, UINT32_MAX, add_entry, &w, err);
 	if (rc == AYNI_OK)
-		rc = ledger_totals(ledger, &all, add_name, a, err);
+		rc = sums_new(db, &sums, err);
+	if (rc == AYNI_OK)
+		rc = sums_each(sums, &all, add_name, a, err);
+	sums_free(sums);
 	ledger_free(ledger);
 	db_free(db);
 	return rc;
