@@ -50,7 +50,8 @@ int receipts_issue(const struct receipt *const *receipts, size_t n, const struct
 
 		batches[i] = (struct batch){receipts + first, n * (i + 1) / n_threads - first, pool,
 		    out + first, {0}, AYNI_OK};
-		started[i] = i > 0 && pthread_create(&threads[i], NULL, issue_batch, &batches[i]) == 0;
+		started[i] =
+		    i > 0 && pthread_create(&threads[i], NULL, issue_batch, &batches[i]) == 0;
 	}
 	for (size_t i = 0; i < n_threads; i++) {
 		if (!started[i]) /* the first is ours, and what could not be started */
@@ -58,7 +59,8 @@ int receipts_issue(const struct receipt *const *receipts, size_t n, const struct
 		else
 			(void)pthread_join(threads[i], NULL);
 		if (rc == AYNI_OK && batches[i].rc != AYNI_OK)
-			rc = error_set(err, (enum ayni_error)batches[i].rc, "%s", batches[i].err.text);
+			rc = error_set(
+			    err, (enum ayni_error)batches[i].rc, "%s", batches[i].err.text);
 	}
 	return rc;
 }

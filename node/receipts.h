@@ -10,9 +10,9 @@
 #include "storage/ledger.h"
 
 /*
- * Sign n receipts with the key of their pool: receipt_issue for each, and AYNI_OK if it was that for
- * all. A signature takes some 30 us, more than it takes to store one, so many of them are shared
- * among as many threads as there are processors, which have ended when this returns.
+ * Sign n receipts with the key of their pool: receipt_issue for each, and AYNI_OK if it was that
+ * for all. A signature takes some 30 us, more than it takes to store one, so many of them are
+ * shared among as many threads as there are processors, which have ended when this returns.
  */
 int receipts_issue(const struct receipt *const *receipts, size_t n, const struct identity *pool,
     struct signed_receipt *out, struct error *err);

@@ -37,8 +37,11 @@ enum statement {
 	"id, receipts, giga, rest, units_high, units_low, tokens_high, tokens_low, first_ms,"      \
 	" last_ms"
 
+/* What is not countersigned, in the same columns. */
 #define WAITING                                                                                    \
-	" count(*) FROM receipts INDEXED BY receipts_waiting"                                      \
+	" count(*), sum(cost / 1000000000), sum(cost % 1000000000), sum(units >> 32),"             \
+	" sum(units & 4294967295), sum(tokens >> 32), sum(tokens & 4294967295), min(first_ms),"    \
+	" max(last_ms) FROM receipts INDEXED BY receipts_waiting"                                  \
 	" WHERE donor_signature = zeroblob(64) AND last_ms >= ? AND units > 0 GROUP BY 1"
 
 static const char *const texts[N_STATEMENTS] = {
@@ -167,7 +170,8 @@ static void free_groups(struct view *v)
 {
 	struct group *g, *next;
 
-	HASH_ITER (hh, v->groups, g, next) {
+	HASH_ITER(hh, v->groups, g, next)
+	{
 		HASH_DEL(v->groups, g);
 		free(g->team);
 		free(g);
@@ -176,9 +180,7 @@ static void free_groups(struct view *v)
 
 static void merge_parts(struct parts *to, const struct parts *from)
 {
-	if (from->receipts == 0)
-		return;
-	if (to->receipts == 0 || from->first_ms < to->first_ms)
+	if (to->last_ms == 0 || from->first_ms < to->first_ms)
 		to->first_ms = from->first_ms;
 	if (from->last_ms > to->last_ms)
 		to->last_ms = from->last_ms;
@@ -189,6 +191,32 @@ static void merge_parts(struct parts *to, const struct parts *from)
 	to->units_low += from->units_low;
 	to->tokens_high += from->tokens_high;
 	to->tokens_low += from->tokens_low;
+}
+
+/* Out of what has them. Times stay. */
+static void take_parts(struct parts *to, const struct parts *from)
+{
+	to->receipts -= from->receipts;
+	to->giga -= from->giga;
+	to->rest -= from->rest;
+	to->units_high -= from->units_high;
+	to->units_low -= from->units_low;
+	to->tokens_high -= from->tokens_high;
+	to->tokens_low -= from->tokens_low;
+}
+
+/* From a row of COLUMNS. */
+static struct parts read_parts(struct query *q)
+{
+	return (struct parts){.receipts = query_get_u64(q, 1),
+	    .giga = query_get_u64(q, 2),
+	    .rest = query_get_u64(q, 3),
+	    .units_high = query_get_u64(q, 4),
+	    .units_low = query_get_u64(q, 5),
+	    .tokens_high = query_get_u64(q, 6),
+	    .tokens_low = query_get_u64(q, 7),
+	    .first_ms = query_get_u64(q, 8),
+	    .last_ms = query_get_u64(q, 9)};
 }
 
 static int add(struct view *v, uint64_t id, const struct parts *p)
@@ -215,15 +243,7 @@ static int add_block(struct view *v, unsigned level, uint64_t block)
 	if (one)
 		query_u64(&q, v->only);
 	while (added == AYNI_OK && (rc = query_step(&q, v->err)) == QUERY_ROW) {
-		struct parts p = {.receipts = query_get_u64(&q, 1),
-		    .giga = query_get_u64(&q, 2),
-		    .rest = query_get_u64(&q, 3),
-		    .units_high = query_get_u64(&q, 4),
-		    .units_low = query_get_u64(&q, 5),
-		    .tokens_high = query_get_u64(&q, 6),
-		    .tokens_low = query_get_u64(&q, 7),
-		    .first_ms = query_get_u64(&q, 8),
-		    .last_ms = query_get_u64(&q, 9)};
+		struct parts p = read_parts(&q);
 
 		added = add(v, query_get_u64(&q, 0), &p);
 	}
@@ -346,7 +366,9 @@ static int add_all(struct view *v)
 	return rc == AYNI_OK ? add_receipts(v, done, INT64_MAX) : rc;
 }
 
-static int add_waiting(struct view *v)
+/* What waits for its donor's signature is in the sums, which are older than most signatures, and
+ * does not count. */
+static int take_waiting(struct view *v)
 {
 	static const enum statement by[] = {[SUMS_BY_DONOR] = WAITING_DONOR,
 	    [SUMS_BY_MODEL] = WAITING_MODEL,
@@ -357,11 +379,14 @@ static int add_waiting(struct view *v)
 	query_u64(&q, v->filter->since_ms);
 	while ((rc = query_step(&q, v->err)) == QUERY_ROW) {
 		uint64_t id = query_get_u64(&q, 0);
+		struct parts p = read_parts(&q);
 		struct group *g;
 
 		HASH_FIND(hh, v->groups, &id, sizeof id, g);
-		if (g != NULL)
-			g->waiting = query_get_u64(&q, 1);
+		if (g == NULL) /* of another donor than the one asked for */
+			continue;
+		take_parts(&g->parts, &p);
+		g->waiting = p.receipts;
 	}
 	end = query_end(&q, rc < 0 ? NULL : v->err);
 	return rc < 0 ? rc : end;
@@ -415,7 +440,8 @@ static int by_team(struct view *v)
 	while (joined == AYNI_OK && (rc = query_step(&q, v->err)) == QUERY_ROW)
 		joined = join_next(v, &teams, &q, &n);
 	end = query_end(&q, rc < 0 || joined != AYNI_OK ? NULL : v->err);
-	HASH_ITER (hh, v->groups, g, next) {
+	HASH_ITER(hh, v->groups, g, next)
+	{
 		if (joined == AYNI_OK)
 			joined = join_team(&teams, 0, "", g);
 	}
@@ -428,15 +454,19 @@ static int by_team(struct view *v)
 
 /* ---- giving out --------------------------------------------------------------------------- */
 
-static double gflop(const struct parts *p)
+static uint64_t whole_giga(const struct parts *p)
 {
-	return (double)p->giga + (double)p->rest / 1e9;
+	return p->giga + p->rest / 1000000000;
 }
 
 static int by_cost(const struct group *a, const struct group *b)
 {
-	double x = gflop(&a->parts), y = gflop(&b->parts);
+	uint64_t x = whole_giga(&a->parts), y = whole_giga(&b->parts);
 
+	if (x == y) {
+		x = a->parts.rest % 1000000000;
+		y = b->parts.rest % 1000000000;
+	}
 	if (x != y)
 		return x < y ? 1 : -1;
 	return a->id < b->id ? -1 : 1;
@@ -469,7 +499,8 @@ static int give(struct view *v, const struct group *g, sums_row_fn *fn, void *co
 	const struct parts *p = &g->parts;
 	struct sums_row r = {.name = "",
 	    .team = g->team != NULL ? g->team : "",
-	    .cost_gflop = gflop(p),
+	    .giga = whole_giga(p),
+	    .flop = p->rest % 1000000000,
 	    .receipts = p->receipts,
 	    .waiting = g->waiting,
 	    .units = join_parts(p->units_high, p->units_low),
@@ -517,14 +548,15 @@ int sums_each(struct sums *s, const struct sums_filter *filter, sums_row_fn *fn,
 	if (rc == AYNI_OK)
 		rc = add_all(&v);
 	if (rc == AYNI_OK)
-		rc = add_waiting(&v);
+		rc = take_waiting(&v);
 	if (rc == AYNI_OK && filter->by == SUMS_BY_TEAM)
 		rc = by_team(&v);
 	if (filter->by == SUMS_BY_DAY)
 		HASH_SORT(v.groups, by_id);
 	else
 		HASH_SORT(v.groups, by_cost);
-	HASH_ITER (hh, v.groups, g, next) {
+	HASH_ITER(hh, v.groups, g, next)
+	{
 		if (rc == AYNI_OK)
 			rc = give(&v, g, fn, context);
 	}

@@ -2,11 +2,11 @@
 /*
  * What receipts come to: by donor, by model, by day or by team, of all or since a time.
  *
- * Of full subtrees of the log there are sums, written once in the transaction that fills the subtree
- * and never changed, four of one level in one of the next. Whoever asks gets few of the largest
- * subtrees instead of many receipts; only a subtree that has receipts on both sides of a time, and
- * what is not in a full one yet, is read receipt by receipt. Books without a log, as a donor's, are
- * read as a whole. Nothing here looks at signatures.
+ * Of full subtrees of the log there are sums, written once in the transaction that fills the
+ * subtree and never changed, four of one level in one of the next. Whoever asks gets few of the
+ * largest subtrees instead of many receipts; only a subtree that has receipts on both sides of a
+ * time, and what is not in a full one yet, is read receipt by receipt. Books without a log, as a
+ * donor's, are read as a whole. Nothing here looks at signatures.
  *
  * Statements are prepared once; one thread, like struct db.
  */
@@ -27,14 +27,16 @@ enum sums_by {
 enum { SUMS_DAY_MS = 86400000 };
 
 struct sums_row {
-	struct hash key;   /* of the donor or the model; zeros by day and by team */
-	uint64_t day_ms;   /* by day: its first millisecond */
-	const char *name;  /* of the donor or the model, "" if none is known; valid during the call */
-	const char *team;  /* of the donor, or the row's own; likewise */
-	double cost_gflop; /* the same whatever the order of receipts, to the last bit */
-	uint64_t receipts, waiting; /* waiting: not countersigned, of these */
-	uint64_t units, tokens;     /* UINT64_MAX: does not fit */
-	uint64_t first_ms, last_ms;
+	struct hash key; /* of the donor or the model; zeros by day and by team */
+	uint64_t day_ms; /* by day: its first millisecond */
+	const char
+	    *name; /* of the donor or the model, "" if none is known; valid during the call */
+	const char *team; /* of the donor, or the row's own; likewise */
+	/* Of receipts that both sides signed. */
+	uint64_t giga, flop;              /* cost: whole GFLOP, and what is left, below 10^9 */
+	uint64_t receipts, units, tokens; /* UINT64_MAX: does not fit */
+	uint64_t waiting;                 /* receipts beside these that are not countersigned */
+	uint64_t first_ms, last_ms;       /* of all */
 };
 
 struct sums_filter {
@@ -57,7 +59,8 @@ int sums_each(struct sums *s, const struct sums_filter *filter, sums_row_fn *fn,
 
 /* Are there sums of subtrees of 2^level receipts? */
 bool sums_has_level(unsigned level);
-/* A subtree is full: its receipts are written, and the sums of the level below. In a transaction. */
+/* A subtree is full: its receipts are written, and the sums of the level below. In a transaction.
+ */
 int sums_add(struct sums *s, unsigned level, uint64_t block, struct error *err);
 
 #endif

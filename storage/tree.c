@@ -6,17 +6,7 @@
 #include "storage/query.h"
 #include "storage/sums.h"
 
-enum statement {
-	PUT,
-	READ,
-	LAST,
-	SETTLED,
-	ADD,
-	EACH,
-	UNPUBLISHED,
-	PUBLISHED,
-	N_STATEMENTS
-};
+enum statement { PUT, READ, LAST, SETTLED, ADD, EACH, UNPUBLISHED, PUBLISHED, N_STATEMENTS };
 
 #define CHECKPOINT "SELECT size, root, signed_ms FROM checkpoints ORDER BY size"
 

@@ -26,6 +26,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 's':
 		o->audit.since_ms = ledger_parse_day(state, arg);
 		return 0;
+	case 'b':
+		o->audit.by = ledger_parse_by(state, arg);
+		if (o->audit.by == SUMS_BY_TEAM)
+			argp_error(state, "--by team: a log knows keys, not teams");
+		return 0;
 	case 'j':
 		o->json = true;
 		return 0;
@@ -73,6 +78,7 @@ int ledger_audit(int argc, char **argv)
 	    {"signatures", KEY_SIGNATURES, NULL, 0,
 	        "check donors' countersignatures too, and count only what has a right one", 0},
 	    {"since", 's', "DAY", 0, "totals of work that ended on this day or later (UTC)", 0},
+	    {"by", 'b', "WHAT", 0, "totals by day, donor (as without it) or model", 0},
 	    {"threads", KEY_THREADS, "N", 0, "(default: as many as processors)", 0},
 	    {"json", 'j', NULL, 0, "totals for programs", 0},
 	    {"csv", 'c', NULL, 0, "totals for spreadsheets", 0},

@@ -246,6 +246,7 @@ static int audit_bundles(struct log_audit *a, const char *where, const struct lo
 		p->roots = roots;
 		p->tail = tail;
 		p->found.totals.since_ms = o->since_ms;
+		p->found.totals.by = o->by;
 		rc = log_reader_open(where, &p->reader, err);
 	}
 	if (rc == AYNI_OK)
@@ -286,7 +287,9 @@ int log_audit_run(const char *where, const struct log_audit_options *options, st
 		check_root(out, roots, &tail);
 		rc = check_levels(out, r, roots, whole, err);
 	}
-	audit_sort(&out->totals);
+	out->totals.by = options->by;
+	if (rc == AYNI_OK)
+		rc = audit_finish(&out->totals, err);
 out:
 	free(roots);
 	log_reader_free(r);

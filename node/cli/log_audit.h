@@ -20,12 +20,13 @@ struct log_audit_options {
 	bool signatures;
 	unsigned threads; /* 0: as many as there are processors */
 	uint64_t since_ms;
+	enum sums_by by; /* not by team: the log does not know them */
 };
 
 struct log_audit {
 	struct log_head head;
 	struct audit totals;    /* a receipt counts if it is in the tree; with signatures, if it is
-	                           also    countersigned */
+	                           also countersigned */
 	uint64_t countersigned; /* with signatures */
 	uint64_t n_faults;
 	char faults[LOG_AUDIT_FAULTS_KEPT][160]; /* the first: what does not fit, and where */

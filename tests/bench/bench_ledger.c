@@ -183,7 +183,9 @@ static void measure_view(const char *what, const struct sums_filter *filter)
 static void measure_views(uint64_t n)
 {
 	static const char *const names[] = {[SUMS_BY_DONOR] = "by donor",
-	    [SUMS_BY_MODEL] = "by model", [SUMS_BY_DAY] = "by day", [SUMS_BY_TEAM] = "by team"};
+	    [SUMS_BY_MODEL] = "by model",
+	    [SUMS_BY_DAY] = "by day",
+	    [SUMS_BY_TEAM] = "by team"};
 	static const unsigned percent[] = {1, 10, 50, 90};
 	struct sums_filter one = {.by = SUMS_BY_DONOR, .donor = &donors[7]};
 	char text[40];

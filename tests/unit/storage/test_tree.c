@@ -203,7 +203,8 @@ static int compare_total(void *context, const struct sums_row *t)
 	struct sums_row *other = context;
 
 	if (other->receipts != 0) {
-		assert_true(t->cost_gflop == other->cost_gflop);
+		assert_int_equal(t->giga, other->giga);
+		assert_int_equal(t->flop, other->flop);
 		assert_int_equal(t->receipts, other->receipts);
 		assert_int_equal(t->waiting, other->waiting);
 		assert_int_equal(t->units, other->units);
