@@ -26,6 +26,7 @@ static const struct command {
     {"check", ledger_check},
     {"mine", ledger_mine},
     {"prove", ledger_prove},
+    {"prune", ledger_prune},
     {"reconcile", ledger_reconcile},
     {"watch", ledger_watch},
     {"witness", ledger_witness},
@@ -78,7 +79,7 @@ uint64_t ledger_parse_day(struct argp_state *state, const char *text)
 	const char *end = strptime(text, "%Y-%m-%d", &day);
 
 	if (end == NULL || *end != '\0')
-		argp_error(state, "--since %s: a day such as 2026-01-31 is wanted (UTC)", text);
+		argp_error(state, "%s: a day such as 2026-01-31 is wanted (UTC)", text);
 	return (uint64_t)timegm(&day) * 1000;
 }
 
@@ -186,7 +187,7 @@ int cli_ledger(int argc, char **argv)
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
-	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine",
+	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine\nprune FOLDER",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
 	        "donor's, are checked here, and totals are made from the receipts alone. Without "
@@ -198,6 +199,7 @@ int cli_ledger(int argc, char **argv)
 	        "  witness    check that it only grew, and sign that\n"
 	        "  prove      that a receipt is in it, in a file that proves it by itself\n"
 	        "  check      such a file, offline\n"
+	        "  prune      its oldest entries away, but no hash\n"
 	        "  mine       totals of this machine's receipts as a donor\n"
 	        "  reconcile  these receipts with the log: is each of them there?\n\n"
 	        "`ayni ledger audit --help` and so on tell more."};

@@ -12,7 +12,7 @@ struct options {
 	struct log_audit_options audit;
 };
 
-enum { KEY_SIGNATURES = 0x100, KEY_THREADS };
+enum { KEY_SIGNATURES = 0x100, KEY_PRUNED, KEY_THREADS };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -40,6 +40,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_SIGNATURES:
 		o->audit.signatures = true;
 		return 0;
+	case KEY_PRUNED:
+		o->audit.pruned = true;
+		return 0;
 	case KEY_THREADS:
 		o->audit.threads = (unsigned)strtoul(arg, &end, 10);
 		if (*arg == '\0' || *end != '\0' || o->audit.threads > LOG_AUDIT_THREADS_MAX)
@@ -62,6 +65,11 @@ static void print_findings(const struct log_audit *a, bool signatures)
 	hex32(a->head.pool.bytes, hex);
 	(void)fprintf(stderr, "log of pool %s: %llu receipts\n", hex,
 	    (unsigned long long)a->head.checkpoint.size);
+	if (a->unread > 0)
+		(void)fprintf(stderr,
+		    "the entries of receipts 1 to %llu are not there any more: their hashes are "
+		    "part of the tree, what they say is in no total\n",
+		    (unsigned long long)a->unread);
 	if (signatures)
 		(void)fprintf(stderr, "%llu are countersigned by their donors\n",
 		    (unsigned long long)a->countersigned);
@@ -77,6 +85,10 @@ int ledger_audit(int argc, char **argv)
 	static const struct argp_option options[] = {
 	    {"signatures", KEY_SIGNATURES, NULL, 0,
 	        "check donors' countersignatures too, and count only what has a right one", 0},
+	    {"pruned", KEY_PRUNED, NULL, 0,
+	        "the oldest entries may be gone (`ayni ledger prune`): go by their hashes, and say "
+	        "which",
+	        0},
 	    {"since", 's', "DAY", 0, "totals of work that ended on this day or later (UTC)", 0},
 	    {"by", 'b', "WHAT", 0, "totals by day, donor (as without it) or model", 0},
 	    {"threads", KEY_THREADS, "N", 0, "(default: as many as processors)", 0},
