@@ -16,11 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-#include <jansson.h>
-
+#include "tests/support/donors_seen.h"
 #include "tests/support/liar.h"
-#include "tests/support/network.h"
+#include <cmocka.h>
 
 #define DEMO_MODEL "configs/models/ayni-demo.gguf"
 #define QUESTION   "What is 27 + 48?"
@@ -44,70 +42,23 @@ static const struct adversary adversaries[] = {
     {"only in the last layers", LIE_LAST, 0, true},
 };
 
-static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
 static char self[NETWORK_PATH];
 static char cheap_model[NETWORK_PATH];
 
-/* What `ayni status` says of a donor. */
-struct standing {
-	char trust[32];
-	json_int_t units, lies, verified;
-};
-
-static struct standing standing_of(struct network *n, const char *name)
+/* The member's answer; a request that fails fails the test. */
+static struct told chat(struct network *n)
 {
-	const char *args[] = {"status", "--pool", n->invite, "--json", NULL};
-	struct standing s = {0};
-	json_t *root, *donors;
+	struct told t = member_asks(n, QUESTION);
 
-	if (network_run(n, args, NULL, out, err) != 0)
-		fail_msg("%s", err);
-	root = json_loads(out, 0, NULL);
-	donors = json_object_get(root, "donors");
-	for (size_t i = 0; i < json_array_size(donors); i++) {
-		const json_t *d = json_array_get(donors, i);
-
-		if (strcmp(json_string_value(json_object_get(d, "name")), name) != 0)
-			continue;
-		(void)snprintf(
-		    s.trust, sizeof s.trust, "%s", json_string_value(json_object_get(d, "trust")));
-		s.units = json_integer_value(json_object_get(d, "units"));
-		s.lies = json_integer_value(json_object_get(d, "lies"));
-		s.verified = json_integer_value(json_object_get(d, "verified_units"));
-	}
-	json_decref(root);
-	return s;
+	if (t.failed)
+		fail_msg("%s", t.beside);
+	return t;
 }
 
-/* Units of its receipts, in the pool's books. */
-static json_int_t paid(struct network *n, const char *name)
+static void is_right(const struct told *t)
 {
-	char db[NETWORK_PATH * 2];
-	const char *args[] = {"ledger", "--db", db, "--json", NULL};
-	json_int_t units = 0;
-	json_t *root, *donors;
-
-	(void)snprintf(db, sizeof db, "%s/pool/pool.db", n->folder);
-	if (network_run(n, args, NULL, out, err) != 0)
-		fail_msg("%s", err);
-	root = json_loads(out, 0, NULL);
-	donors = json_object_get(root, "donors");
-	for (size_t i = 0; i < json_array_size(donors); i++) {
-		const json_t *d = json_array_get(donors, i);
-
-		if (strcmp(json_string_value(json_object_get(d, "name")), name) == 0)
-			units = json_integer_value(json_object_get(d, "units"));
-	}
-	json_decref(root);
-	return units;
-}
-
-static void chat(struct network *n)
-{
-	const char *args[] = {"chat", "--pool", n->invite, QUESTION, NULL};
-
-	if (network_run(n, args, NULL, out, err) != 0)
-		fail_msg("%s", err);
+	assert_string_equal(t->answer, RIGHT);
+	assert_non_null(strstr(t->beside, "rechecked and right"));
 }
 
 static void start_liar(struct network *n, int i, const struct adversary *a)
@@ -142,11 +93,11 @@ static void start(struct network *n, const struct adversary *a)
 static unsigned chats_until_caught(struct network *n)
 {
 	for (unsigned i = 1; i <= MOST_CHATS; i++) {
-		chat(n);
-		if (strstr(err, "RECHECKED AND WRONG") != NULL)
+		struct told t = chat(n);
+
+		if (strstr(t.beside, "RECHECKED AND WRONG") != NULL)
 			return i;
-		assert_string_equal(out, RIGHT); /* it was honest so far */
-		assert_non_null(strstr(err, "rechecked and right"));
+		is_right(&t); /* it was honest so far */
 	}
 	fail_msg("it was not caught in %d answers", MOST_CHATS);
 	return 0;
@@ -156,27 +107,27 @@ static void is_caught(const struct adversary *a)
 {
 	static const char *const one_core[] = {"cores=1", NULL};
 	struct network n;
-	struct standing liar, honest;
+	struct donor_seen liar, honest;
+	struct told t;
 	unsigned chats;
 	json_int_t credit;
 
 	start(&n, a);
 	chats = chats_until_caught(&n);
-	liar = standing_of(&n, "donor1");
+	liar = donor_seen(&n, "donor1");
 	assert_string_equal(liar.trust, "quarantined");
 	assert_int_equal(liar.lies, 1);
 	network_donor(&n, 2, NULL, one_core);
 	network_wait_ready(&n);
-	chat(&n);
-	assert_string_equal(out, RIGHT);
-	assert_non_null(strstr(err, "rechecked and right"));
-	honest = standing_of(&n, "donor0");
+	t = chat(&n);
+	is_right(&t);
+	honest = donor_seen(&n, "donor0");
 	assert_string_equal(honest.trust, "new");
 	assert_int_equal(honest.lies, 0);
 	assert_true(honest.verified > 0);
-	assert_int_equal(standing_of(&n, "donor2").lies, 0);
+	assert_int_equal(donor_seen(&n, "donor2").lies, 0);
 	network_wait_log(&n, "pool", "donor donor1 is quarantined now, it was new: in session", 1);
-	credit = paid(&n, "donor1");
+	credit = donor_paid(&n, "donor1");
 	if (credit > a->honest_units)
 		fail_msg("%s: %lld units were paid", a->name, (long long)credit);
 	network_stop(&n);
@@ -214,7 +165,7 @@ static void quarantine_outlives_connections_and_the_pool(void **state)
 	n.pool = 0;
 	network_restart_pool(&n, DEMO_MODEL, settings);
 	network_wait_log(&n, "pool", "donor donor1 gets no work: it is quarantined", 1);
-	assert_string_equal(standing_of(&n, "donor1").trust, "quarantined");
+	assert_string_equal(donor_seen(&n, "donor1").trust, "quarantined");
 	network_stop(&n);
 }
 
@@ -222,12 +173,13 @@ static void quarantine_outlives_connections_and_the_pool(void **state)
 
 static int set_up(void **state)
 {
+	static char err[NETWORK_OUTPUT];
 	struct network alone = {.folder = "/tmp"};
 	const char *args[] = {"model", "quantize", DEMO_MODEL, cheap_model, "Q4_0", NULL};
 
 	(void)state;
 	(void)snprintf(cheap_model, sizeof cheap_model, "/tmp/ayni-cheap-%d.gguf", (int)getpid());
-	if (network_run(&alone, args, NULL, out, err) != 0) {
+	if (network_run(&alone, args, NULL, NULL, err) != 0) {
 		print_error("%s", err);
 		return -1;
 	}
