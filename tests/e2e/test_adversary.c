@@ -24,7 +24,7 @@
 #define QUESTION   "What is 27 + 48?"
 #define RIGHT      "27 + 48 = 75\n"
 
-enum { MOST_CHATS = 8, HONEST_UNITS = 25 };
+enum { MOST_CHATS = 8, HONEST_UNITS = 25, MEMBERS = 4, WAVES = 3, ROUNDS = 6 };
 
 struct adversary {
 	const char *name, *lie;
@@ -43,7 +43,14 @@ static const struct adversary adversaries[] = {
 };
 
 static char self[NETWORK_PATH];
-static char cheap_model[NETWORK_PATH];
+static char cheap_model[NETWORK_PATH], shared[NETWORK_PATH];
+
+static bool plays_all(void)
+{
+	const char *which = getenv("AYNI_ADVERSARIES");
+
+	return which != NULL && strcmp(which, "all") == 0;
+}
 
 /* The member's answer; a request that fails fails the test. */
 static struct told chat(struct network *n)
@@ -137,17 +144,148 @@ static void is_caught(const struct adversary *a)
 
 static void each_liar_is_caught_in_its_first_session_with_a_lie(void **state)
 {
-	const char *which = getenv("AYNI_ADVERSARIES");
-	bool all = which != NULL && strcmp(which, "all") == 0;
-
 	(void)state;
 	print_message("  %-26s %10s %12s %13s %10s\n", "adversary", "answers", "units",
 	    "units paid", "honest");
 	print_message("  %-26s %10s %12s %13s %10s\n", "", "till", "till", "", "punished");
 	for (size_t i = 0; i < sizeof adversaries / sizeof *adversaries; i++) {
-		if (all || adversaries[i].cheap)
+		if (plays_all() || adversaries[i].cheap)
 			is_caught(&adversaries[i]);
 	}
+}
+
+/* ---- a swarm ------------------------------------------------------------------------------ */
+
+/* What became of answers to several members at once. */
+struct answers {
+	unsigned right, wrong; /* wrong: and each of them was told so */
+};
+
+static void ask_together(struct network *n, struct answers *sum)
+{
+	static unsigned number;
+	const char *args[] = {"chat", "--pool", n->invite, QUESTION, NULL};
+	pid_t members[MEMBERS];
+	char name[32], file[40];
+
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		(void)snprintf(name, sizeof name, "member%u", number + i);
+		members[i] = network_spawn(n, name, args);
+	}
+	for (unsigned i = 0; i < MEMBERS; i++, number++) {
+		char *answer;
+
+		(void)snprintf(name, sizeof name, "member%u", number);
+		(void)snprintf(file, sizeof file, "%s.out", name);
+		assert_int_equal(network_wait_end(members[i]), 0);
+		answer = network_read(n, file);
+		if (network_count_log(n, name, "RECHECKED AND WRONG") > 0) {
+			sum->wrong++;
+		} else {
+			assert_string_equal(answer, RIGHT);
+			sum->right++;
+		}
+		free(answer);
+	}
+}
+
+static unsigned caught(struct network *n)
+{
+	return network_count_log(n, "pool", "is quarantined now");
+}
+
+/*
+ * Half of the donors are one person's, and lie only where all layers of a session are theirs, so
+ * that nobody else is there to see. Who is caught comes again with a new key.
+ */
+static void a_swarm_pays_for_each_lie_with_a_key(void **state)
+{
+	static const char *const settings[] = {"stages=2", "heartbeat_ms=200", NULL};
+	static const char *const one_core[] = {"cores=1", NULL};
+	static const struct adversary a = {"", LIE_SWARM, 0, false};
+	struct answers before = {0}, after = {0};
+	struct network n;
+	char name[16];
+
+	(void)state;
+	if (!plays_all())
+		return;
+	network_start(&n, DEMO_MODEL, settings);
+	(void)setenv("AYNI_LIE_SHARED", shared, 1);
+	start_liar(&n, 0, &a);
+	network_wait_status(&n, "\"layers\":[0,4]");
+	start_liar(&n, 1, &a);
+	network_wait_ready(&n);
+	ask_together(&n, &before); /* nobody else is there */
+	assert_true(before.wrong > 0);
+	assert_int_equal(caught(&n), 1);
+	network_donor(&n, 2, NULL, one_core);
+	network_donor(&n, 3, NULL, one_core);
+	for (int i = 4; i < 4 + WAVES; i++) {
+		unsigned was = caught(&n);
+
+		start_liar(&n, i, &a);
+		(void)snprintf(name, sizeof name, "donor%d", i);
+		network_wait_log(&n, name, "joined", 1);
+		network_wait_ready(&n);
+		for (int k = 0; k < ROUNDS && caught(&n) == was; k++)
+			ask_together(&n, &after);
+	}
+	for (int i = 0; i < 4 + WAVES; i++) {
+		struct donor_seen d;
+
+		(void)snprintf(name, sizeof name, "donor%d", i);
+		d = donor_seen(&n, name);
+		if (d.lies > 0)
+			assert_int_equal(donor_paid(&n, name), 0);
+		assert_false(d.lies > 0 && (i == 2 || i == 3));
+	}
+	print_message(
+	    "  a swarm, half of the donors: %u of %u keys caught; answers alone with it %u "
+	    "right, %u wrong; beside honest ones %u right, %u wrong; all wrong ones "
+	    "flagged, lies paid 0, honest punished 0\n",
+	    caught(&n), 2 + WAVES, before.right, before.wrong, after.right, after.wrong);
+	(void)unsetenv("AYNI_LIE_SHARED");
+	network_stop(&n);
+	(void)unlink(shared);
+}
+
+/* ---- what is right, but late -------------------------------------------------------------- */
+
+/* It says that it took no time, and is believed only what was seen. */
+static void who_is_late_on_purpose_is_left_to_itself(void **state)
+{
+	static const char *const one_core[] = {"cores=1", NULL};
+	static const struct adversary a = {"", LIE_LATE, 0, false};
+	struct network n;
+	struct told t;
+	unsigned answers = 0, slow_ms;
+
+	(void)state;
+	if (!plays_all())
+		return;
+	network_start(&n, DEMO_MODEL, NULL);
+	(void)setenv("AYNI_LIE_DELAY_MS", "200", 1);
+	start_liar(&n, 0, &a);
+	(void)unsetenv("AYNI_LIE_DELAY_MS");
+	network_wait_ready(&n);
+	t = chat(&n);
+	slow_ms = t.ms;
+	network_donor(&n, 1, NULL, one_core);
+	network_wait_donors(&n, 2);
+	do {
+		t = chat(&n);
+		is_right(&t);
+		assert_true(++answers < MOST_CHATS);
+	} while (strstr(t.beside, "donor0") != NULL);
+	t = chat(&n);
+	is_right(&t);
+	assert_null(strstr(t.beside, "donor0"));
+	assert_int_equal(donor_seen(&n, "donor0").lies, 0);
+	print_message("  slow loris, right but late: %u ms an answer where it is alone; %u answers "
+	              "till others are asked, then %u ms; honest punished 0\n",
+	    slow_ms, answers, t.ms);
+	network_stop(&n);
 }
 
 /* It comes back, and the pool was started again: it still gets no work. */
@@ -178,6 +316,7 @@ static int set_up(void **state)
 	const char *args[] = {"model", "quantize", DEMO_MODEL, cheap_model, "Q4_0", NULL};
 
 	(void)state;
+	(void)snprintf(shared, sizeof shared, "/tmp/ayni-swarm-%d", (int)getpid());
 	(void)snprintf(cheap_model, sizeof cheap_model, "/tmp/ayni-cheap-%d.gguf", (int)getpid());
 	if (network_run(&alone, args, NULL, NULL, err) != 0) {
 		print_error("%s", err);
@@ -196,6 +335,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_liar_is_caught_in_its_first_session_with_a_lie),
+	    cmocka_unit_test(a_swarm_pays_for_each_lie_with_a_key),
+	    cmocka_unit_test(who_is_late_on_purpose_is_left_to_itself),
 	    cmocka_unit_test(quarantine_outlives_connections_and_the_pool),
 	};
 	int rc = liar_main(argc, argv);
