@@ -169,10 +169,74 @@ static void each_crook_is_out_soon_and_harms_nobody(void **state)
 	}
 }
 
+/* ---- what is another's -------------------------------------------------------------------- */
+
+static void wait_refused(struct network *n, const char *what, unsigned more)
+{
+	network_wait_log(n, "donor1", what, network_count_log(n, "donor1", what) + more);
+}
+
+/* Its units are the second half of flights whose first half is the victim's. */
+static void start_theft(struct network *n)
+{
+	static const char *const halves[] = {"stages=2", "wait_s=100", "receipt_units=8", NULL};
+	char path[NETWORK_PATH * 2], hex[HEX32_CHARS];
+	struct identity *friend = NULL, *victim = NULL;
+
+	network_start(n, DEMO_MODEL, halves);
+	network_donor(n, 0, NULL, one_core);
+	network_wait_status(n, "\"layers\":[0,4]");
+	(void)snprintf(path, sizeof path, "%s/donor0/key", n->folder);
+	assert_int_equal(identity_read(path, &victim, NULL), AYNI_OK);
+	hex32(identity_public(victim)->bytes, hex);
+	(void)snprintf(path, sizeof path, "%s/friend", n->folder);
+	assert_int_equal(identity_open(path, &friend, NULL, NULL), AYNI_OK);
+	(void)setenv("AYNI_CROOK_VICTIM", hex, 1);
+	(void)setenv("AYNI_CROOK_FRIEND", path, 1);
+	start_crook(n, 1, CROOK_THIEF);
+	(void)unsetenv("AYNI_CROOK_VICTIM");
+	(void)unsetenv("AYNI_CROOK_FRIEND");
+	identity_free(friend);
+	identity_free(victim);
+	network_wait_ready(n);
+}
+
+static void nobody_takes_what_is_anothers(void **state)
+{
+	const char *args[] = {"chat", "--pool", NULL, QUESTION, NULL};
+	struct donor_seen thief, victim;
+	struct network n;
+	struct told t;
+	pid_t member;
+
+	(void)state;
+	start_theft(&n);
+	args[2] = n.invite;
+	member = network_spawn(&n, "member", args);
+	network_wait_log(&n, "donor1", "refused: replay: no such unit is out", 1);
+	network_wait_log(&n, "donor1", "refused: signer: ", 2);
+	network_wait_log(&n, "pool", "donor1 failed too often", 1);
+	network_donor(&n, 2, NULL, one_core);
+	assert_int_equal(network_wait_end(member), 0);
+	t = member_asks(&n, QUESTION);
+	is_right(&t);
+	while (donor_paid(&n, "donor0") == 0)
+		t = member_asks(&n, QUESTION);
+	wait_refused(&n, "refused: bounds: no such receipt of this donor", 8);
+	thief = donor_seen(&n, "donor1");
+	victim = donor_seen(&n, "donor0");
+	assert_int_equal(thief.units + donor_paid(&n, "donor1"), 0);
+	assert_string_equal(victim.state, "ready");
+	assert_int_equal(victim.lies + victim.refused, 0);
+	assert_true(victim.verified > 0);
+	network_stop(&n);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_crook_is_out_soon_and_harms_nobody),
+	    cmocka_unit_test(nobody_takes_what_is_anothers),
 	};
 	int rc = crook_main(argc, argv);
 	ssize_t len;

@@ -184,15 +184,21 @@ static void forge(struct crook *c, uint64_t unit, const struct public_key *as)
 	free(header);
 }
 
+static void countersign(struct crook *c)
+{
+	for (uint64_t i = 1; i <= STOLEN; i++) {
+		struct message m = {.type = MSG_RECEIPT_ACK};
+
+		m.receipt_ack.number = i;
+		say(c, &m, (struct span){0});
+	}
+}
+
 static void steal(struct crook *c, const struct msg_work_unit *u)
 {
 	for (uint64_t i = 1; i <= STOLEN; i++) {
-		struct message ack = {.type = MSG_RECEIPT_ACK};
-
 		answer(c, u, u->unit - i);
 		answer(c, u, u->unit + i);
-		ack.receipt_ack.number = i;
-		say(c, &ack, (struct span){0});
 	}
 	if (c->friend != NULL)
 		forge(c, u->unit, NULL);
@@ -262,6 +268,8 @@ static void dispatch(struct crook *c, const struct message *m)
 		break;
 	case MSG_HEARTBEAT:
 		heartbeat(c, m->heartbeat.echo_us);
+		if (is(c, CROOK_THIEF))
+			countersign(c);
 		break;
 	case MSG_ASSIGNMENT:
 		on_assignment(c, &m->assignment);

@@ -23,7 +23,8 @@
 #define CROOK_NAN    "nan"    /* says that each unit's numbers are not finite */
 /* Answers units that it was not given, signs with the key of a friend over its own connection
  * (AYNI_CROOK_FRIEND: file), speaks as a donor whose key it does not have (AYNI_CROOK_VICTIM: key
- * in hexadecimal), and countersigns receipts of others. Its own units it gives back. */
+ * in hexadecimal), and countersigns the first receipts at each heartbeat. Its own units it gives
+ * back. */
 #define CROOK_THIEF "thief"
 
 /* If it is to be a crook and the arguments are those of `ayni donate`: runs it, and returns its
