@@ -352,7 +352,7 @@ static void make_link(struct sample *s, bool full)
 	} else if (m->type == MSG_LINK_STATE) {
 		fill(m->link_state.donor.bytes, PUBLIC_KEY_BYTES, 13);
 		m->link_state.up = full;
-		m->link_state.round_trip_us = full ? UINT64_MAX : 0;
+		m->link_state.round_trip_us = full ? LIMIT_ROUND_TRIP_US : 0;
 	} else {
 		m->withdraw.unit = full ? UINT64_MAX : 1;
 	}
