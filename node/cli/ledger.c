@@ -25,6 +25,7 @@ static const struct command {
     {"mine", ledger_mine},
     {"prove", ledger_prove},
     {"reconcile", ledger_reconcile},
+    {"verify-evidence", ledger_verify_evidence},
     {"watch", ledger_watch},
     {"witness", ledger_witness},
 };
@@ -258,7 +259,8 @@ int cli_ledger(int argc, char **argv)
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
-	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine",
+	                "prove NUMBER URL|FOLDER\ncheck FILE\n"
+	                "verify-evidence FILE --model MODEL\nmine",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
 	        "donor's, are checked here, and totals are made from the receipts alone. Without "
@@ -270,6 +272,7 @@ int cli_ledger(int argc, char **argv)
 	        "  witness    check that it only grew, and sign that\n"
 	        "  prove      that a receipt is in it, in a file that proves it by itself\n"
 	        "  check      such a file, offline\n"
+	        "  verify-evidence  did a donor sign what the model does not give?\n"
 	        "  mine       totals of this machine's receipts as a donor\n"
 	        "  reconcile  these receipts with the log: is each of them there?\n\n"
 	        "`ayni ledger audit --help` and so on tell more."};

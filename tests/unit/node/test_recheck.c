@@ -372,7 +372,7 @@ static void findings_come_in_the_order_of_their_trails(void **state)
 	feed(0, 5, 1, 2);
 	wrong = trail;
 	trail = NULL;
-	assert_int_equal(auditor_new(1, &a, &err), AYNI_OK);
+	assert_int_equal(auditor_new(1, NULL, &a, &err), AYNI_OK);
 	assert_true(auditor_ask(a, &m, right));
 	assert_true(auditor_ask(a, &m, wrong));
 	assert_int_equal(auditor_open(a, open), 2);
@@ -396,7 +396,7 @@ static void an_auditor_takes_no_more_than_it_has_room_for_and_may_end_at_any_tim
 	(void)state;
 	start(WIRE_F32, KV_F16);
 	feed_session(1);
-	assert_int_equal(auditor_new(1, &a, &err), AYNI_OK);
+	assert_int_equal(auditor_new(1, NULL, &a, &err), AYNI_OK);
 	for (int i = 0; i < AUDITOR_JOBS; i++)
 		assert_true(auditor_ask(a, &m, trail_hold(trail)));
 	assert_false(auditor_ask(a, &m, trail)); /* none was taken, whatever is done */
