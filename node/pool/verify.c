@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "node/pardons.h"
 #include "node/pool/auditor.h"
 #include "node/pool/trust.h"
 #include "node/report.h"
@@ -371,6 +372,37 @@ static void punish(struct pool *p, const struct audited *a)
 	if (!a->has_evidence)
 		report(REPORT_WARNING, "nobody else can be shown that: %s", f->no_evidence.text);
 	shut_out(p, roster_find(p->roster, &stage->key), reason);
+}
+
+/* It is given work again; what it gave before stays as it was judged. */
+static void pardon(struct pool *p, const struct pardon *pardon)
+{
+	int slot = roster_find(p->roster, &pardon->donor);
+	struct trust_change change;
+	char hex[HEX32_CHARS];
+
+	if (trust_step(p->verify->trust, &pardon->donor, TRUST_PARDONED, 0, loop_wall_ms(),
+	        &change) != AYNI_OK) {
+		report(REPORT_WARNING, "donor %s is not quarantined, and cannot be pardoned",
+		    name_of(p, &pardon->donor, hex));
+		return;
+	}
+	note_change(p, REPORT_INFO, &pardon->donor, &change, pardon->reason,
+	    pardon->has_evidence ? &pardon->evidence : NULL);
+	if (slot != ROSTER_NONE)
+		roster_get(p->roster, slot)->failures = 0;
+}
+
+void verify_pardon(struct pool *p)
+{
+	struct pardon asked;
+	struct error err = {0};
+	int rc;
+
+	while ((rc = pardons_take(p->folder, &asked, &err)) == AYNI_OK)
+		pardon(p, &asked);
+	if (rc != AYNI_ERR_NOT_FOUND)
+		report(REPORT_WARNING, "a pardon could not be taken up: %s", err.text);
 }
 
 static void send_finish(struct pool *p, const struct action_finish *a, const struct verdict *d)
