@@ -24,6 +24,7 @@ static const struct command {
 } commands[] = {
     {"audit", ledger_audit},
     {"check", ledger_check},
+    {"export", ledger_export},
     {"mine", ledger_mine},
     {"prove", ledger_prove},
     {"prune", ledger_prune},
@@ -187,7 +188,7 @@ int cli_ledger(int argc, char **argv)
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
-	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine\nprune FOLDER",
+	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine\nprune FOLDER\nexport FOLDER",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
 	        "donor's, are checked here, and totals are made from the receipts alone. Without "
@@ -201,6 +202,7 @@ int cli_ledger(int argc, char **argv)
 	        "  check      such a file, offline\n"
 	        "  prune      its oldest entries away, but no hash\n"
 	        "  mine       totals of this machine's receipts as a donor\n"
+	        "  export     statistics files of a pool's books, as aggregator sites read them\n"
 	        "  reconcile  these receipts with the log: is each of them there?\n\n"
 	        "`ayni ledger audit --help` and so on tell more."};
 	struct audit a = {0};
