@@ -15,6 +15,8 @@ enum statement {
 	COUNTERSIGN,
 	EACH,
 	EACH_UNCOUNTERSIGNED,
+	EACH_OF_SESSION,
+	EACH_STANDING,
 	TOTALS,
 	TOTALS_SINCE,
 	TOTALS_OF,
@@ -27,14 +29,14 @@ enum statement {
 #define COLUMNS                                                                                    \
 	"SELECT number, " KEY "pool), " KEY "donor), " KEY "model), layer_first, layer_last,"      \
 	" units, tokens, cost, first_ms, last_ms, receipt, keys_at, pool_signature,"               \
-	" donor_signature FROM receipts"
+	" donor_signature, session FROM receipts"
 
 /* Of a total's donor: its key and name, and how many of its receipts wait to be countersigned. */
 #define WHO(donor)                                                                                 \
 	"SELECT " KEY donor "), (SELECT name FROM names WHERE role = 1 AND key = " KEY donor ")),"
 #define WAITING(donor)                                                                             \
 	" (SELECT count(*) FROM receipts AS w INDEXED BY receipts_waiting WHERE w.donor = " donor  \
-	"  AND w.donor_signature = zeroblob(64) AND w.last_ms >= ?1),"
+	"  AND w.donor_signature = zeroblob(64) AND w.units > 0 AND w.last_ms >= ?1),"
 
 /*
  * Sums in two parts, so that no sum of 64-bit values overflows and none depends on the order of
@@ -46,7 +48,7 @@ enum statement {
 	    "r.donor") " sum(r.units >> 32), sum(r.units & 4294967295),"                           \
 	               " sum(r.tokens >> 32), sum(r.tokens & 4294967295),"                         \
 	               " min(r.first_ms), max(r.last_ms) FROM receipts AS r"                       \
-	               " WHERE r.last_ms >= ?1"
+	               " WHERE r.last_ms >= ?1 AND r.units > 0"
 
 /* Sums of the log's full subtrees (tree.h makes them), and the first that one level lacks, counted
  * in subtrees of the level below. */
@@ -60,13 +62,17 @@ static const char *const texts[N_STATEMENTS] = {
     [KEY_ID] = "SELECT id FROM keys WHERE key = ?",
     [KEY_ADD] = "INSERT INTO keys (key) VALUES (?)",
     [FIND] = COLUMNS " WHERE number = ? AND pool = " ID,
-    [APPEND] = "INSERT INTO receipts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [APPEND] = "INSERT INTO receipts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [WAITING_OF] = "SELECT " KEY "pool), donor_signature FROM receipts"
                    " WHERE number = ? AND donor = " ID,
     [COUNTERSIGN] = "UPDATE receipts SET donor_signature = ? WHERE number = ? AND pool = " ID,
     [EACH] = COLUMNS " WHERE number > ? ORDER BY number, pool",
     [EACH_UNCOUNTERSIGNED] = COLUMNS " WHERE donor = " ID " AND donor_signature = zeroblob(64)"
-                                     " ORDER BY number, pool LIMIT ?",
+                                     " AND units > 0 ORDER BY number, pool LIMIT ?",
+    [EACH_OF_SESSION] = COLUMNS " WHERE session = ? AND session > 0 AND number > ?"
+                                " ORDER BY number, pool",
+    [EACH_STANDING] = COLUMNS " WHERE donor = " ID " AND units = 0 AND number > ?"
+                              " ORDER BY number, pool",
     /* Each level's sums behind what the level above has, and the receipts behind all of them. */
     [TOTALS] = WHO("t.donor") " sum(t.giga) + sum(t.rest) / 1e9, sum(t.receipts)," WAITING(
         "t.donor") " sum(t.units_high), sum(t.units_low), sum(t.tokens_high), sum(t.tokens_low),"
@@ -78,7 +84,7 @@ static const char *const texts[N_STATEMENTS] = {
                                      " units >> 32, units & 4294967295, tokens >> 32, tokens & "
                                      "4294967295,"
                                      " first_ms, last_ms FROM receipts NOT INDEXED"
-                                     " WHERE number > 256 * " BEHIND(
+                                     " WHERE units > 0 AND number > 256 * " BEHIND(
                                          "12") ") AS t"
                                                " GROUP BY t.donor ORDER BY 3 DESC, 1",
     [TOTALS_SINCE] = TOTAL_COLUMNS " GROUP BY r.donor ORDER BY 3 DESC, 1",
@@ -218,6 +224,7 @@ static void read_entry(struct query *q, struct ledger_entry *e, uint8_t bytes[LE
 		q->failed = q->failed == AYNI_OK ? AYNI_ERR_FORMAT : q->failed;
 	query_get_bytes(q, 13, e->pool_signature.bytes, SIGNATURE_BYTES);
 	query_get_bytes(q, 14, e->donor_signature.bytes, SIGNATURE_BYTES);
+	e->session = query_get_u64(q, 15);
 	e->countersigned = memcmp(&e->donor_signature, &not_signed, sizeof not_signed) != 0;
 }
 
@@ -302,6 +309,7 @@ static int insert(struct ledger *l, const struct ledger_entry *e, struct error *
 	query_blob(&q, e->pool_signature.bytes, SIGNATURE_BYTES);
 	query_blob(
 	    &q, e->countersigned ? e->donor_signature.bytes : not_signed.bytes, SIGNATURE_BYTES);
+	query_u64(&q, e->session);
 	return query_run(&q, err);
 }
 
@@ -421,6 +429,37 @@ int ledger_each_uncountersigned(struct ledger *l, const struct public_key *donor
 
 	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
 	query_u64(&q, limit);
+	return walk(&q, limit, fn, context, err);
+}
+
+uint64_t ledger_session(const struct pseudonym *session)
+{
+	uint64_t first = 0;
+
+	for (unsigned i = 0; i < sizeof first; i++)
+		first = first << 8 | session->bytes[i];
+	return first >> 1;
+}
+
+int ledger_each_of_session(struct ledger *l, uint64_t session, uint64_t after, uint32_t limit,
+    ledger_entry_fn *fn, void *context, struct error *err)
+{
+	struct query q = query_begin(
+	    l->db, l->statements[EACH_OF_SESSION], "ledger: reading receipts of a session");
+
+	query_u64(&q, session);
+	query_u64(&q, after);
+	return walk(&q, limit, fn, context, err);
+}
+
+int ledger_each_standing(struct ledger *l, const struct public_key *donor, uint64_t after,
+    uint32_t limit, ledger_entry_fn *fn, void *context, struct error *err)
+{
+	struct query q =
+	    query_begin(l->db, l->statements[EACH_STANDING], "ledger: reading a donor's standing");
+
+	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
+	query_u64(&q, after);
 	return walk(&q, limit, fn, context, err);
 }
 

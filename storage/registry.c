@@ -19,6 +19,8 @@ enum statement {
 	MEMBER_SEEN,
 	NAME_SET,
 	NAME_GET,
+	NAME_FIND,
+	NAME_ERASE,
 	BAN_FIND,
 	BAN_FIND_CURVE,
 	BAN_ADD,
@@ -52,6 +54,8 @@ static const char *const texts[N_STATEMENTS] = {
     [NAME_SET] = "INSERT INTO names (role, key, name) VALUES (?, ?, ?)"
                  " ON CONFLICT DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
     [NAME_GET] = "SELECT name FROM names WHERE role = ? AND key = ?",
+    [NAME_FIND] = "SELECT key FROM names WHERE role = ? AND name = ? LIMIT 2",
+    [NAME_ERASE] = "DELETE FROM names WHERE role = ? AND key = ?",
     [BAN_FIND] = "SELECT 1 FROM bans WHERE key = ? LIMIT 1",
     [BAN_FIND_CURVE] = "SELECT 1 FROM bans WHERE curve_key = ? LIMIT 1",
     [BAN_ADD] = "INSERT INTO bans (key, curve_key, why, banned_ms) VALUES (?, ?, ?, ?)"
@@ -321,6 +325,45 @@ int registry_donor_name(struct registry *r, const struct public_key *key, char *
 	}
 	(void)query_end(&q, NULL);
 	return rc;
+}
+
+int registry_donor_named(
+    struct registry *r, const char *name, struct public_key *out, struct error *err)
+{
+	struct query q = start(r, NAME_FIND, "registry: looking up a name");
+	int rc, end, n = 0;
+
+	query_int(&q, ROLE_DONOR);
+	query_text(&q, name);
+	while ((rc = query_step(&q, err)) == QUERY_ROW && n++ < 2)
+		query_get_bytes(&q, 0, out->bytes, PUBLIC_KEY_BYTES);
+	end = query_end(&q, rc < 0 ? NULL : err);
+	if (rc < 0 || end != AYNI_OK)
+		return rc < 0 ? rc : end;
+	if (n == 0)
+		return error_set(
+		    err, AYNI_ERR_NOT_FOUND, "registry: no donor is called %.64s", name);
+	return n == 1 ? AYNI_OK
+	              : error_set(err, AYNI_ERR_STATE,
+	                    "registry: several donors are called %.64s; say which by key", name);
+}
+
+int registry_donor_forget(struct registry *r, const struct public_key *donor, struct error *err)
+{
+	struct query q;
+	int rc = db_erasing(r->db, true, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	q = start(r, NAME_ERASE, "registry: erasing a name");
+	query_int(&q, ROLE_DONOR);
+	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
+	rc = query_run(&q, err);
+	if (rc == AYNI_OK && n_changed(r) == 0)
+		rc = error_set(err, AYNI_ERR_NOT_FOUND, "registry: that donor has no name here");
+	return db_erasing(r->db, false, rc == AYNI_OK ? err : NULL) == AYNI_OK || rc != AYNI_OK
+	           ? rc
+	           : AYNI_ERR_IO;
 }
 
 int registry_model_put(struct registry *r, const struct hash *model, const char *name,

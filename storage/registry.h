@@ -40,6 +40,12 @@ int registry_seen(
 /* Display name of a donor into text ("" if none). */
 int registry_donor_name(struct registry *r, const struct public_key *key, char *text, size_t len);
 
+/* Whose display name is this? AYNI_ERR_NOT_FOUND: nobody's; AYNI_ERR_STATE: several donors'. */
+int registry_donor_named(
+    struct registry *r, const char *name, struct public_key *out, struct error *err);
+/* Erase a donor's display name, its bytes in the file too. AYNI_ERR_NOT_FOUND: it has none. */
+int registry_donor_forget(struct registry *r, const struct public_key *donor, struct error *err);
+
 /* ---- models, assignments, sessions ---- */
 int registry_model_put(struct registry *r, const struct hash *model, const char *name,
     uint64_t file_bytes, uint32_t n_layers, uint64_t now_ms, struct error *err);

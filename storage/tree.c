@@ -28,7 +28,8 @@ static const char *const texts[N_STATEMENTS] = {
             " sum(units >> 32), sum(units & 4294967295),"
             " sum(tokens >> 32), sum(tokens & 4294967295), min(first_ms), max(last_ms)"
             " FROM receipts NOT INDEXED"
-            " WHERE number > (?2 << ?1) AND number <= (?2 + 1 << ?1) GROUP BY donor",
+            " WHERE number > (?2 << ?1) AND number <= (?2 + 1 << ?1) AND units > 0"
+            " GROUP BY donor",
     [SUM_UP] = "INSERT INTO sums SELECT ?1, ?2, donor, sum(receipts), sum(giga), sum(rest),"
                " sum(units_high), sum(units_low), sum(tokens_high), sum(tokens_low),"
                " min(first_ms), max(last_ms) FROM sums"

@@ -15,6 +15,8 @@ struct audit_total {
 	struct flop cost; /* verified: receipts that both sides signed */
 	uint64_t receipts, units, tokens, first_ms, last_ms;
 	uint64_t unsigned_receipts; /* not countersigned yet: not counted above */
+	bool has_standing;          /* it changed: from, and to what in the end */
+	enum standing_state standing_first, standing;
 };
 
 struct audit {
@@ -23,6 +25,7 @@ struct audit {
 	bool pool_known;
 	uint64_t last_number;
 	uint64_t bad, missing; /* wrong signatures or pools; gaps in the numbers */
+	uint64_t bad_standing; /* changes that do not follow from the one before */
 	size_t n_totals;
 	struct audit_total *totals;
 	size_t n_slots; /* an index into totals by donor; 0: none now */
@@ -32,9 +35,9 @@ struct audit {
 
 void audit_free(struct audit *a);
 int audit_add(struct audit *a, const struct signed_receipt *s, struct error *err);
-/* A receipt that has been checked otherwise, into its donor's total. */
+/* A receipt that has been checked otherwise, into its donor's total; in order of number. */
 int audit_count(struct audit *a, const struct receipt *r, bool countersigned, struct error *err);
-/* All that `from` counts, into a. */
+/* All that `from` counts, whose receipts come after those of a, into a. */
 int audit_merge(struct audit *a, const struct audit *from, struct error *err);
 void audit_name(struct audit *a, const struct public_key *donor, const char *name);
 /* Most cost first. */

@@ -22,9 +22,11 @@ static const struct command {
 } commands[] = {
     {"audit", ledger_audit},
     {"check", ledger_check},
+    {"forget", ledger_forget},
     {"mine", ledger_mine},
     {"prove", ledger_prove},
     {"reconcile", ledger_reconcile},
+    {"show", ledger_show},
     {"watch", ledger_watch},
     {"witness", ledger_witness},
 };
@@ -134,11 +136,12 @@ int ledger_print_json(const struct audit *a)
 		ledger_format_time(t->first_ms, first);
 		ledger_format_time(t->last_ms, last);
 		json_array_append_new(donors,
-		    json_pack("{ss ss sI sf sI sI sI ss ss sI}", "donor", hex, "name", t->name,
+		    json_pack("{ss ss sI sf sI sI sI ss ss sI ss}", "donor", hex, "name", t->name,
 		        "flop", (json_int_t)flop_count(t->cost), "gflop", flop_giga(t->cost),
 		        "receipts", (json_int_t)t->receipts, "units", (json_int_t)t->units,
 		        "tokens", (json_int_t)t->tokens, "first", first, "last", last,
-		        "not_countersigned", (json_int_t)t->unsigned_receipts));
+		        "not_countersigned", (json_int_t)t->unsigned_receipts, "standing",
+		        t->has_standing ? standing_state_name(t->standing) : ""));
 	}
 	root =
 	    json_pack("{so sI sI sI}", "donors", donors, "last_receipt", (json_int_t)a->last_number,
@@ -258,7 +261,7 @@ int cli_ledger(int argc, char **argv)
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
-	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine",
+	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine\nshow SESSION\nforget DONOR",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
 	        "donor's, are checked here, and totals are made from the receipts alone. Without "
@@ -272,6 +275,9 @@ int cli_ledger(int argc, char **argv)
 	        "  check      such a file, offline\n"
 	        "  mine       totals of this machine's receipts as a donor\n"
 	        "  reconcile  these receipts with the log: is each of them there?\n\n"
+	        "And:\n\n"
+	        "  show       who computed an answer, and was it looked at?\n"
+	        "  forget     erase a donor's name from a pool's database\n\n"
 	        "`ayni ledger audit --help` and so on tell more."};
 	struct audit a = {0};
 	struct options o = {0};
@@ -292,10 +298,11 @@ int cli_ledger(int argc, char **argv)
 		rc = error_set(&err, AYNI_ERR_IO, "cannot write the answer");
 	if (rc == AYNI_OK && !o.json)
 		ledger_print_rows(&a, o.csv);
+	a.bad += a.bad_standing;
 	wrong = a.bad > 0 || (a.missing > 0 && o.pool != NULL);
 	if (rc == AYNI_OK && wrong)
 		rc = error_set(&err, AYNI_ERR_SIGNATURE,
-		    "%llu receipts are not rightly signed, %llu are missing from the books",
+		    "%llu entries are wrong, %llu are missing from the books",
 		    (unsigned long long)a.bad, (unsigned long long)a.missing);
 	audit_free(&a);
 	return rc == AYNI_OK ? CLI_OK : cli_fail("ledger", &err);

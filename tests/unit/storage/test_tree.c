@@ -135,7 +135,7 @@ static int append_to(struct tree *t, uint64_t number)
 	    .pool = {{1}},
 	    .donor = {{2}},
 	    .model = {{3}},
-	    .units = number % 7 << 30,
+	    .units = (number % 7 + 1) << 30,
 	    .tokens = number,
 	    .cost = {number * 77777777}, /* allowed: a made-up amount */
 	    .first_ms = 1000000 - number,
