@@ -21,5 +21,9 @@ int receipts_issue(const struct receipt *const *receipts, size_t n, const struct
 struct ledger_entry receipts_entry(const struct receipt *r, const struct signed_receipt *s);
 /* AYNI_ERR_FORMAT if what is stored cannot be a receipt. */
 int receipts_signed(const struct ledger_entry *e, struct signed_receipt *out);
+/* The receipts of a session after this number, at most `limit`, then the changes of standing of
+ * each of their donors, likewise. A callback's non-zero return ends the walk and is returned. */
+int receipts_of_session(struct ledger *l, const struct pseudonym *session, uint64_t after,
+    uint32_t limit, ledger_entry_fn *fn, void *context, struct error *err);
 
 #endif

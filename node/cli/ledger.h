@@ -16,10 +16,12 @@ enum { CLI_ALARM = 3 }; /* exit status: the log contradicts itself */
 int ledger_audit(int argc, char **argv);
 int ledger_check(int argc, char **argv);
 int ledger_export(int argc, char **argv);
+int ledger_forget(int argc, char **argv);
 int ledger_mine(int argc, char **argv);
 int ledger_prove(int argc, char **argv);
 int ledger_prune(int argc, char **argv);
 int ledger_reconcile(int argc, char **argv);
+int ledger_show(int argc, char **argv);
 int ledger_watch(int argc, char **argv);
 int ledger_witness(int argc, char **argv);
 

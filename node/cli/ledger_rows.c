@@ -78,6 +78,9 @@ json_t *ledger_row_json(enum sums_by by, const struct audit_total *t)
 		(void)json_object_set_new(row, "name", json_string(t->name));
 	if (by == SUMS_BY_DONOR)
 		(void)json_object_set_new(row, "team", json_string(t->team));
+	if (by == SUMS_BY_DONOR)
+		(void)json_object_set_new(row, "standing",
+		    json_string(t->has_standing ? standing_state_name(t->standing) : ""));
 	return row;
 }
 

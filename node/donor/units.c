@@ -210,9 +210,7 @@ static void on_result(struct donor *d, const struct worker_event *e)
 			payload = (struct span){0};
 		commit(d, u, e->payload, parts, &m.result);
 		d->units_done++;
-		open_work_add(&d->open, &u->model,
-		    (struct layer_range){d->holding.a.layer_first, d->holding.a.layer_last},
-		    u->n_tokens, m.result.cost);
+		open_work_add(&d->open, u, m.result.cost);
 		donor_send(d, &m, payload);
 	}
 	intake_done(d->intake, u, false);

@@ -67,7 +67,8 @@ static void carry_out(struct pool *p)
 	actions_clear(&p->actions);
 }
 
-/* What is booked outlives this process, but for the last moment of work. */
+/* What is booked outlives this process, but for the last moment of work; what is settled is paid.
+ */
 static void save_books(struct pool *p, uint64_t now_us, bool busy)
 {
 	struct error err = {0};
@@ -75,7 +76,7 @@ static void save_books(struct pool *p, uint64_t now_us, bool busy)
 	if (busy && now_us < p->saved_us + BOOKS_SAVE_US)
 		return;
 	p->saved_us = now_us;
-	if (books_save(p->books, &err) != AYNI_OK)
+	if (books_run(p->books, loop_wall_ms(), false, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 }
 
@@ -169,7 +170,7 @@ static void on_tick(void *context)
 
 	send_heartbeats(p);
 	drop_silent(p);
-	if (books_close_idle(p->books, loop_wall_ms() - WINDOW_IDLE_MS, &err) != AYNI_OK)
+	if (books_run(p->books, loop_wall_ms(), false, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 	remember_sometimes(p);
 	verify_save(p);
@@ -200,7 +201,7 @@ static void on_stop_time(void *context)
 	struct pool *p = context;
 	struct error err = {0};
 
-	if (books_close_idle(p->books, UINT64_MAX, &err) != AYNI_OK)
+	if (books_run(p->books, loop_wall_ms(), true, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 	if ((books_open_acks(p->books) == 0 && !verify_is_busy(p)) ||
 	    loop_now_us() >= p->stop_at_us)
