@@ -38,6 +38,8 @@ struct sampler_settings work_settings(const struct sampling *s)
 	    .min_p = s->min_p,
 	    .repeat_penalty = s->repeat_penalty,
 	    .repeat_last_n = s->repeat_last_n,
+	    .frequency_penalty = s->frequency_penalty,
+	    .presence_penalty = s->presence_penalty,
 	    .seed = s->seed};
 }
 
@@ -47,6 +49,8 @@ struct sampling work_sampling(const struct sampler_settings *s)
 	    .top_p = s->top_p,
 	    .min_p = s->min_p,
 	    .repeat_penalty = s->repeat_penalty,
+	    .frequency_penalty = s->frequency_penalty,
+	    .presence_penalty = s->presence_penalty,
 	    .top_k = s->top_k,
 	    .repeat_last_n = s->repeat_last_n,
 	    .seed = s->seed};

@@ -121,6 +121,7 @@ struct unit_span {
 };
 struct sampling { /* as compute/sampler.h, which this room does not know */
 	float temperature, top_p, min_p, repeat_penalty;
+	float frequency_penalty, presence_penalty;
 	uint32_t top_k, repeat_last_n;
 	uint64_t seed;
 };

@@ -275,6 +275,8 @@ static void check_draw(struct conversion *c, const struct msg_work_unit *m, uint
 		return;
 	check_sampling(c, &m->draw);
 	check_float(c, "draw.repeat_penalty", m->draw.repeat_penalty, 1, 1);
+	check_float(c, "draw.frequency_penalty", m->draw.frequency_penalty, 0, 0);
+	check_float(c, "draw.presence_penalty", m->draw.presence_penalty, 0, 0);
 	check_range(c, "draw: rows of logits", n_logits, 1, 1);
 	check_range(c, "draw: next", m->next.ticket, 1, UINT64_MAX);
 }

@@ -99,6 +99,8 @@ static void make_generate(struct sample *s, bool full)
 	    .top_p = 1,
 	    .min_p = 0.25f,
 	    .repeat_penalty = 1.5f,
+	    .frequency_penalty = 100,
+	    .presence_penalty = -100,
 	    .top_k = 40,
 	    .repeat_last_n = full ? LIMIT_CONTEXT_TOKENS : 64,
 	    .seed = UINT64_MAX};
