@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared by messages.c, its parts (messages_*.c) and receipt.c: the only files that see the code
+ * Shared by messages.c, its parts (messages_*.c), receipt.c and evidence.c: the only files that see the code
  * generated from ayni.proto.
  *
  * Each message has three functions: load (wire struct to plain struct), store (plain to wire) and
