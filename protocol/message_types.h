@@ -53,6 +53,7 @@ struct msg_hello {
 	uint8_t invite[INVITE_TOKEN_MAX];
 	char name[TEXT_SHORT];
 	char software[TEXT_SHORT];
+	char team[TEXT_SHORT]; /* a donor's; "": none */
 };
 struct msg_welcome {
 	char pool_name[TEXT_SHORT];
@@ -273,7 +274,7 @@ struct msg_receipts_query {
 };
 struct donor_name {
 	struct public_key donor;
-	char name[TEXT_SHORT];
+	char name[TEXT_SHORT], team[TEXT_SHORT];
 };
 struct msg_receipts {
 	size_t n_receipts;

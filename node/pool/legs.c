@@ -204,9 +204,7 @@ static bool book(struct scheduler *s, const struct flight *f, uint32_t at,
 	if (leg->begun_us > 0)
 		learn_pace(d, f, stage->layers, now_us - leg->begun_us);
 	d->units++;
-	/* one that failed too often stays out, whatever it still sends */
-	if (d->failures < ROSTER_MAX_FAILURES)
-		d->failures = 0;
+	roster_did_right(d);
 	(void)flop_add(d->cost, r->cost, &d->cost);
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		if (f->sessions[i] != NULL)

@@ -140,14 +140,36 @@ enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_r
 	return wrong;
 }
 
-/* The numbers overflow: another donor would come to the same result. */
-static void fail_sessions(struct scheduler *s, struct flight *f, struct actions *q)
+/* The stage's donor could not, for a reason that may be true: sessions go to others, if there are
+ * any. */
+static void shun(struct scheduler *s, struct flight *f, uint32_t stage)
 {
+	const struct path_stage *at = &s->paths[f->path].stages[stage];
+	struct roster_donor *d = path_donor(s->roster, at);
+
+	if (d != NULL)
+		roster_excuse(d, f->legs[stage].unit);
+	for (size_t i = 0; i < f->work.n_spans; i++) {
+		if (f->sessions[i] != NULL)
+			f->sessions[i]->shunned = at->assignment;
+	}
+}
+
+/* It says that numbers overflow. Who is the second to say so of a session is believed: yet another
+ * donor would come to the same. */
+static void fail_sessions(struct scheduler *s, struct flight *f, uint32_t stage, struct actions *q)
+{
+	shun(s, f, stage);
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		struct session *session = f->sessions[i];
 
 		if (session == NULL)
 			continue;
+		if (!session->not_finite) {
+			session->not_finite = true;
+			binding_rewind(s, session);
+			continue;
+		}
 		binding_release(s, session);
 		(void)binding_finish(s, session, FINISH_FAILED,
 		    "the model gave numbers that are not finite for this prompt", q);
@@ -188,18 +210,22 @@ void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit
 	}
 	switch (u->reason) {
 	case REFUSAL_NUMERIC:
-		fail_sessions(s, f, q);
+		fail_sessions(s, f, stage, q);
 		break;
 	case REFUSAL_SESSION: /* it can go on after a replay */
 	case REFUSAL_BUSY:
 	case REFUSAL_EXPIRED:
+		shun(s, f, stage);
 		flight_drop(s, f, q);
 		break;
 	case REFUSAL_LEAVING:
+		if (d != NULL && d->state != DONOR_LEAVING)
+			shun(s, f, stage);
 		flight_blame(s, f, stage, 0, q);
 		break;
-	default: /* the other reasons say that unit and donor do not fit each other */
-		flight_blame(s, f, stage, 1, q);
+	default: /* the other reasons say that unit and donor do not fit each other; of one path
+	          * they come together, as when its worker dies, and count once */
+		flight_blame(s, f, stage, !s->paths[f->path].broken, q);
 		break;
 	}
 }
@@ -213,8 +239,13 @@ static void break_paths(struct scheduler *s)
 		for (uint32_t k = 0; k < p->n_stages && !p->broken; k++) {
 			const struct roster_donor *d = path_donor(s->roster, &p->stages[k]);
 
-			p->broken = d == NULL || (d->state != DONOR_LEAVING &&
-			                             !roster_holds(d, p->stages[k].layers));
+			if (d == NULL) {
+				p->broken = true;
+			} else if (d->state != DONOR_LEAVING &&
+			           !roster_holds(d, p->stages[k].layers)) {
+				p->broken = true;
+				p->lost = p->stages[k].assignment;
+			}
 		}
 	}
 }
