@@ -171,6 +171,11 @@ struct msg_result {
 	struct hash input_hash, handed_hash; /* if so */
 	size_t n_parts;                      /* 0: the whole is one, or empty */
 	struct hash *parts;
+	size_t n_layer_hashes; /* [layers but the last][parts of the activations] */
+	struct hash *layer_hashes;
+	size_t n_chains; /* spans */
+	struct hash *chains;
+	struct span envelope, header; /* as they came, borrowed: what its donor signed */
 };
 struct msg_unit_failed {
 	uint64_t unit;

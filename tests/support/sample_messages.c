@@ -302,6 +302,13 @@ static void make_small_work(struct sample *s, bool full)
 			m->result.n_parts = LIMIT_UNIT_TOKENS;
 			m->result.parts = own(s, LIMIT_UNIT_TOKENS, sizeof *m->result.parts);
 			fill(m->result.parts[0].bytes, LIMIT_UNIT_TOKENS * HASH_BYTES, 14);
+			m->result.n_chains = LIMIT_UNIT_SPANS;
+			m->result.chains = own(s, LIMIT_UNIT_SPANS, sizeof *m->result.chains);
+			fill(m->result.chains[0].bytes, LIMIT_UNIT_SPANS * HASH_BYTES, 16);
+			m->result.n_layer_hashes = LIMIT_LAYER_HASHES;
+			m->result.layer_hashes =
+			    own(s, LIMIT_LAYER_HASHES, sizeof *m->result.layer_hashes);
+			fill(m->result.layer_hashes[0].bytes, LIMIT_LAYER_HASHES * HASH_BYTES, 15);
 		}
 	} else {
 		m->unit_failed.unit = full ? UINT64_MAX : 1;
@@ -379,7 +386,7 @@ static void make_link(struct sample *s, bool full)
 	} else if (m->type == MSG_LINK_STATE) {
 		fill(m->link_state.donor.bytes, PUBLIC_KEY_BYTES, 13);
 		m->link_state.up = full;
-		m->link_state.round_trip_us = full ? UINT64_MAX : 0;
+		m->link_state.round_trip_us = full ? LIMIT_ROUND_TRIP_US : 0;
 	} else {
 		m->withdraw.unit = full ? UINT64_MAX : 1;
 	}
