@@ -312,11 +312,36 @@ static void connections_that_say_nothing_keep_nobody_out(void **state)
 	network_stop(&n);
 }
 
+/* ---- layers that never come --------------------------------------------------------------- */
+
+static void layers_that_are_fetched_for_ever_go_to_others(void **state)
+{
+	static const char *const halves[] = {"stages=2", "fetch_s=1", NULL};
+	struct network n;
+	struct told t;
+
+	(void)state;
+	if (!plays_all())
+		return;
+	network_start(&n, DEMO_MODEL, halves);
+	start_crook(&n, 1, CROOK_CHUNKS);
+	network_wait_log(&n, "donor1", "took layers", 1);
+	network_donor(&n, 0, NULL, one_core);
+	network_donor(&n, 2, NULL, one_core);
+	network_wait_ready(&n);
+	t = member_asks(&n, QUESTION);
+	is_right(&t);
+	network_wait_log(&n, "pool", "donor donor1 does not get its layers", 1);
+	network_wait_log(&n, "donor1", "its layers were taken back", 1);
+	network_stop(&n);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_crook_is_out_soon_and_harms_nobody),
 	    cmocka_unit_test(nobody_takes_what_is_anothers),
+	    cmocka_unit_test(layers_that_are_fetched_for_ever_go_to_others),
 	    cmocka_unit_test(connections_that_say_nothing_keep_nobody_out),
 	};
 	int rc = crook_main(argc, argv);
