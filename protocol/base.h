@@ -145,6 +145,7 @@ enum {
 	LIMIT_SPEEDS = 32,              /* weight types that a donor says its speed with */
 	LIMIT_UNIT_SPANS = 256,         /* sessions in one work unit */
 	LIMIT_UNIT_TOKENS = 512,        /* tokens in one work unit, all sessions together */
+	LIMIT_LAYER_HASHES = 1 << 14,   /* after the layers of one work unit, of all its parts */
 	LIMIT_HEADER_BYTES = 1 << 20,   /* protobuf header of one message */
 	LIMIT_PAYLOAD_BYTES = 64 << 20 /* raw frame beside a header */,
 	LIMIT_CHUNK_BYTES = 1 << 20, /* one piece of a model file on the wire */

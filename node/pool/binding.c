@@ -90,6 +90,7 @@ void binding_rewind(struct scheduler *s, struct session *session)
 	if (p->lost != 0)
 		session->shunned = p->lost;
 	binding_release(s, session);
+	kept_restart(s, session->r.id);
 	session_rewind(session);
 	wait_again(s, session);
 }

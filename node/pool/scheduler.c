@@ -109,21 +109,6 @@ void scheduler_fail_all(struct scheduler *s, const char *text, struct actions *q
 		end_session(s, binding_session(s, i), FINISH_FAILED, text, q);
 }
 
-/* The stage's donor did not do its part: no more work over this path. */
-static void give_up(
-    struct scheduler *s, struct flight *f, uint32_t stage, uint32_t strikes, struct actions *q)
-{
-	struct path *p = &s->paths[f->path];
-	struct roster_donor *d = path_donor(s->roster, &p->stages[stage]);
-
-	if (d != NULL) {
-		d->failures += strikes;
-		d->stalled_us = 0;
-	}
-	p->broken = true;
-	flight_drop(s, f, q);
-}
-
 /* Whatever it answers, late perhaps: its worker works. If all it did was to take long, it is given
  * twice as long, or two slow donors would take a session from each other for ever. */
 static void stands_no_more(const struct scheduler *s, struct roster_donor *d, bool was_slow)
@@ -151,7 +136,7 @@ enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_r
 	}
 	wrong = legs_result(s, f, stage, r, payload, now_us, q, why);
 	if (wrong != REFUSAL_NONE)
-		give_up(s, f, stage, ROSTER_MAX_FAILURES, q);
+		flight_blame(s, f, stage, ROSTER_MAX_FAILURES, q);
 	return wrong;
 }
 
@@ -236,11 +221,11 @@ void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit
 	case REFUSAL_LEAVING:
 		if (d != NULL && d->state != DONOR_LEAVING)
 			shun(s, f, stage);
-		give_up(s, f, stage, 0, q);
+		flight_blame(s, f, stage, 0, q);
 		break;
 	default: /* the other reasons say that unit and donor do not fit each other; of one path
 	          * they come together, as when its worker dies, and count once */
-		give_up(s, f, stage, !s->paths[f->path].broken, q);
+		flight_blame(s, f, stage, !s->paths[f->path].broken, q);
 		break;
 	}
 }
@@ -355,7 +340,7 @@ static void reap_flights(struct scheduler *s, uint64_t now_us, struct actions *q
 		        now_us < flight_deadline_us(s, f)))
 			continue;
 		if (f->legs[f->stage].from == 0)
-			give_up(s, f, f->stage, 1, q);
+			flight_blame(s, f, f->stage, 1, q);
 		else
 			try_again(s, f, f->stage, now_us, q);
 	}

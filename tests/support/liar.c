@@ -42,8 +42,8 @@ struct liar {
 	const char *lie;
 	uint64_t honest_units; /* left */
 	struct worker_shared *shared;
-	struct worker_command run; /* the last */
-	uint32_t layer_last, n_layers;
+	struct worker_command run;                  /* the last */
+	uint32_t layer_first, layer_last, n_layers; /* that it is to hold, and of the model */
 	uint64_t random;
 	int delay_ms;
 	struct swarm *swarm; /* shared with others of it; or NULL */
@@ -177,12 +177,17 @@ static void lie(struct liar *l, uint8_t *out, size_t len)
 		out[0] ^= 1; /* of the first number, little endian */
 }
 
+static bool leaves_out(const struct liar *l)
+{
+	return strcmp(l->lie, LIE_LAYER) == 0 && l->layer_first > 0;
+}
+
 /* What it is told to hold. */
 static int other_image(const struct liar *l, struct worker_command *c, int fd)
 {
 	const char *file = getenv("AYNI_LIE_MODEL");
 
-	if (strcmp(l->lie, LIE_LAYER) == 0 && c->layer_first > 0)
+	if (leaves_out(l))
 		c->layer_first++;
 	if (strcmp(l->lie, LIE_OTHER_MODEL) != 0 || file == NULL)
 		return fd;
@@ -238,9 +243,12 @@ static void note_command(struct liar *l, struct worker_command *c, int *fd)
 		    mmap(NULL, sizeof *l->shared, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 		assert(l->shared != MAP_FAILED);
 	} else if (c->kind == WORKER_LOAD) {
+		l->layer_first = c->layer_first;
 		l->layer_last = c->layer_last;
 		*fd = other_image(l, c, *fd);
 	} else {
+		if (leaves_out(l))
+			c->layer_first++;
 		l->run = *c;
 	}
 }

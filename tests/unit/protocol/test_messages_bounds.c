@@ -170,6 +170,14 @@ static void break_draw_penalty(struct message *m)
 {
 	m->work_unit.draw.repeat_penalty = 1.5f;
 }
+static void break_frequency(struct message *m)
+{
+	m->generate.sampling.frequency_penalty = 101;
+}
+static void break_draw_presence(struct message *m)
+{
+	m->work_unit.draw.presence_penalty = 1;
+}
 static void break_draw_for_nobody(struct message *m)
 {
 	m->work_unit.next.ticket = 0;
@@ -430,6 +438,8 @@ static const struct {
     {MSG_OFFER, break_speeds_none},
     {MSG_OFFER, break_speeds_above},
     {MSG_WORK_UNIT, break_draw_rows},
+    {MSG_WORK_UNIT, break_draw_presence},
+    {MSG_GENERATE, break_frequency},
     {MSG_WORK_UNIT, break_draw_penalty},
     {MSG_WORK_UNIT, break_draw_for_nobody},
     {MSG_HANDOVER, break_handover},
