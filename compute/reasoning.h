@@ -17,10 +17,17 @@
 
 struct reasoning;
 
+enum reasoning_part {
+	REASONING_ANSWER,
+	REASONING_APART, /* of the reasoning, or of a tag or header */
+	REASONING_OPEN   /* not known yet: of what the next token is; at the end, of the answer */
+};
+
 /* Whole UTF-8 characters, valid until the next call; either may be empty. */
 struct reasoning_text {
 	struct span reasoning;
 	struct span answer;
+	enum reasoning_part part; /* of what the token is */
 };
 
 /*

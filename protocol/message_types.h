@@ -209,7 +209,22 @@ struct msg_generate {
 	struct sampling sampling;
 	uint32_t max_tokens, top;
 	bool ignore_end;
-	uint32_t wire; /* enum wire_type */
+	uint32_t wire;     /* enum wire_type */
+	uint32_t logprobs; /* 1 + alternatives; 0: none are told */
+};
+/* Tokens with the logarithm of their probability. */
+enum { LOGPROB_TEXT_BYTES = 1024, LOGPROB_ALTERNATIVES_MAX = 20, LOGPROBS_MAX = 32 };
+#define LOGPROB_NONE (-9999.0f)
+struct token_candidate {
+	struct bytes text; /* not always whole characters */
+	float logprob;
+};
+enum token_part { TOKEN_OF_ANSWER, TOKEN_OF_REASONING, TOKEN_OF_NEXT };
+struct token_logprob {
+	size_t n_candidates;
+	struct token_candidate *candidates; /* the token drawn, then the likeliest */
+	enum token_part part;
+	uint32_t text_bytes; /* of the piece's text that came with it */
 };
 struct msg_piece {
 	uint64_t request;
@@ -217,6 +232,8 @@ struct msg_piece {
 	struct bytes reasoning;
 	size_t n_tokens;
 	uint32_t *tokens;
+	size_t n_logprobs;
+	struct token_logprob *logprobs;
 	uint32_t rows;
 	struct hash payload_hash;
 	char notice[TEXT_LONG]; /* for people: why the answer waits, or "" */

@@ -86,6 +86,7 @@ static void generate_load(struct conversion *c, const void *wire, struct message
 	m->top = in->top;
 	m->ignore_end = in->ignore_end != 0;
 	m->wire = in->wire;
+	m->logprobs = in->logprobs;
 	tokens_load(c, in->n_drawn, in->drawn, &m->n_drawn, &m->drawn);
 }
 
@@ -131,6 +132,7 @@ static void generate_check(struct conversion *c, const struct message *in)
 	check_range(c, "max_tokens", m->max_tokens, 0, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "top", m->top, 0, LIMIT_VOCABULARY);
 	check_range(c, "wire", m->wire, 0, LIMIT_WIRE_TYPES - 1);
+	check_range(c, "logprobs", m->logprobs, 0, 1 + LOGPROB_ALTERNATIVES_MAX);
 }
 
 Ayni__Sampling *store_sampling(struct conversion *c, const struct sampling *in)
@@ -181,6 +183,7 @@ static void *generate_store(struct conversion *c, const struct message *in)
 	out->top = m->top;
 	out->ignore_end = m->ignore_end;
 	out->wire = m->wire;
+	out->logprobs = m->logprobs;
 	out->n_drawn = m->n_drawn;
 	out->drawn = m->drawn;
 	return out;
@@ -204,6 +207,37 @@ static void piece_text_load(
 	}
 }
 
+static void candidates_load(
+    struct conversion *c, const Ayni__TokenLogprob *in, struct token_logprob *out)
+{
+	out->candidates = conversion_take(c, in->n_candidates, sizeof *out->candidates);
+	if (out->candidates == NULL)
+		return;
+	out->n_candidates = in->n_candidates;
+	for (size_t i = 0; i < in->n_candidates; i++) {
+		const Ayni__Candidate *each = in->candidates[i];
+
+		piece_text_load(c, "logprobs.text", each->text, &out->candidates[i].text);
+		out->candidates[i].logprob = each->logprob;
+	}
+}
+
+static void logprobs_load(
+    struct conversion *c, size_t n, Ayni__TokenLogprob *const *in, struct msg_piece *m)
+{
+	check_range(c, "logprobs", n, 0, LOGPROBS_MAX);
+	m->logprobs = conversion_take(c, n, sizeof *m->logprobs);
+	if (m->logprobs == NULL)
+		return;
+	m->n_logprobs = n;
+	for (size_t i = 0; i < n; i++) {
+		check_range(c, "logprobs.part", in[i]->part, TOKEN_OF_ANSWER, TOKEN_OF_NEXT);
+		m->logprobs[i].part = (enum token_part)in[i]->part;
+		m->logprobs[i].text_bytes = in[i]->text_bytes;
+		candidates_load(c, in[i], &m->logprobs[i]);
+	}
+}
+
 static void piece_load(struct conversion *c, const void *wire, struct message *out)
 {
 	const Ayni__Piece *in = wire;
@@ -213,10 +247,30 @@ static void piece_load(struct conversion *c, const void *wire, struct message *o
 	piece_text_load(c, "text", in->text, &m->text);
 	piece_text_load(c, "reasoning", in->reasoning, &m->reasoning);
 	tokens_load(c, in->n_tokens, in->tokens, &m->n_tokens, &m->tokens);
+	logprobs_load(c, in->n_logprobs, in->logprobs, m);
 	m->rows = in->rows;
 	load_bytes(c, "payload_hash", in->payload_hash, m->payload_hash.bytes, HASH_BYTES);
 	load_line(c, "notice", in->notice, m->notice, sizeof m->notice);
 	check_line(c, "notice", m->notice, sizeof m->notice);
+}
+
+static void check_logprobs(struct conversion *c, size_t n, const struct token_logprob *logprobs)
+{
+	check_range(c, "logprobs", n, 0, LOGPROBS_MAX);
+	for (size_t i = 0; c->code == AYNI_OK && i < n; i++) {
+		const struct token_logprob *t = &logprobs[i];
+
+		check_range(
+		    c, "logprobs.candidates", t->n_candidates, 1, 1 + LOGPROB_ALTERNATIVES_MAX);
+		check_range(c, "logprobs.part", t->part, TOKEN_OF_ANSWER, TOKEN_OF_NEXT);
+		check_range(c, "logprobs.text_bytes", t->text_bytes, 0, LIMIT_HEADER_BYTES);
+		for (size_t k = 0; c->code == AYNI_OK && k < t->n_candidates; k++) {
+			check_range(
+			    c, "logprobs.text", t->candidates[k].text.len, 0, LOGPROB_TEXT_BYTES);
+			check_float(
+			    c, "logprobs.logprob", t->candidates[k].logprob, LOGPROB_NONE, 0);
+		}
+	}
 }
 
 static void piece_check(struct conversion *c, const struct message *in)
@@ -226,7 +280,33 @@ static void piece_check(struct conversion *c, const struct message *in)
 	check_utf8(c, "text", (const char *)m->text.data, m->text.len);
 	check_utf8(c, "reasoning", (const char *)m->reasoning.data, m->reasoning.len);
 	check_tokens(c, m->n_tokens, m->tokens);
+	check_logprobs(c, m->n_logprobs, m->logprobs);
 	check_range(c, "rows", m->rows, 0, LIMIT_CONTEXT_TOKENS);
+}
+
+static Ayni__Candidate *candidate_store(struct conversion *c, const struct token_candidate *in)
+{
+	Ayni__Candidate *out = wire_new(c, &ayni__candidate__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->text = store_bytes(in->text.data, in->text.len);
+	out->logprob = in->logprob;
+	return out;
+}
+
+static Ayni__TokenLogprob *logprob_store(struct conversion *c, const struct token_logprob *in)
+{
+	Ayni__TokenLogprob *out = wire_new(c, &ayni__token_logprob__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->part = in->part;
+	out->text_bytes = in->text_bytes;
+	out->candidates = conversion_take(c, in->n_candidates, sizeof *out->candidates);
+	for (size_t i = 0; c->code == AYNI_OK && i < in->n_candidates; i++)
+		out->candidates[out->n_candidates++] = candidate_store(c, &in->candidates[i]);
+	return out;
 }
 
 static void *piece_store(struct conversion *c, const struct message *in)
@@ -241,6 +321,9 @@ static void *piece_store(struct conversion *c, const struct message *in)
 	out->reasoning = store_bytes(m->reasoning.data, m->reasoning.len);
 	out->n_tokens = m->n_tokens;
 	out->tokens = m->tokens;
+	out->logprobs = conversion_take(c, m->n_logprobs, sizeof *out->logprobs);
+	for (size_t i = 0; c->code == AYNI_OK && i < m->n_logprobs; i++)
+		out->logprobs[out->n_logprobs++] = logprob_store(c, &m->logprobs[i]);
 	out->rows = m->rows;
 	out->payload_hash = store_bytes(m->payload_hash.bytes, HASH_BYTES);
 	out->notice = store_text(c, m->notice, sizeof m->notice);

@@ -7,12 +7,18 @@
 #define AYNI_NODE_GATEWAY_API_H
 
 #include "node/gateway/job.h"
+#include "node/gateway/token_list.h"
 #include "protocol/status_types.h"
+
+enum { TOKEN_TEXTS = 4 };
 
 /* One of a request's answers. */
 struct choice {
-	struct text answer, reasoning; /* all of it, if it is not streamed or the API keeps it */
-	struct text held;              /* may be the beginning of a stop string */
+	struct text answer, reasoning;   /* all of it, if it is not streamed or the API keeps it */
+	struct text tokens[TOKEN_TEXTS]; /* likewise: of its tokens what the API wrote of them */
+	struct text held;                /* may be the beginning of a stop string */
+	struct token_list waiting;       /* tokens of what is held, if they were asked for */
+	size_t sent;                     /* bytes of the answer that are held no more */
 	uint32_t n_tokens;
 	uint32_t n_events, n_items; /* streaming, for an API that counts them: written so far */
 	bool thinks;                /* likewise: the last of these items is what the model thinks */
@@ -22,14 +28,24 @@ struct choice {
 	struct msg_finished end; /* if it ended; shares: NULL */
 };
 
+/* More of an answer. */
+struct part {
+	struct span answer, reasoning;
+	const struct listed_token *tokens;
+	size_t n_tokens;
+};
+
 struct api {
 	const char *stream_type; /* of the content, if it is streamed */
 	bool keeps;              /* a stream's end says all of it again */
 	/* The body is open. False: the fault is filled. */
 	bool (*read)(struct job *j, struct fault *f);
 	/* Streaming: more of a choice. */
-	void (*piece)(const struct job *j, struct choice *c, uint32_t index, struct span answer,
-	    struct span reasoning, struct text *out);
+	void (*piece)(const struct job *j, struct choice *c, uint32_t index, const struct part *p,
+	    struct text *out);
+	/* Write its tokens behind those that these texts hold. NULL: the API cannot ask for them.
+	 */
+	void (*tokens)(const struct part *p, struct text texts[TOKEN_TEXTS]);
 	/* Streaming: a choice is over; after the last one, all is. */
 	void (*choice_end)(const struct job *j, struct choice *c, uint32_t index, struct text *out);
 	void (*end)(const struct job *j, struct choice *choices, struct text *out);

@@ -146,22 +146,20 @@ static void add_line(struct text *out, json_t *stolen)
 	text_add_string(out, "\n");
 }
 
-static void chat_piece(const struct job *j, struct choice *c, uint32_t index, struct span answer,
-    struct span reasoning, struct text *out)
+static void chat_piece(
+    const struct job *j, struct choice *c, uint32_t index, const struct part *p, struct text *out)
 {
 	(void)c;
 	(void)index;
-	if (answer.len + reasoning.len > 0)
-		add_line(out, object_of(j, SHAPE_CHAT, answer, reasoning, false));
+	add_line(out, object_of(j, SHAPE_CHAT, p->answer, p->reasoning, false));
 }
 
-static void generate_piece(const struct job *j, struct choice *c, uint32_t index,
-    struct span answer, struct span reasoning, struct text *out)
+static void generate_piece(
+    const struct job *j, struct choice *c, uint32_t index, const struct part *p, struct text *out)
 {
 	(void)c;
 	(void)index;
-	if (answer.len + reasoning.len > 0)
-		add_line(out, object_of(j, SHAPE_GENERATE, answer, reasoning, false));
+	add_line(out, object_of(j, SHAPE_GENERATE, p->answer, p->reasoning, false));
 }
 
 static void chat_choice_end(const struct job *j, struct choice *c, uint32_t index, struct text *out)

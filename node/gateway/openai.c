@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { STOPS_ALLOWED = 4 };
+enum { STOPS_ALLOWED = 4, COMPLETION_LOGPROBS_MAX = 5 };
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
@@ -167,8 +167,8 @@ bool openai_format(const json_t *o, const char *name, const char *where, struct 
 
 static bool read_common(struct job *j, struct fault *f)
 {
-	static const char *const refused[] = {"logit_bias", "logprobs", "top_logprobs", "tools",
-	    "functions", "audio", "prediction", "suffix", "echo", "web_search_options", NULL};
+	static const char *const refused[] = {"logit_bias", "tools", "functions", "audio",
+	    "prediction", "suffix", "echo", "web_search_options", NULL};
 	uint32_t most = 0;
 
 	/* the newer name wins */
@@ -184,16 +184,42 @@ static bool read_common(struct job *j, struct fault *f)
 	       job_refuses(j->body, refused, f);
 }
 
+/* Whether, and how many beside each token. */
+static bool read_chat_logprobs(struct job *j, struct fault *f)
+{
+	bool wanted = false;
+	uint32_t most = 0;
+
+	if (!job_bool(j->body, "logprobs", &wanted, f) ||
+	    !job_count(j->body, "top_logprobs", 0, LOGPROB_ALTERNATIVES_MAX, &most, f))
+		return false;
+	if (most > 0 && !wanted)
+		return fault_param(f, "top_logprobs", "top_logprobs needs logprobs to be true");
+	j->generate.logprobs = wanted ? 1 + most : 0;
+	return true;
+}
+
+/* How many beside each token: none is an answer, too. */
+static bool read_completion_logprobs(struct job *j, struct fault *f)
+{
+	uint32_t most = UINT32_MAX;
+
+	if (!job_count(j->body, "logprobs", 0, COMPLETION_LOGPROBS_MAX, &most, f))
+		return false;
+	j->generate.logprobs = most != UINT32_MAX ? 1 + most : 0;
+	return true;
+}
+
 bool openai_read_chat(struct job *j, struct fault *f)
 {
-	return job_messages(j, read_message, f) && read_common(j, f);
+	return job_messages(j, read_message, f) && read_common(j, f) && read_chat_logprobs(j, f);
 }
 
 bool openai_read_completion(struct job *j, struct fault *f)
 {
 	uint32_t best_of = 1;
 
-	if (!read_prompt(j, f) || !read_common(j, f) ||
+	if (!read_prompt(j, f) || !read_common(j, f) || !read_completion_logprobs(j, f) ||
 	    !job_count(j->body, "best_of", 1, JOB_CHOICES_MAX, &best_of, f))
 		return false;
 	if (best_of > j->n)

@@ -141,6 +141,7 @@ static int submit(
 	    .sampling = work_settings(&g->sampling),
 	    .max_tokens = g->max_tokens,
 	    .ignore_end = g->ignore_end,
+	    .logprobs = g->logprobs,
 	    .wire = (enum wire_type)g->wire,
 	    .plain = g->n_turns == 0};
 	const struct catalog_model *m;
@@ -210,6 +211,15 @@ void member_message(struct pool *p, struct peer *peer, const struct message *m)
 	pool_advance(p);
 }
 
+/* What cannot be told for want of memory is left out. */
+static void add_logprobs(struct pool *p, const struct action_piece *a, struct msg_piece *out)
+{
+	const struct tokenizer *t = catalog_at(p->catalog, a->session->r.model)->tokenizer;
+
+	if (a->logprobs != NULL)
+		(void)logprobs_tell(t, a->logprobs, a->n_drawn, out);
+}
+
 void member_send_piece(struct pool *p, const struct action_piece *a)
 {
 	struct peer *peer = peer_by_number(p, a->session->r.peer);
@@ -226,9 +236,11 @@ void member_send_piece(struct pool *p, const struct action_piece *a)
 	memcpy(drawn, a->drawn, sizeof drawn);
 	m.piece.n_tokens = a->n_drawn;
 	m.piece.tokens = drawn;
+	add_logprobs(p, a, &m.piece);
 	m.piece.rows = a->n_rows;
 	memcpy(m.piece.notice, a->notice, sizeof m.piece.notice);
 	(void)peer_send(p, peer, &m, (struct span){a->rows, a->rows_len}, 0);
+	logprobs_free(&m.piece);
 }
 
 void member_send_finish(struct pool *p, const struct action_finish *a, enum verification v)
