@@ -33,6 +33,7 @@ struct reasoning {
 	const struct tokenizer *tokenizer;
 	struct tokenizer_stream *stream;
 	enum place place;
+	enum tool_format shown; /* whose signs are text */
 	bool channels;
 	unsigned tag;                          /* the block's */
 	bool begun;                            /* something but white space stands in the block */
@@ -274,7 +275,8 @@ static int take_token(struct reasoning *r, uint32_t token, bool *silent)
 		return rc;
 	if (r->channels)
 		return take_frame(r, token) ? AYNI_OK : take_channel_text(r, text, len);
-	if (len == 0 && is_tag(spelling)) /* a control token: without text otherwise */
+	if (len == 0 && (is_tag(spelling) || tool_format_is_sign(r->shown, spelling)))
+		/* a control token: without text otherwise */
 		return take_text(r, (const char *)spelling.data, spelling.len);
 	*silent = len == 0;
 	return take_text(r, text, len);
@@ -368,6 +370,11 @@ static enum reasoning_part part_of(const struct reasoning *r, uint32_t token)
 		break;
 	}
 	return REASONING_APART;
+}
+
+void reasoning_show(struct reasoning *r, enum tool_format signs)
+{
+	r->shown = signs;
 }
 
 static void hand_out(const struct reasoning *r, struct reasoning_text *out)

@@ -14,6 +14,7 @@
 #define AYNI_COMPUTE_REASONING_H
 
 #include "compute/tokenizer.h"
+#include "compute/tool_format.h"
 
 struct reasoning;
 
@@ -37,6 +38,8 @@ struct reasoning_text {
 int reasoning_new(const struct tokenizer *t, const uint32_t *prompt, size_t n_prompt, bool plain,
     struct reasoning **out);
 void reasoning_free(struct reasoning *r);
+/* From now on the signs of this format are text, also where they are control tokens. */
+void reasoning_show(struct reasoning *r, enum tool_format signs);
 
 /* AYNI_ERR_ARGUMENT for an id out of range, AYNI_ERR_MEMORY. */
 int reasoning_feed(struct reasoning *r, uint32_t token, struct reasoning_text *out);

@@ -8,6 +8,7 @@
 
 #include "node/gateway/job.h"
 #include "node/gateway/token_list.h"
+#include "node/gateway/tool_calls.h"
 #include "protocol/status_types.h"
 
 enum { TOKEN_TEXTS = 4 };
@@ -18,6 +19,7 @@ struct choice {
 	struct text tokens[TOKEN_TEXTS]; /* likewise: of its tokens what the API wrote of them */
 	struct text held;                /* may be the beginning of a stop string */
 	struct token_list waiting;       /* tokens of what is held, if they were asked for */
+	struct tool_calls calls;         /* no format: none can be */
 	size_t sent;                     /* bytes of the answer that are held no more */
 	uint32_t n_tokens;
 	uint32_t n_events, n_items; /* streaming, for an API that counts them: written so far */
@@ -33,7 +35,13 @@ struct part {
 	struct span answer, reasoning;
 	const struct listed_token *tokens;
 	size_t n_tokens;
+	size_t first_call, n_calls; /* in the choice's list */
 };
+
+/* What a call is known by: of 9 letters and digits where templates want it so. */
+enum { CALL_ID_BYTES = JOB_ID_BYTES };
+void call_id(const struct job *j, const struct choice *c, uint32_t index, size_t call,
+    char out[CALL_ID_BYTES]);
 
 struct api {
 	const char *stream_type; /* of the content, if it is streamed */

@@ -8,6 +8,8 @@ static json_t *finish_reason(const struct choice *c)
 {
 	if (c == NULL)
 		return json_null();
+	if (choice_is_complete(c) && tool_calls_n(&c->calls) > 0)
+		return json_string("tool_calls");
 	return json_string(choice_is_complete(c) ? "stop" : "length");
 }
 
@@ -66,6 +68,39 @@ static void end_events(const struct job *j, const struct choice *choices, const 
 	if (j->wants_usage)
 		add_event(j, prefix, object, &none, usage(j, choices), out);
 	text_add_string(out, "data: [DONE]\n\n");
+}
+
+/* ---- calls of tools ----------------------------------------------------------------------- */
+
+void call_id(const struct job *j, const struct choice *c, uint32_t index, size_t call,
+    char out[CALL_ID_BYTES])
+{
+	if (c->calls.format == TOOL_FORMAT_MISTRAL)
+		(void)snprintf(
+		    out, CALL_ID_BYTES, "%.5s%x%03x", j->id, index & 0xf, (unsigned)(call & 0xfff));
+	else
+		(void)snprintf(
+		    out, CALL_ID_BYTES, "call_%.20s%x%03x", j->id, index & 0xf, (unsigned)call);
+}
+
+/* Those from `first` on; with their index, as streams have it. */
+static json_t *calls_json(const struct job *j, const struct choice *c, uint32_t index, size_t first,
+    size_t n, bool streams)
+{
+	json_t *list = json_array();
+
+	for (size_t i = first; i < first + n; i++) {
+		char id[CALL_ID_BYTES];
+		json_t *call;
+
+		call_id(j, c, index, i, id);
+		call = json_pack("{s:s,s:s,s:O}", "id", id, "type", "function", "function",
+		    json_array_get(c->calls.list, i));
+		if (streams)
+			(void)json_object_set_new(call, "index", json_integer((json_int_t)i));
+		(void)json_array_append_new(list, call);
+	}
+	return list;
 }
 
 /* ---- logprobs ----------------------------------------------------------------------------- */
@@ -180,6 +215,11 @@ static void chat_piece(
 	if (p->answer.len + p->n_tokens > 0)
 		chat_event(
 		    j, index, json_pack("{s:o}", "content", text_json(p->answer)), p, NULL, out);
+	if (p->n_calls > 0)
+		chat_event(j, index,
+		    json_pack("{s:o}", "tool_calls",
+		        calls_json(j, c, index, p->first_call, p->n_calls, true)),
+		    NULL, NULL, out);
 }
 
 static void chat_choice_end(const struct job *j, struct choice *c, uint32_t index, struct text *out)
@@ -193,20 +233,31 @@ static void chat_end(const struct job *j, struct choice *choices, struct text *o
 	end_events(j, choices, "chatcmpl-", "chat.completion.chunk", out);
 }
 
+static json_t *message_json(const struct job *j, const struct choice *c, uint32_t index)
+{
+	size_t n_calls = tool_calls_n(&c->calls);
+	bool says = c->answer.len > 0 || n_calls == 0;
+	json_t *o = json_pack("{s:s,s:o,s:n}", "role", "assistant", "content",
+	    says ? text_json(text_span(&c->answer)) : json_null(), "refusal");
+
+	if (c->reasoning.len > 0)
+		(void)json_object_set_new(
+		    o, "reasoning_content", text_json(text_span(&c->reasoning)));
+	if (n_calls > 0)
+		(void)json_object_set_new(
+		    o, "tool_calls", calls_json(j, c, index, 0, n_calls, false));
+	return o;
+}
+
 static void chat_whole(const struct job *j, const struct choice *choices, struct text *out)
 {
 	struct text list = {0};
 
 	for (uint32_t i = 0; i < j->n; i++) {
 		const struct choice *c = &choices[i];
-		json_t *message = json_pack("{s:s,s:o,s:n}", "role", "assistant", "content",
-		    text_json(text_span(&c->answer)), "refusal");
 
-		if (c->reasoning.len > 0)
-			(void)json_object_set_new(
-			    message, "reasoning_content", text_json(text_span(&c->reasoning)));
-		add_item(&list, json_pack("{s:i,s:o,s:o}", "index", (int)i, "message", message,
-		                    "finish_reason", finish_reason(c)));
+		add_item(&list, json_pack("{s:i,s:o,s:o}", "index", (int)i, "message",
+		                    message_json(j, c, i), "finish_reason", finish_reason(c)));
 		add_chat_logprobs(j, c->tokens, &list);
 	}
 	add_frame(j, "chatcmpl-", "chat.completion", &list, usage(j, choices), out);

@@ -87,6 +87,8 @@ static int read_so_far(const struct session *s, const struct tokenizer *t, struc
 	struct reasoning_text text;
 	int rc = reasoning_new(t, s->tokens, s->r.n_tokens, s->r.plain, out);
 
+	if (rc == AYNI_OK)
+		reasoning_show(*out, s->r.tool_format);
 	for (uint32_t i = s->r.n_tokens; rc == AYNI_OK && i < s->n_tokens; i++)
 		rc = reasoning_feed(*out, s->tokens[i], &text);
 	if (rc != AYNI_OK)

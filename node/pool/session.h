@@ -47,7 +47,8 @@ struct session_request {
 	uint32_t top;        /* logits for the member, each position; 0 none */
 	uint32_t logprobs;   /* 1 + alternatives told of each token drawn; 0: none are */
 	bool ignore_end;
-	bool plain; /* all text is answer: the prompt came without a template */
+	enum tool_format tool_format; /* whose signs its text shows */
+	bool plain;                   /* all text is answer: the prompt came without a template */
 };
 
 /* Text that grows. */

@@ -126,6 +126,15 @@ describe("openai", () => {
 			(e) => e instanceof OpenAI.BadRequestError && e.param === "messages");
 	});
 
+	it("says that a model's template has no tools", async () => {
+		const tools = [{ type: "function", function: { name: "add", parameters: {} } }];
+		await assert.rejects(client.chat.completions.create({ model, messages, tools }),
+			(e) => e instanceof OpenAI.BadRequestError && /template of ayni-demo has no tools/.test(e.message));
+		const plain = await client.chat.completions.create(
+			{ model, messages, tools, tool_choice: "none" });
+		assert.equal(plain.choices[0].message.content, "27 + 48 = 75");
+	});
+
 	it("frees the session when a stream is aborted", async () => {
 		const stream = await client.chat.completions.create({ ...long, stream: true });
 		for await (const chunk of stream) {

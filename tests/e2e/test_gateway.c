@@ -248,6 +248,9 @@ static void what_is_wrong_gets_its_status(void **state)
 	(void)state;
 	assert_fault(CHAT, "{", 400, NULL);
 	assert_fault(CHAT, "{" SUM ",\"logit_bias\":{\"5\":1}}", 400, "unsupported_parameter");
+	assert_fault(CHAT,
+	    "{" SUM ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}", 400,
+	    NULL); /* this model's template has none */
 	assert_fault(CHAT, "{" SUM ",\"model\":\"no such\"}", 404, "model_not_found");
 	assert_fault(CHAT, NULL, 405, NULL);
 	assert_fault("/v1/models", "{}", 405, NULL);

@@ -91,6 +91,8 @@ static void make_generate(struct sample *s, bool full)
 		if (i == 0) {
 			m->turns[i].role = own_text(s, full ? 32 : 4);
 			m->turns[i].content = own_text(s, full ? 3000 : 3);
+			m->turns[i].tool_call_id = own_text(s, full ? 64 : 2);
+			m->turns[i].name = m->turns[i].tool_call_id;
 		} else {
 			m->turns[i] = m->turns[0];
 		}
@@ -104,6 +106,8 @@ static void make_generate(struct sample *s, bool full)
 	    .top_k = 40,
 	    .repeat_last_n = full ? LIMIT_CONTEXT_TOKENS : 64,
 	    .seed = UINT64_MAX};
+	m->turns[m->n_turns - 1].tool_calls = own_text(s, full ? LIMIT_TOOLS_BYTES / 4 : 2);
+	m->tools = own_text(s, full ? LIMIT_TOOLS_BYTES / 4 : 2);
 	m->n_drawn = full ? 4096 : 1;
 	m->drawn = own(s, m->n_drawn, sizeof *m->drawn);
 	for (size_t i = 0; i < m->n_drawn; i++)
@@ -146,6 +150,7 @@ static void make_piece(struct sample *s, bool full)
 	for (size_t i = 0; i < m->n_tokens; i++)
 		m->tokens[i] = full ? LIMIT_VOCABULARY - 1 : 3;
 	make_logprobs(s, m, full);
+	m->tool_format = full ? LIMIT_TOOL_FORMATS - 1 : 0;
 	m->rows = full ? LIMIT_CONTEXT_TOKENS : 0;
 	fill_text(m->notice, sizeof m->notice, full);
 }

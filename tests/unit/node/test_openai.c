@@ -171,8 +171,9 @@ static void what_is_wrong_is_said_by_name(void **state)
 
 static void what_cannot_be_done_is_refused_and_not_ignored(void **state)
 {
-	static const char *const more[] = {
-	    "\"logit_bias\":{\"5\":1}", "\"tools\":[{\"type\":\"function\"}]"};
+	static const char *const more[] = {"\"logit_bias\":{\"5\":1}",
+	    "\"functions\":[{\"name\":\"f\"}]", "\"tool_choice\":\"required\"",
+	    "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof more / sizeof *more; i++) {

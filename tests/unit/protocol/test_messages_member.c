@@ -94,6 +94,26 @@ static void break_generate_wire(struct message *m)
 	m->generate.wire = LIMIT_WIRE_TYPES;
 }
 
+static void break_tools(struct message *m)
+{
+	static char long_text[LIMIT_TOOLS_BYTES + 2];
+
+	memset(long_text, 'x', sizeof long_text - 1);
+	m->generate.tools = long_text;
+}
+static void break_tool_calls(struct message *m)
+{
+	m->generate.turns[0].tool_calls = (char *)(uintptr_t) "\xff";
+}
+static void break_call_id(struct message *m)
+{
+	m->generate.turns[0].tool_call_id = (char *)(uintptr_t) "a\nb";
+}
+static void break_tool_format(struct message *m)
+{
+	m->piece.tool_format = LIMIT_TOOL_FORMATS;
+}
+
 static const struct {
 	enum message_type type;
 	void (*apply)(struct message *m);
@@ -116,6 +136,10 @@ static const struct {
     {MSG_PIECE, break_logprobs_nan},
     {MSG_PIECE, break_logprobs_text},
     {MSG_PIECE, break_logprobs_part},
+    {MSG_GENERATE, break_tools},
+    {MSG_GENERATE, break_tool_calls},
+    {MSG_GENERATE, break_call_id},
+    {MSG_PIECE, break_tool_format},
     {MSG_GENERATE, break_frequency},
     {MSG_GENERATE, break_drawn},
     {MSG_GENERATE, break_generate_wire},
