@@ -313,6 +313,10 @@ static void on_completed(void *http, struct MHD_Connection *connection, void **c
 		text_free(&x->choices[i].answer);
 		text_free(&x->choices[i].reasoning);
 		text_free(&x->choices[i].held);
+		for (int k = 0; k < TOKEN_TEXTS; k++)
+			text_free(&x->choices[i].tokens[k]);
+		token_list_free(&x->choices[i].waiting);
+		tool_calls_free(&x->choices[i].calls);
 	}
 	if (x->file >= 0)
 		(void)close(x->file);
