@@ -59,6 +59,12 @@ static struct receipt receipt_of(uint64_t number)
 	    .last_ms = UINT64_C(1790000000000) + number * 900 + 14000,
 	    .merge_delay_s = PUBLIC_LOG_MERGE_DELAY_S};
 
+	for (unsigned i = 0; i < 4;
+	     i++) /* four donors a session; as node/pool/books.c names them */
+		r.session.bytes[i] = (uint8_t)(number / 4 >> (8 * (4 - i)));
+	memcpy(r.session.bytes + 4,
+	    &(uint64_t[2]){number / 4 * UINT64_C(0x9e3779b97f4a7c15), ~number / 4}, 12);
+	r.verification = number % 64 == 0 ? VERIFICATION_RIGHT : VERIFICATION_NONE;
 	must(flop_from(UINT64_C(400000000000) + number * 1000003 % 900000000000, &r.cost));
 	random_bytes(r.units_hash.bytes, HASH_BYTES);
 	return r;
