@@ -21,6 +21,9 @@ enum statement {
 	NAME_GET,
 	NAME_FIND,
 	NAME_ERASE,
+	TEAM_SET,
+	TEAM_ERASE,
+	TEAM_GET,
 	BAN_FIND,
 	BAN_FIND_CURVE,
 	BAN_ADD,
@@ -53,9 +56,13 @@ static const char *const texts[N_STATEMENTS] = {
     [MEMBER_SEEN] = "UPDATE members SET seen_ms = max(seen_ms, ?) WHERE key = ?",
     [NAME_SET] = "INSERT INTO names (role, key, name) VALUES (?, ?, ?)"
                  " ON CONFLICT DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
-    [NAME_GET] = "SELECT name FROM names WHERE role = ? AND key = ?",
-    [NAME_FIND] = "SELECT key FROM names WHERE role = ? AND name = ? LIMIT 2",
-    [NAME_ERASE] = "DELETE FROM names WHERE role = ? AND key = ?",
+    [NAME_GET] = "SELECT name FROM names WHERE role = 1 AND key = ?",
+    [NAME_FIND] = "SELECT key FROM names WHERE role = 1 AND name = ? LIMIT 2",
+    [NAME_ERASE] = "DELETE FROM names WHERE role = 1 AND key = ?",
+    [TEAM_SET] = "INSERT INTO teams (donor, team) VALUES (?, ?)"
+                 " ON CONFLICT DO UPDATE SET team = excluded.team WHERE team <> excluded.team",
+    [TEAM_ERASE] = "DELETE FROM teams WHERE donor = ?",
+    [TEAM_GET] = "SELECT team FROM teams WHERE donor = ?",
     [BAN_FIND] = "SELECT 1 FROM bans WHERE key = ? LIMIT 1",
     [BAN_FIND_CURVE] = "SELECT 1 FROM bans WHERE curve_key = ? LIMIT 1",
     [BAN_ADD] = "INSERT INTO bans (key, curve_key, why, banned_ms) VALUES (?, ?, ?, ?)"
@@ -304,15 +311,15 @@ int registry_seen(
 	return rc;
 }
 
-int registry_donor_name(struct registry *r, const struct public_key *key, char *text, size_t len)
+static int get_text(
+    struct registry *r, enum statement which, const struct public_key *key, char *text, size_t len)
 {
-	struct query q = start(r, NAME_GET, "registry: looking up a name");
+	struct query q = start(r, which, "registry: looking up a name");
 	int rc;
 
 	if (len == 0)
 		return AYNI_ERR_ARGUMENT;
 	text[0] = '\0';
-	query_int(&q, ROLE_DONOR);
 	query_blob(&q, key->bytes, PUBLIC_KEY_BYTES);
 	rc = query_step(&q, NULL);
 	if (rc == QUERY_ROW) {
@@ -327,13 +334,37 @@ int registry_donor_name(struct registry *r, const struct public_key *key, char *
 	return rc;
 }
 
+int registry_donor_name(struct registry *r, const struct public_key *key, char *text, size_t len)
+{
+	return get_text(r, NAME_GET, key, text, len);
+}
+
+int registry_donor_team(struct registry *r, const struct public_key *key, char *text, size_t len)
+{
+	return get_text(r, TEAM_GET, key, text, len);
+}
+
+int registry_donor_team_set(
+    struct registry *r, const struct public_key *key, const char *team, struct error *err)
+{
+	struct query q;
+	int rc = check_name(team, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	q = start(r, team[0] != '\0' ? TEAM_SET : TEAM_ERASE, "registry: naming a team");
+	query_blob(&q, key->bytes, PUBLIC_KEY_BYTES);
+	if (team[0] != '\0')
+		query_text(&q, team);
+	return query_run(&q, err);
+}
+
 int registry_donor_named(
     struct registry *r, const char *name, struct public_key *out, struct error *err)
 {
 	struct query q = start(r, NAME_FIND, "registry: looking up a name");
 	int rc, end, n = 0;
 
-	query_int(&q, ROLE_DONOR);
 	query_text(&q, name);
 	while ((rc = query_step(&q, err)) == QUERY_ROW && n++ < 2)
 		query_get_bytes(&q, 0, out->bytes, PUBLIC_KEY_BYTES);
@@ -348,22 +379,31 @@ int registry_donor_named(
 	                    "registry: several donors are called %.64s; say which by key", name);
 }
 
+static int erase(struct registry *r, enum statement s, const struct public_key *donor, int *n,
+    struct error *err)
+{
+	struct query q = start(r, s, "registry: erasing a name");
+	int rc;
+
+	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
+	rc = query_run(&q, err);
+	*n += rc == AYNI_OK ? n_changed(r) : 0;
+	return rc;
+}
+
 int registry_donor_forget(struct registry *r, const struct public_key *donor, struct error *err)
 {
-	struct query q;
-	int rc = db_erasing(r->db, true, err);
+	int n = 0, end, rc = db_erasing(r->db, true, err);
 
 	if (rc != AYNI_OK)
 		return rc;
-	q = start(r, NAME_ERASE, "registry: erasing a name");
-	query_int(&q, ROLE_DONOR);
-	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
-	rc = query_run(&q, err);
-	if (rc == AYNI_OK && n_changed(r) == 0)
-		rc = error_set(err, AYNI_ERR_NOT_FOUND, "registry: that donor has no name here");
-	return db_erasing(r->db, false, rc == AYNI_OK ? err : NULL) == AYNI_OK || rc != AYNI_OK
-	           ? rc
-	           : AYNI_ERR_IO;
+	rc = erase(r, NAME_ERASE, donor, &n, err);
+	if (rc == AYNI_OK)
+		rc = erase(r, TEAM_ERASE, donor, &n, err);
+	end = db_erasing(r->db, false, rc == AYNI_OK ? err : NULL);
+	if (rc == AYNI_OK && n == 0)
+		return error_set(err, AYNI_ERR_NOT_FOUND, "registry: that donor has no name here");
+	return rc != AYNI_OK ? rc : end;
 }
 
 int registry_model_put(struct registry *r, const struct hash *model, const char *name,

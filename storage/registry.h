@@ -37,13 +37,18 @@ int registry_ban(struct registry *r, const struct public_key *key, const uint8_t
     const char *why, uint64_t now_ms, struct error *err);
 int registry_seen(
     struct registry *r, const struct public_key *key, int role, uint64_t now_ms, struct error *err);
-/* Display name of a donor into text ("" if none). */
+/* Display name of a donor into text ("" if none), and the name of its team. */
 int registry_donor_name(struct registry *r, const struct public_key *key, char *text, size_t len);
+int registry_donor_team(struct registry *r, const struct public_key *key, char *text, size_t len);
+/* "": it is of none any more. */
+int registry_donor_team_set(
+    struct registry *r, const struct public_key *key, const char *team, struct error *err);
 
 /* Whose display name is this? AYNI_ERR_NOT_FOUND: nobody's; AYNI_ERR_STATE: several donors'. */
 int registry_donor_named(
     struct registry *r, const char *name, struct public_key *out, struct error *err);
-/* Erase a donor's display name, its bytes in the file too. AYNI_ERR_NOT_FOUND: it has none. */
+/* Erase a donor's display name and team, their bytes in the file too. AYNI_ERR_NOT_FOUND: it has
+ * neither. */
 int registry_donor_forget(struct registry *r, const struct public_key *donor, struct error *err);
 
 /* ---- models, assignments, sessions ---- */
