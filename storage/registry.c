@@ -379,8 +379,8 @@ int registry_donor_named(
 	                    "registry: several donors are called %.64s; say which by key", name);
 }
 
-static int erase(struct registry *r, enum statement s, const struct public_key *donor, int *n,
-    struct error *err)
+static int erase(
+    struct registry *r, enum statement s, const struct public_key *donor, int *n, struct error *err)
 {
 	struct query q = start(r, s, "registry: erasing a name");
 	int rc;

@@ -76,7 +76,8 @@ int ledger_forget(int argc, char **argv)
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "DONOR",
-	    .doc = "Erase the display name and team of a donor, given by its key of 64 digits or by that "
+	    .doc = "Erase the display name and team of a donor, given by its key of 64 digits or "
+	           "by that "
 	           "name, from a pool's database, beside the running pool too. The log never had "
 	           "it: not a byte of that changes. A donor that joins again under a name has it "
 	           "again: it is the donor who gives it."};

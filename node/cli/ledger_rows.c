@@ -81,8 +81,7 @@ static json_t *row_json(enum sums_by by, const struct audit_total *t)
 	return row;
 }
 
-static void add_standing(
-    void *context, const struct public_key *donor, enum standing_state state)
+static void add_standing(void *context, const struct public_key *donor, enum standing_state state)
 {
 	char hex[HEX32_CHARS];
 

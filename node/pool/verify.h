@@ -26,6 +26,8 @@ bool verify_is_busy(const struct pool *p);
 void verify_finish(struct pool *p, const struct action_finish *a);
 /* The connection of a member ended. */
 void verify_forget_member(struct pool *p, uint32_t peer);
+/* Pardons that the operator asks for (node/pardons.h). */
+void verify_pardon(struct pool *p);
 void verify_save(struct pool *p); /* what changed since the last time */
 void verify_describe_donor(
     const struct pool *p, const struct roster_donor *d, struct status_donor *out);

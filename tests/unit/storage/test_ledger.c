@@ -554,9 +554,9 @@ static void changes_of_standing_count_as_no_work_and_wait_for_nobody(void **stat
 	append_standing(4, &ana);
 	t = totals(0, NULL);
 	assert_int_equal(t.n, 1);
-	assert_int_equal(t.rows[0].receipts, 1);
-	assert_int_equal(t.rows[0].countersigned, 0);
-	assert_int_equal(totals(1, &ana).rows[0].receipts, 1);
+	assert_int_equal(t.rows[0].receipts, 0);
+	assert_int_equal(t.rows[0].waiting, 1);
+	assert_int_equal(totals(1, &ana).rows[0].waiting, 1);
 	assert_int_equal(totals(0, &ben).n, 0);
 	assert_int_equal(ledger_each_uncountersigned(ledger, &ana, 9, see, &s, &err), AYNI_OK);
 	assert_int_equal(s.n, 1);
