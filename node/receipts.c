@@ -11,7 +11,7 @@ enum {
 };
 
 struct batch {
-	const struct receipt *const *receipts;
+	const struct receipt *receipts;
 	size_t n;
 	const struct identity *pool;
 	struct signed_receipt *out;
@@ -24,7 +24,7 @@ static void *issue_batch(void *context)
 	struct batch *s = context;
 
 	for (size_t i = 0; s->rc == AYNI_OK && i < s->n; i++)
-		s->rc = receipt_issue(s->receipts[i], s->pool, &s->out[i], &s->err);
+		s->rc = receipt_issue(&s->receipts[i], s->pool, &s->out[i], &s->err);
 	return NULL;
 }
 
@@ -37,7 +37,7 @@ static size_t n_batches(size_t n)
 	return most > 0 ? most : 1;
 }
 
-int receipts_issue(const struct receipt *const *receipts, size_t n, const struct identity *pool,
+int receipts_issue(const struct receipt *receipts, size_t n, const struct identity *pool,
     struct signed_receipt *out, struct error *err)
 {
 	struct batch batches[THREADS_MAX];

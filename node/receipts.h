@@ -14,7 +14,7 @@
  * for all. A signature takes some 30 us, more than it takes to store one, so many of them are
  * shared among as many threads as there are processors, which have ended when this returns.
  */
-int receipts_issue(const struct receipt *const *receipts, size_t n, const struct identity *pool,
+int receipts_issue(const struct receipt *receipts, size_t n, const struct identity *pool,
     struct signed_receipt *out, struct error *err);
 
 /* r: what s says, checked. The entry borrows the bytes of s. */

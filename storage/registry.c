@@ -19,11 +19,11 @@ enum statement {
 	MEMBER_SEEN,
 	NAME_SET,
 	NAME_GET,
-	NAME_FIND,
-	NAME_ERASE,
 	TEAM_SET,
 	TEAM_ERASE,
 	TEAM_GET,
+	NAME_FIND,
+	NAME_ERASE,
 	BAN_FIND,
 	BAN_FIND_CURVE,
 	BAN_ADD,
@@ -57,12 +57,12 @@ static const char *const texts[N_STATEMENTS] = {
     [NAME_SET] = "INSERT INTO names (role, key, name) VALUES (?, ?, ?)"
                  " ON CONFLICT DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
     [NAME_GET] = "SELECT name FROM names WHERE role = 1 AND key = ?",
-    [NAME_FIND] = "SELECT key FROM names WHERE role = 1 AND name = ? LIMIT 2",
-    [NAME_ERASE] = "DELETE FROM names WHERE role = 1 AND key = ?",
     [TEAM_SET] = "INSERT INTO teams (donor, team) VALUES (?, ?)"
                  " ON CONFLICT DO UPDATE SET team = excluded.team WHERE team <> excluded.team",
     [TEAM_ERASE] = "DELETE FROM teams WHERE donor = ?",
     [TEAM_GET] = "SELECT team FROM teams WHERE donor = ?",
+    [NAME_FIND] = "SELECT key FROM names WHERE role = ? AND name = ? LIMIT 2",
+    [NAME_ERASE] = "DELETE FROM names WHERE role = ? AND key = ?",
     [BAN_FIND] = "SELECT 1 FROM bans WHERE key = ? LIMIT 1",
     [BAN_FIND_CURVE] = "SELECT 1 FROM bans WHERE curve_key = ? LIMIT 1",
     [BAN_ADD] = "INSERT INTO bans (key, curve_key, why, banned_ms) VALUES (?, ?, ?, ?)"
@@ -365,6 +365,7 @@ int registry_donor_named(
 	struct query q = start(r, NAME_FIND, "registry: looking up a name");
 	int rc, end, n = 0;
 
+	query_int(&q, ROLE_DONOR);
 	query_text(&q, name);
 	while ((rc = query_step(&q, err)) == QUERY_ROW && n++ < 2)
 		query_get_bytes(&q, 0, out->bytes, PUBLIC_KEY_BYTES);
@@ -379,31 +380,32 @@ int registry_donor_named(
 	                    "registry: several donors are called %.64s; say which by key", name);
 }
 
-static int erase(
-    struct registry *r, enum statement s, const struct public_key *donor, int *n, struct error *err)
+static int erase_names(struct registry *r, const struct public_key *donor, struct error *err)
 {
-	struct query q = start(r, s, "registry: erasing a name");
-	int rc;
+	struct query q = start(r, NAME_ERASE, "registry: erasing a name");
+	int n, rc;
 
+	query_int(&q, ROLE_DONOR);
 	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
 	rc = query_run(&q, err);
-	*n += rc == AYNI_OK ? n_changed(r) : 0;
+	n = n_changed(r);
+	if (rc == AYNI_OK)
+		rc = registry_donor_team_set(r, donor, "", err);
+	if (rc == AYNI_OK && n + n_changed(r) == 0)
+		rc = error_set(err, AYNI_ERR_NOT_FOUND, "registry: that donor has no name here");
 	return rc;
 }
 
 int registry_donor_forget(struct registry *r, const struct public_key *donor, struct error *err)
 {
-	int n = 0, end, rc = db_erasing(r->db, true, err);
+	int rc = db_erasing(r->db, true, err);
 
 	if (rc != AYNI_OK)
 		return rc;
-	rc = erase(r, NAME_ERASE, donor, &n, err);
-	if (rc == AYNI_OK)
-		rc = erase(r, TEAM_ERASE, donor, &n, err);
-	end = db_erasing(r->db, false, rc == AYNI_OK ? err : NULL);
-	if (rc == AYNI_OK && n == 0)
-		return error_set(err, AYNI_ERR_NOT_FOUND, "registry: that donor has no name here");
-	return rc != AYNI_OK ? rc : end;
+	rc = erase_names(r, donor, err);
+	return db_erasing(r->db, false, rc == AYNI_OK ? err : NULL) == AYNI_OK || rc != AYNI_OK
+	           ? rc
+	           : AYNI_ERR_IO;
 }
 
 int registry_model_put(struct registry *r, const struct hash *model, const char *name,

@@ -47,8 +47,7 @@ int registry_donor_team_set(
 /* Whose display name is this? AYNI_ERR_NOT_FOUND: nobody's; AYNI_ERR_STATE: several donors'. */
 int registry_donor_named(
     struct registry *r, const char *name, struct public_key *out, struct error *err);
-/* Erase a donor's display name and team, their bytes in the file too. AYNI_ERR_NOT_FOUND: it has
- * neither. */
+/* Erase a donor's display name, its bytes in the file too. AYNI_ERR_NOT_FOUND: it has none. */
 int registry_donor_forget(struct registry *r, const struct public_key *donor, struct error *err);
 
 /* ---- models, assignments, sessions ---- */

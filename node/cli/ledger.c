@@ -24,6 +24,7 @@ static const struct command {
 } commands[] = {
     {"audit", ledger_audit},
     {"check", ledger_check},
+    {"export", ledger_export},
     {"forget", ledger_forget},
     {"mine", ledger_mine},
     {"prove", ledger_prove},
@@ -191,7 +192,7 @@ int cli_ledger(int argc, char **argv)
 	    .parser = parse,
 	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
 	                "prove NUMBER URL|FOLDER\ncheck FILE\n"
-	                "verify-evidence FILE --model MODEL\nmine\nprune FOLDER\n"
+	                "verify-evidence FILE --model MODEL\nmine\nprune FOLDER\nexport FOLDER\n"
 	                "show SESSION\nforget DONOR",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
@@ -207,6 +208,7 @@ int cli_ledger(int argc, char **argv)
 	        "  prune      its oldest entries away, but no hash\n"
 	        "  verify-evidence  did a donor sign what the model does not give?\n"
 	        "  mine       totals of this machine's receipts as a donor\n"
+	        "  export     statistics files of a pool's books, as aggregator sites read them\n"
 	        "  reconcile  these receipts with the log: is each of them there?\n\n"
 	        "And:\n\n"
 	        "  show       who computed an answer, and was it looked at?\n"
@@ -233,7 +235,7 @@ int cli_ledger(int argc, char **argv)
 		rc = error_set(&err, AYNI_ERR_IO, "cannot write the answer");
 	if (rc == AYNI_OK && !o.json)
 		ledger_print_rows(&a, o.csv);
-	a.bad += a.standings.bad;
+	a.bad += a.bad_standing;
 	wrong = a.bad > 0 || (a.missing > 0 && o.pool != NULL);
 	if (rc == AYNI_OK && wrong)
 		rc = error_set(&err, AYNI_ERR_SIGNATURE,

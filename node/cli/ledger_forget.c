@@ -65,7 +65,7 @@ static int forget(const struct options *o, struct error *err)
 	if (rc != AYNI_OK)
 		return rc;
 	hex32(donor.bytes, hex);
-	(void)printf("what donor %s is called is erased; its receipts stay, under its key\n", hex);
+	(void)printf("the name of donor %s is erased; its receipts stay, under its key\n", hex);
 	return AYNI_OK;
 }
 
@@ -76,8 +76,7 @@ int ledger_forget(int argc, char **argv)
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "DONOR",
-	    .doc = "Erase the display name and team of a donor, given by its key of 64 digits or "
-	           "by that "
+	    .doc = "Erase the display name of a donor, given by its key of 64 digits or by that "
 	           "name, from a pool's database, beside the running pool too. The log never had "
 	           "it: not a byte of that changes. A donor that joins again under a name has it "
 	           "again: it is the donor who gives it."};

@@ -58,7 +58,7 @@ static void format_subject(enum sums_by by, const struct audit_total *t, char te
 
 /* ---- JSON --------------------------------------------------------------------------------- */
 
-static json_t *row_json(enum sums_by by, const struct audit_total *t)
+json_t *ledger_row_json(enum sums_by by, const struct audit_total *t)
 {
 	char subject[HEX32_CHARS], first[32], last[32];
 	json_t *row;
@@ -78,31 +78,25 @@ static json_t *row_json(enum sums_by by, const struct audit_total *t)
 		(void)json_object_set_new(row, "name", json_string(t->name));
 	if (by == SUMS_BY_DONOR)
 		(void)json_object_set_new(row, "team", json_string(t->team));
+	if (by == SUMS_BY_DONOR)
+		(void)json_object_set_new(row, "standing",
+		    json_string(t->has_standing ? standing_state_name(t->standing) : ""));
 	return row;
-}
-
-static void add_standing(void *context, const struct public_key *donor, enum standing_state state)
-{
-	char hex[HEX32_CHARS];
-
-	hex32(donor->bytes, hex);
-	(void)json_object_set_new(context, hex, json_string(standing_state_name(state)));
 }
 
 int ledger_print_json(const struct audit *a)
 {
 	enum sums_by by = by_of(a);
-	json_t *rows = json_array(), *standing = json_object();
+	json_t *rows = json_array();
 	char list[16];
 	json_t *root;
 	int rc = -1;
 
 	for (size_t i = 0; i < a->n_totals; i++)
-		(void)json_array_append_new(rows, row_json(by, &a->totals[i]));
-	standings_each(&a->standings, add_standing, standing);
+		(void)json_array_append_new(rows, ledger_row_json(by, &a->totals[i]));
 	(void)snprintf(list, sizeof list, "%ss", names[by]);
-	root = json_pack("{so sI sI sI so}", list, rows, "last_receipt", (json_int_t)a->last_number,
-	    "bad", (json_int_t)a->bad, "missing", (json_int_t)a->missing, "standing", standing);
+	root = json_pack("{so sI sI sI}", list, rows, "last_receipt", (json_int_t)a->last_number,
+	    "bad", (json_int_t)a->bad, "missing", (json_int_t)a->missing);
 	if (root != NULL) {
 		rc = json_dumpf(root, stdout, JSON_COMPACT);
 		(void)printf("\n");

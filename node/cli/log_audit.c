@@ -297,9 +297,9 @@ int log_audit_run(const char *where, const struct log_audit_options *options, st
 		check_root(out, roots, &tail);
 		rc = check_levels(out, r, roots, whole, err);
 	}
-	if (out->totals.standings.bad > 0)
+	if (out->totals.bad_standing > 0)
 		fault(out, "%" PRIu64 " changes of standing do not follow from those before",
-		    out->totals.standings.bad);
+		    out->totals.bad_standing);
 	out->totals.by = options->by;
 	if (rc == AYNI_OK)
 		rc = audit_finish(&out->totals, err);

@@ -166,21 +166,12 @@ void books_judge(struct books *b, const void *recheck, enum verification v)
 
 /* ---- receipts ----------------------------------------------------------------------------- */
 
-/* As the receipt that follows the last one, into the ledger. In a transaction. */
-static int write_receipt(
-    struct books *b, struct receipt *r, struct signed_receipt *s, struct error *err)
+static int append(
+    struct books *b, const struct receipt *r, const struct signed_receipt *s, struct error *err)
 {
-	struct ledger_entry e;
-	int rc;
+	struct ledger_entry e = receipts_entry(r, s);
+	int rc = ledger_append(b->ledger, &e, err);
 
-	r->number = b->last_number + 1;
-	r->pool = *identity_public(b->pool);
-	r->merge_delay_s = PUBLIC_LOG_MERGE_DELAY_S;
-	rc = receipt_issue(r, b->pool, s, err);
-	if (rc != AYNI_OK)
-		return rc;
-	e = receipts_entry(r, s);
-	rc = ledger_append(b->ledger, &e, err);
 	if (rc == AYNI_OK)
 		rc = tree_append(b->tree, r->number, e.receipt, err);
 	if (rc == AYNI_OK)
@@ -188,10 +179,26 @@ static int write_receipt(
 	return rc;
 }
 
-static int pay(
-    struct books *b, const struct booked_window *w, struct signed_receipt *s, struct error *err)
+/* The next n of the log, signed together, into the ledger. In a transaction. */
+static int write_receipts(
+    struct books *b, struct receipt *r, size_t n, struct signed_receipt *out, struct error *err)
 {
-	struct receipt r = {.donor = w->w.donor,
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		r[i].number = b->last_number + 1 + i;
+		r[i].pool = *identity_public(b->pool);
+		r[i].merge_delay_s = PUBLIC_LOG_MERGE_DELAY_S;
+	}
+	rc = receipts_issue(r, n, b->pool, out, err);
+	for (size_t i = 0; rc == AYNI_OK && i < n; i++)
+		rc = append(b, &r[i], &out[i], err);
+	return rc;
+}
+
+static struct receipt receipt_of(const struct booked_window *w)
+{
+	return (struct receipt){.donor = w->w.donor,
 	    .model = w->w.model,
 	    .layer_first = w->w.layer_first,
 	    .layer_last = w->w.layer_last,
@@ -203,8 +210,6 @@ static int pay(
 	    .last_ms = w->w.last_ms,
 	    .session = w->w.session,
 	    .verification = w->verification};
-
-	return write_receipt(b, &r, s, err);
 }
 
 void books_reload(struct books *b)
@@ -251,35 +256,23 @@ static enum fate fate_of(const struct books *b, const struct booked_window *w, s
 	return w->verification == VERIFICATION_RIGHT ? PAID : fate_unseen(b, w, t);
 }
 
-struct paid {
-	struct public_key donor;
-	struct signed_receipt receipt;
-};
-
 struct batch {
 	size_t n, n_paid;
 	struct booked_window *ended[BATCH]; /* paid or void, as soon as it is durable */
-	struct paid paid[BATCH];
+	struct receipt paid[BATCH];
+	struct signed_receipt receipts[BATCH]; /* of these */
 };
 
 /* Its part of the transaction. */
 static int carry_out(struct books *b, struct booked_window *w, enum fate fate, struct batch *batch,
     struct error *err)
 {
-	struct paid *p = &batch->paid[batch->n_paid];
-	int rc = AYNI_OK;
-
 	if (fate == KEPT)
 		return w->unsaved ? windows_put(b->saved, &w->w, err) : AYNI_OK;
-	if (fate == PAID) {
-		rc = pay(b, w, &p->receipt, err);
-		p->donor = w->w.donor;
-		batch->n_paid++;
-	}
+	if (fate == PAID)
+		batch->paid[batch->n_paid++] = receipt_of(w);
 	batch->ended[batch->n++] = w;
-	if (rc == AYNI_OK && w->saved)
-		rc = windows_drop(b->saved, w->w.number, err);
-	return rc;
+	return w->saved ? windows_drop(b->saved, w->w.number, err) : AYNI_OK;
 }
 
 static int write_all(struct books *b, struct turn_of *t, struct batch *batch, struct error *err)
@@ -294,6 +287,8 @@ static int write_all(struct books *b, struct turn_of *t, struct batch *batch, st
 
 		rc = carry_out(b, w, fate, batch, err);
 	}
+	if (rc == AYNI_OK)
+		rc = write_receipts(b, batch->paid, batch->n_paid, batch->receipts, err);
 	if (rc == AYNI_OK)
 		return db_commit(b->db, err);
 	db_rollback(b->db);
@@ -311,7 +306,7 @@ static void hand_out(struct books *b, struct batch *batch)
 		booked_drop(b->booked, batch->ended[i]);
 	b->open_acks += batch->n_paid;
 	for (size_t i = 0; i < batch->n_paid; i++)
-		b->issued(b->context, &batch->paid[i].donor, &batch->paid[i].receipt);
+		b->issued(b->context, &batch->paid[i].donor, &batch->receipts[i]);
 }
 
 static bool is_there_work(const struct books *b, const struct turn_of *t)
@@ -379,7 +374,7 @@ int books_standing(struct books *b, const struct public_key *donor, enum standin
 	text_fit(r.standing.reason, sizeof r.standing.reason, reason);
 	if (evidence != NULL)
 		r.standing.evidence = *evidence;
-	return write_receipt(b, &r, &s, err);
+	return write_receipts(b, &r, 1, &s, err);
 }
 
 /* ---- countersignatures -------------------------------------------------------------------- */

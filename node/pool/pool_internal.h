@@ -22,6 +22,7 @@
 #include "node/pool/public_log.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
+#include "node/pool/statistics.h"
 #include "protocol/post.h"
 #include "storage/registry.h"
 
@@ -67,7 +68,8 @@ struct pool {
 	bool draft_refused;      /* it has too much to do */
 	struct verify *verify;
 	struct transport *transport;
-	struct front *front; /* NULL: no HTTP */
+	struct front *front;           /* NULL: no HTTP */
+	struct statistics *statistics; /* NULL: none are written */
 	struct loop *loop;
 	struct actions actions;
 	struct peer *peers_by_route, *peers_by_number;

@@ -482,7 +482,6 @@ static enum verification get_answer(
 static bool is_doubtful(struct network *n, const char *session)
 {
 	const char *args[] = {"ledger", "show", session, "--pool", n->invite, "--json", NULL};
-	static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
 	bool whole = false, doubtful = false;
 
 	while (!whole) {

@@ -20,7 +20,8 @@
 #include "tests/support/network.h"
 #include "tests/support/tiny_model.h"
 
-static const char *const settings[] = {"stages=2", "receipt_units=4", "draft_tokens=0", NULL};
+static const char *const settings[] = {
+    "stages=2", "receipt_units=4", "draft_tokens=0", "statistics_h=24", NULL};
 
 static struct network net;
 static char *model;
@@ -184,7 +185,7 @@ static void the_log_of_a_pool_holds_before_everybody(void **context)
 	    .n_layers = 4, .context_tokens = 2048, .seed = 7};
 	const char *audit[] = {"ledger", "audit", log_folder, "--signatures", "--json", NULL};
 	const char *watch[] = {"ledger", "watch", log_folder, "--once", "--state", state, NULL};
-	char books[NETWORK_PATH * 2], session[33];
+	char books[NETWORK_PATH * 2], session[33], statistics[NETWORK_PATH * 2];
 	const char *reconcile[] = {"ledger", "reconcile", log_folder, "--db", books, NULL};
 	const char *mine[] = {"ledger", "mine", "--db", books, NULL};
 
@@ -203,6 +204,8 @@ static void the_log_of_a_pool_holds_before_everybody(void **context)
 	show(session);
 	ayni(0, watch);
 	assert_non_null(strstr(out, "from 0 to "));
+	(void)snprintf(statistics, sizeof statistics, "%s/stats/tables.xml", log_folder);
+	assert_int_equal(access(statistics, R_OK), 0);
 	network_restart_pool(&net, model, settings);
 	network_wait_ready(&net);
 	ask();
@@ -215,7 +218,7 @@ static void the_log_of_a_pool_holds_before_everybody(void **context)
 	ayni(0, watch);
 	assert_non_null(strstr(out, "consistent"));
 	ayni(0, audit);
-	assert_non_null(strstr(out, ":\"trusted\"")); /* both, by now */
+	assert_non_null(strstr(out, "\"standing\":\"trusted\"")); /* both, by now */
 	prove("1", "1.tlog-proof");
 	witness();
 	for (int i = 0; i < 2; i++) {

@@ -3,7 +3,7 @@
 -- standing are entries of the log that count no work. schema.sql explains the tables; this file never
 -- changes again.
 
-PRAGMA user_version = 7;
+PRAGMA user_version = 6;
 
 ALTER TABLE windows RENAME TO windows_before;
 
