@@ -390,9 +390,11 @@ uint64_t ledger_session(const struct pseudonym *session)
 {
 	uint64_t first = 0;
 
-	for (unsigned i = 0; i < sizeof first; i++)
+	if (!pseudonym_is_set(session))
+		return 0;
+	for (unsigned i = 0; i < 4; i++)
 		first = first << 8 | session->bytes[i];
-	return first >> 1;
+	return first + 1;
 }
 
 int ledger_each_of_session(struct ledger *l, uint64_t session, uint64_t after, uint32_t limit,

@@ -53,7 +53,8 @@ int ledger_each(struct ledger *l, uint64_t after, uint32_t limit, ledger_entry_f
 /* Receipts of a donor that it has not countersigned, to send again. */
 int ledger_each_uncountersigned(struct ledger *l, const struct public_key *donor, uint32_t limit,
     ledger_entry_fn *fn, void *context, struct error *err);
-/* What a pseudonym is found by: its first 63 bits. Others may have the same. */
+/* What a pseudonym is found by: its first 32 bits, and one; 0 if it is unset. Others have the same,
+ * at this pool 256 (node/pool/books.c), which keeps the index small. */
 uint64_t ledger_session(const struct pseudonym *session);
 int ledger_each_of_session(struct ledger *l, uint64_t session, uint64_t after, uint32_t limit,
     ledger_entry_fn *fn, void *context, struct error *err);

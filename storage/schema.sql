@@ -163,8 +163,8 @@ CREATE TABLE receipts (
 	                                                                     -- stood here; 0: with them
 	pool_signature BLOB NOT NULL CHECK (length(pool_signature) = 64),    -- over these bytes
 	donor_signature BLOB NOT NULL CHECK (length(donor_signature) = 64),  -- zeros: not yet countersigned
-	session INTEGER NOT NULL DEFAULT 0 CHECK (session >= 0),             -- the first 63 bits of its pseudonym;
-	                                                                     -- 0: none
+	session INTEGER NOT NULL DEFAULT 0 CHECK (session >= 0),             -- the first 32 bits of its pseudonym,
+	                                                                     -- and 1; 0: none
 	-- Numbers are a pool's own. Number first: the books are read in that order.
 	PRIMARY KEY (number, pool)
 ) STRICT, WITHOUT ROWID;

@@ -36,8 +36,9 @@ struct booked_window *booked_first(const struct booked *b)
 
 void booked_drop(struct booked *b, struct booked_window *w)
 {
+	assert(b->windows != NULL);
 	if (w->state == BOOKED_OPEN)
-		HASH_DEL(b->open, w);
+		booked_settle(b, w);
 	DL_DELETE(b->windows, w);
 	b->n--;
 	free(w);
@@ -74,6 +75,14 @@ int booked_recall(struct booked *b, const struct window *window, struct error *e
 
 /* ---- work --------------------------------------------------------------------------------- */
 
+static struct booked_key key_of(uint64_t session, const struct public_key *donor)
+{
+	struct booked_key key = {.session = session};
+
+	memcpy(key.donor.bytes, donor->bytes, sizeof key.donor.bytes);
+	return key;
+}
+
 static struct booked_window *find_open(const struct booked *b, const struct booked_key *key)
 {
 	struct booked_window *w;
@@ -101,7 +110,7 @@ static bool has_layers(const struct booked_window *w, const struct booked_work *
 static int window_for(struct booked *b, const struct booked_work *work,
     const struct action_book_span *span, struct booked_window **out, struct error *err)
 {
-	struct booked_key key = {span->session, *work->donor};
+	struct booked_key key = key_of(span->session, work->donor);
 	struct booked_window *w = span->late ? find_last(b, &key) : find_open(b, &key);
 	int rc;
 
@@ -110,12 +119,14 @@ static int window_for(struct booked *b, const struct booked_work *work,
 			booked_settle(b, w);
 		w = NULL;
 	}
-	*out = w;
-	if (w != NULL)
+	if (w != NULL) {
+		*out = w;
 		return AYNI_OK;
-	rc = add_window(b, &w, err);
+	}
+	rc = add_window(b, out, err);
 	if (rc != AYNI_OK)
 		return rc;
+	w = *out;
 	w->key = key;
 	w->state = span->late ? BOOKED_SETTLED : BOOKED_OPEN;
 	if (w->state == BOOKED_OPEN)
@@ -127,7 +138,6 @@ static int window_for(struct booked *b, const struct booked_work *work,
 	    .layer_first = work->layers.first,
 	    .layer_last = work->layers.last,
 	    .first_ms = work->now_ms};
-	*out = w;
 	return AYNI_OK;
 }
 
@@ -154,7 +164,7 @@ int booked_add(struct booked *b, const struct booked_work *work,
 
 void booked_settle(struct booked *b, struct booked_window *w)
 {
-	assert(w->state == BOOKED_OPEN);
+	assert(w->state == BOOKED_OPEN && b->open != NULL);
 	HASH_DEL(b->open, w);
 	w->state = BOOKED_SETTLED;
 }
@@ -162,7 +172,7 @@ void booked_settle(struct booked *b, struct booked_window *w)
 void booked_end(struct booked *b, uint64_t session, const struct public_key *donor,
     const void *recheck, bool gap)
 {
-	struct booked_key key = {session, *donor};
+	struct booked_key key = key_of(session, donor);
 	struct booked_window *w = find_open(b, &key);
 
 	if (w == NULL)
@@ -175,10 +185,7 @@ void booked_end(struct booked *b, uint64_t session, const struct public_key *don
 
 void booked_end_session(struct booked *b, uint64_t session)
 {
-	struct booked_window *w;
-
-	DL_FOREACH(b->windows, w)
-	{
+	for (struct booked_window *w = b->windows; w != NULL; w = w->next) {
 		if (w->key.session == session && w->state == BOOKED_OPEN)
 			booked_settle(b, w);
 	}
@@ -186,10 +193,7 @@ void booked_end_session(struct booked *b, uint64_t session)
 
 void booked_judge(struct booked *b, const void *recheck, enum verification v)
 {
-	struct booked_window *w;
-
-	DL_FOREACH(b->windows, w)
-	{
+	for (struct booked_window *w = b->windows; w != NULL; w = w->next) {
 		if (w->state != BOOKED_WAITING || w->recheck != recheck)
 			continue;
 		w->state = BOOKED_SETTLED;

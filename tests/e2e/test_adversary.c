@@ -18,9 +18,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "node/cli/answer.h"
+#include "protocol/identity.h"
 #include "tests/support/donors_seen.h"
 #include "tests/support/liar.h"
-#include <cmocka.h>
 
 #define DEMO_MODEL "configs/models/ayni-demo.gguf"
 #define QUESTION   "What is 27 + 48?"
@@ -414,6 +418,125 @@ static void quarantine_outlives_connections_and_the_pool(void **state)
 	network_stop(&n);
 }
 
+/* ---- what was not looked at --------------------------------------------------------------- */
+
+enum { ANSWERS_MOST = 60, NETWORKS_MOST = 6 };
+
+/* Of one in twenty the pool looks at what long trusted donors gave. */
+static const char *const seldom[] = {"stages=2", "heartbeat_ms=200", "recheck_permille=50", NULL};
+
+/* The pool of a liar that was believed up to now. */
+static void start_believed(struct network *n)
+{
+	static const struct adversary a = {"", LIE_BIT, 0, true};
+	char path[NETWORK_PATH * 2];
+	sqlite3 *db;
+
+	start(n, &a);
+	assert_int_equal(kill(n->pool, SIGTERM), 0);
+	assert_int_equal(network_wait_end(n->pool), 0);
+	n->pool = 0;
+	(void)snprintf(path, sizeof path, "%s/pool/pool.db", n->folder);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db,
+	                     "UPDATE standing SET state = 2, right_units = 1000000,"
+	                     " verified_units = 1000000",
+	                     NULL, NULL, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_changes(db), 2);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	network_restart_pool(n, DEMO_MODEL, seldom);
+	network_wait_ready(n);
+}
+
+static void on_piece(void *context, const struct msg_piece *piece)
+{
+	char *notice = context;
+
+	if (strstr(piece->notice, "DOUBTFUL") != NULL)
+		(void)snprintf(notice, TEXT_LONG, "%s", piece->notice);
+}
+
+/* The answer's verification; its session's name. */
+static enum verification get_answer(
+    struct client *c, uint64_t request, char session[PSEUDONYM_CHARS], char notice[TEXT_LONG])
+{
+	static char prompt[] = "What";
+	struct msg_generate g = {.request = request,
+	    .prompt = prompt,
+	    .max_tokens = 2,
+	    .sampling = {.top_p = 1, .repeat_penalty = 1}};
+	enum verification v;
+	struct answer a;
+	struct error why = {0};
+
+	if (answer_get(c, &g, on_piece, notice, NULL, &a, &why) != AYNI_OK)
+		fail_msg("%s", why.text);
+	pseudonym_to_text(&a.finished.session, session);
+	v = a.finished.verification;
+	answer_free(&a);
+	return v;
+}
+
+/* What `ayni ledger show` says of it, as soon as both donors have their receipts. */
+static bool is_doubtful(struct network *n, const char *session)
+{
+	const char *args[] = {"ledger", "show", session, "--pool", n->invite, "--json", NULL};
+	bool whole = false, doubtful = false;
+
+	while (!whole) {
+		json_t *root =
+		    network_run(n, args, NULL, out, err) == 0 ? json_loads(out, 0, NULL) : NULL;
+
+		whole = json_array_size(json_object_get(root, "receipts")) == 2;
+		doubtful = json_is_true(json_object_get(root, "doubtful"));
+		json_decref(root);
+	}
+	return doubtful;
+}
+
+/* False: it was caught in its first answer, so that none was unseen. */
+static bool unseen_answers_become_doubtful(struct network *n)
+{
+	char first[PSEUDONYM_CHARS] = "", session[PSEUDONYM_CHARS], notice[TEXT_LONG] = "";
+	enum verification v = VERIFICATION_NONE;
+	struct error why = {0};
+	struct client *c;
+
+	if (client_open(n->invite, 20000, &c, &why) != AYNI_OK)
+		fail_msg("%s", why.text);
+	for (uint64_t i = 1; i <= ANSWERS_MOST && v != VERIFICATION_WRONG; i++) {
+		v = get_answer(c, i, session, notice);
+		if (i > 1)
+			continue;
+		memcpy(first, session, sizeof first);
+		if (v == VERIFICATION_NONE)
+			assert_false(is_doubtful(n, first));
+	}
+	client_free(c);
+	if (v != VERIFICATION_WRONG || notice[0] == '\0')
+		return false;
+	assert_non_null(strstr(notice, "donor1"));
+	assert_true(is_doubtful(n, first));
+	return true;
+}
+
+static void who_has_an_answer_that_nobody_looked_at_is_told_when_its_donor_is_caught(void **state)
+{
+	bool told = false;
+
+	(void)state;
+	for (int i = 0; i < NETWORKS_MOST && !told; i++) {
+		struct network n;
+
+		start_believed(&n);
+		(void)setenv("AYNI_HOME", n.folder, 1);
+		told = unseen_answers_become_doubtful(&n);
+		network_stop(&n);
+	}
+	assert_true(told);
+}
+
 /* ---- set-up ------------------------------------------------------------------------------- */
 
 static int set_up(void **state)
@@ -444,6 +567,8 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(a_swarm_pays_for_each_lie_with_a_key),
 	    cmocka_unit_test(who_is_late_on_purpose_is_left_to_itself),
 	    cmocka_unit_test(quarantine_outlives_connections_and_the_pool),
+	    cmocka_unit_test(
+	        who_has_an_answer_that_nobody_looked_at_is_told_when_its_donor_is_caught),
 	};
 	int rc = liar_main(argc, argv);
 	ssize_t len;

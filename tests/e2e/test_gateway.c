@@ -118,6 +118,30 @@ static void a_question_is_answered_with_its_usage(void **state)
 	json_decref(o);
 }
 
+/* What the pool's log calls the answer. */
+static const char *session_of(const struct http_answer *a)
+{
+	const char *header = strstr(a->headers, "Ayni-Session: ");
+
+	assert_non_null(header);
+	return header + strlen("Ayni-Session: ");
+}
+
+/* Each of the choices is a session. */
+static void an_answer_names_its_sessions(void **state)
+{
+	struct http_answer a = http_ask(at, CHAT, "{" SUM ",\"n\":2}");
+	const char *sessions = session_of(&a);
+
+	(void)state;
+	assert_int_equal(a.status, 200);
+	assert_int_equal(strspn(sessions, "0123456789abcdef"), 32);
+	assert_int_equal(strspn(sessions + 32, ", "), 2);
+	assert_int_equal(strspn(sessions + 34, "0123456789abcdef"), 32);
+	assert_int_not_equal(memcmp(sessions, sessions + 34, 32), 0);
+	http_answer_free(&a);
+}
+
 static void a_stream_says_what_ayni_chat_says_with_the_same_seed(void **state)
 {
 	const char *args[] = {"chat", "--quiet", "--pool", net.invite, "--temperature", "1.5",
@@ -129,6 +153,7 @@ static void a_stream_says_what_ayni_chat_says_with_the_same_seed(void **state)
 	(void)state;
 	assert_int_equal(a.status, 200);
 	assert_non_null(strstr(a.headers, "Content-Type: text/event-stream"));
+	assert_int_equal(strspn(session_of(&a), "0123456789abcdef"), 32);
 	assert_non_null(strstr(a.body, "data: [DONE]\n\n"));
 	assert_int_equal(network_run(&net, args, NULL, out, err), 0);
 	out[strcspn(out, "\n")] = '\0';
@@ -563,6 +588,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_question_is_answered_with_its_usage),
+	    cmocka_unit_test(an_answer_names_its_sessions),
 	    cmocka_unit_test(a_stream_says_what_ayni_chat_says_with_the_same_seed),
 	    cmocka_unit_test(an_answer_ends_before_a_stop_and_comes_n_times),
 	    cmocka_unit_test(logprobs_change_nothing_and_end_where_the_answer_does),

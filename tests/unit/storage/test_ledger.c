@@ -520,11 +520,12 @@ static void append_standing(uint64_t number, const struct public_key *donor)
 
 static void finds_the_receipts_of_a_session(void **state)
 {
-	struct pseudonym name = {{0x80, 0, 0, 0, 0, 0, 0, 3}};
+	struct pseudonym name = {{0x80, 0, 0, 3, 9}}, none = {{0}};
 	struct seen s = {.n = 0};
 
 	(void)state;
-	assert_int_equal(ledger_session(&name), UINT64_C(0x4000000000000001));
+	assert_int_equal(ledger_session(&name), 0x80000004);
+	assert_int_equal(ledger_session(&none), 0);
 	append_of(1, &ana, ledger_session(&name));
 	append_of(2, &ben, 7);
 	append_of(3, &ben, ledger_session(&name));
