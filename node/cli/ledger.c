@@ -31,6 +31,7 @@ static const struct command {
     {"prune", ledger_prune},
     {"reconcile", ledger_reconcile},
     {"show", ledger_show},
+    {"verify-evidence", ledger_verify_evidence},
     {"watch", ledger_watch},
     {"witness", ledger_witness},
 };
@@ -190,7 +191,8 @@ int cli_ledger(int argc, char **argv)
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
-	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine\nprune FOLDER\nexport FOLDER\n"
+	                "prove NUMBER URL|FOLDER\ncheck FILE\n"
+	                "verify-evidence FILE --model MODEL\nmine\nprune FOLDER\nexport FOLDER\n"
 	                "show SESSION\nforget DONOR",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
@@ -204,6 +206,7 @@ int cli_ledger(int argc, char **argv)
 	        "  prove      that a receipt is in it, in a file that proves it by itself\n"
 	        "  check      such a file, offline\n"
 	        "  prune      its oldest entries away, but no hash\n"
+	        "  verify-evidence  did a donor sign what the model does not give?\n"
 	        "  mine       totals of this machine's receipts as a donor\n"
 	        "  export     statistics files of a pool's books, as aggregator sites read them\n"
 	        "  reconcile  these receipts with the log: is each of them there?\n\n"

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "node/pardons.h"
 #include "node/pool/auditor.h"
 #include "node/pool/doubts.h"
 #include "node/pool/trust.h"
@@ -67,6 +68,7 @@ static int open_trust(struct pool *p, struct verify *v, struct error *err)
 
 int verify_open(struct pool *p, struct error *err)
 {
+	char folder[CONFIG_PATH_BYTES + 16];
 	int rc;
 
 	p->verify = calloc(1, sizeof *p->verify);
@@ -77,7 +79,8 @@ int verify_open(struct pool *p, struct error *err)
 		rc = open_trust(p, p->verify, err);
 	if (rc != AYNI_OK || strcmp(p->config->recheck, "none") == 0)
 		return rc;
-	return auditor_new(pool_spare_threads(), &p->verify->auditor, err);
+	(void)snprintf(folder, sizeof folder, "%s/evidence", p->folder);
+	return auditor_new(pool_spare_threads(), folder, &p->verify->auditor, err);
 }
 
 bool verify_wants_trails(const struct pool *p)
@@ -172,7 +175,7 @@ static int publish(struct pool *p, const struct public_key *donor,
 	return rc;
 }
 
-/* A donor's state may have changed. Evidence may be NULL. */
+/* A donor's state may have changed. `evidence`: hash of the file that shows why, or NULL. */
 static void note_change(struct pool *p, enum report_level level, const struct public_key *donor,
     const struct trust_change *change, const char *reason, const struct hash *evidence)
 {
@@ -183,6 +186,10 @@ static void note_change(struct pool *p, enum report_level level, const struct pu
 		return;
 	report(level, "donor %s is %s now, it was %s: %s", name_of(p, donor, hex),
 	    trust_state_name(change->to), trust_state_name(change->from), reason);
+	if (evidence != NULL) {
+		hex32(evidence->bytes, hex);
+		report(level, "what shows it: %s/evidence/%s.evidence", p->folder, hex);
+	}
 	if (publish(p, donor, change, reason, evidence, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 }
@@ -236,6 +243,8 @@ static bool ask(struct pool *p, struct trail *t)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, t->model);
 	struct recheck_model model = {.gguf = m->gguf, .kv = m->kv_type};
+
+	(void)catalog_blob(p->catalog, &m->id, &model.manifest);
 
 	if (t->n_spans > 0 && auditor_ask(p->verify->auditor, &model, t))
 		return true;
@@ -336,8 +345,10 @@ static void doubt_all(struct pool *p, const struct public_key *donor, const char
 		member_send_doubt(p, &doubt, donor, reason);
 }
 
-static void punish(struct pool *p, const struct trail *t, const struct recheck_finding *f)
+static void punish(struct pool *p, const struct audited *a)
 {
+	const struct trail *t = a->trail;
+	const struct recheck_finding *f = &a->finding;
 	const struct trail_stage *stage = &t->stages[f->stage];
 	char reason[STANDING_LINE_BYTES], session[PSEUDONYM_CHARS];
 	struct trust_change change;
@@ -346,14 +357,48 @@ static void punish(struct pool *p, const struct trail *t, const struct recheck_f
 	books_name(p->books, t->session, &name);
 	pseudonym_to_text(&name, session);
 	(void)snprintf(reason, sizeof reason,
-	    "in session %s, layer %u of %.20s, it gave at position %u what the model does not",
-	    session, f->layer, catalog_at(p->catalog, t->model)->name, f->position);
+	    "in session %s layer %u gave at position %u what the model does not", session, f->layer,
+	    f->position);
 	if (trust_step(p->verify->trust, &stage->key, TRUST_LIED, 0, loop_wall_ms(), &change) !=
 	    AYNI_OK)
 		return; /* that was known */
-	note_change(p, REPORT_WARNING, &stage->key, &change, reason, NULL);
+	note_change(
+	    p, REPORT_WARNING, &stage->key, &change, reason, a->has_evidence ? &a->evidence : NULL);
+	if (!a->has_evidence)
+		report(REPORT_WARNING, "nobody else can be shown that: %s", f->no_evidence.text);
 	doubt_all(p, &stage->key, reason);
 	shut_out(p, roster_find(p->roster, &stage->key), reason);
+}
+
+/* It is given work again; what it gave before stays as it was judged. */
+static void pardon(struct pool *p, const struct pardon *pardon)
+{
+	int slot = roster_find(p->roster, &pardon->donor);
+	struct trust_change change;
+	char hex[HEX32_CHARS];
+
+	if (trust_step(p->verify->trust, &pardon->donor, TRUST_PARDONED, 0, loop_wall_ms(),
+	        &change) != AYNI_OK) {
+		report(REPORT_WARNING, "donor %s is not quarantined, and cannot be pardoned",
+		    name_of(p, &pardon->donor, hex));
+		return;
+	}
+	note_change(p, REPORT_INFO, &pardon->donor, &change, pardon->reason,
+	    pardon->has_evidence ? &pardon->evidence : NULL);
+	if (slot != ROSTER_NONE)
+		roster_get(p->roster, slot)->failures = 0;
+}
+
+void verify_pardon(struct pool *p)
+{
+	struct pardon asked;
+	struct error err = {0};
+	int rc;
+
+	while ((rc = pardons_take(p->folder, &asked, &err)) == AYNI_OK)
+		pardon(p, &asked);
+	if (rc != AYNI_ERR_NOT_FOUND)
+		report(REPORT_WARNING, "a pardon could not be taken up: %s", err.text);
 }
 
 static void keep_doubt(struct pool *p, const struct session *s)
@@ -423,7 +468,7 @@ static void conclude(struct pool *p, const struct audited *a)
 		    (unsigned long long)a->trail->session, a->err.text);
 	} else if (a->finding.wrong) {
 		p->verify->wrong++;
-		punish(p, a->trail, &a->finding);
+		punish(p, a);
 	} else {
 		p->verify->right++;
 		verification = VERIFICATION_RIGHT;
