@@ -204,7 +204,7 @@ static void the_log_of_a_pool_holds_before_everybody(void **context)
 	    .n_layers = 4, .context_tokens = 2048, .seed = 7};
 	const char *audit[] = {"ledger", "audit", log_folder, "--signatures", "--json", NULL};
 	const char *watch[] = {"ledger", "watch", log_folder, "--once", "--state", state, NULL};
-	char books[NETWORK_PATH * 2], session[33], statistics[NETWORK_PATH * 2];
+	char books[NETWORK_PATH * 2], session[33], statistics[NETWORK_PATH * 3];
 	const char *reconcile[] = {"ledger", "reconcile", log_folder, "--db", books, NULL};
 	const char *mine[] = {"ledger", "mine", "--db", books, NULL};
 
