@@ -44,6 +44,7 @@ struct liar {
 	struct worker_shared *shared;
 	struct worker_command run;                  /* the last */
 	uint32_t layer_first, layer_last, n_layers; /* that it is to hold, and of the model */
+	uint32_t loaded;                            /* layers up to this */
 	uint64_t random;
 	int delay_ms;
 	struct swarm *swarm; /* shared with others of it; or NULL */
@@ -251,20 +252,30 @@ static void note_command(struct liar *l, struct worker_command *c, int *fd)
 	}
 }
 
+/* Is there no further layer for it to load? */
+static bool has_all(struct liar *l, const struct worker_command *c)
+{
+	if (c->kind == WORKER_LOAD)
+		l->loaded = c->layer_first + 1; /* LOAD is of the first alone */
+	return c->kind == WORKER_LOAD_NEXT && l->loaded++ == l->layer_last;
+}
+
 static int between(struct liar *l, int daemon, int worker)
 {
 	struct worker_command c;
-	struct worker_answer a;
+	struct worker_answer a = {0};
 	int fd;
 
 	while (take(daemon, &c, &fd)) {
 		note_command(l, &c, &fd);
-		if (!give(worker, &c, fd))
+		if (has_all(l, &c)) { /* the one that it left out */
+			a.kind = c.kind;
+		} else if (!give(worker, &c, fd) ||
+		           recv(worker, &a, sizeof a, 0) != (ssize_t)sizeof a) {
 			break;
+		}
 		if (fd >= 0)
 			(void)close(fd);
-		if (recv(worker, &a, sizeof a, 0) != (ssize_t)sizeof a)
-			break;
 		if (c.kind == WORKER_LOAD)
 			l->n_layers = a.n_layers;
 		if (c.kind == WORKER_RUN && a.code == AYNI_OK)
