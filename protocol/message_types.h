@@ -9,10 +9,8 @@
 #include "protocol/logprob_types.h"
 
 enum { TEXT_SHORT = 65, TEXT_LONG = 256, INVITE_TOKEN_MAX = 16, ADDRESS_BYTES = 65 };
-enum {
-	LIMIT_TOOL_FORMATS = 5,       /* ways in which models say that they call a tool */
-	LIMIT_TOOLS_BYTES = 256 << 10 /* JSON of a request's tools, or of a turn's calls */
-};
+/* Ways in which models call tools; JSON of a request's tools, or of a turn's calls. */
+enum { LIMIT_TOOL_FORMATS = 5, LIMIT_TOOLS_BYTES = 256 << 10 };
 enum { BLOB_REQUEST_MAX = 16, RECEIPT_BYTES_MAX = 512 };
 
 /* Why a message or unit was not accepted. On the wire and in counters: never renumber. */
@@ -232,6 +230,7 @@ struct msg_piece {
 	uint32_t rows;
 	struct hash payload_hash;
 	char notice[TEXT_LONG]; /* for people: why the answer waits, or "" */
+	struct pseudonym session;
 };
 enum finish_reason {
 	FINISH_END = 1,
@@ -264,8 +263,16 @@ struct msg_finished {
 	uint32_t reused_tokens; /* whose keys and values were there, of a text that began alike */
 	enum verification verification;
 	uint64_t guessed, guessed_right; /* tokens fed unasked; of these, those that were drawn */
+	struct pseudonym session;
 	size_t n_shares;
 	struct share *shares;
+};
+struct msg_doubt {
+	uint64_t request;
+	struct pseudonym session;
+	struct public_key donor;
+	char donor_name[TEXT_SHORT];
+	char reason[TEXT_LONG];
 };
 struct msg_cancel {
 	uint64_t request;
@@ -277,6 +284,7 @@ struct layer_range {
 struct msg_receipts_query {
 	uint64_t after;
 	uint32_t limit;
+	struct pseudonym session; /* set: of this one alone */
 };
 struct donor_name {
 	struct public_key donor;

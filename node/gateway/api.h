@@ -22,6 +22,7 @@ struct choice {
 	struct tool_calls calls;         /* no format: none can be */
 	size_t sent;                     /* bytes of the answer that are held no more */
 	uint32_t n_tokens;
+	struct pseudonym session;   /* what the pool's log calls it, once that is known */
 	uint32_t n_events, n_items; /* streaming, for an API that counts them: written so far */
 	bool thinks;                /* likewise: the last of these items is what the model thinks */
 	bool begun;                 /* streaming: something of it has been written */

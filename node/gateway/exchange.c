@@ -142,6 +142,8 @@ static void on_piece(void *context, const struct msg_piece *p)
 	struct span answer = {0};
 	bool found;
 
+	if (pseudonym_is_set(&p->session))
+		c->session = p->session;
 	if (c->stopped)
 		return;
 	if (p->tool_format != TOOL_FORMAT_NONE && c->calls.format == TOOL_FORMAT_NONE)
