@@ -9,10 +9,8 @@
 #include "protocol/logprob_types.h"
 
 enum { TEXT_SHORT = 65, TEXT_LONG = 256, INVITE_TOKEN_MAX = 16, ADDRESS_BYTES = 65 };
-enum {
-	LIMIT_TOOL_FORMATS = 5,       /* ways in which models say that they call a tool */
-	LIMIT_TOOLS_BYTES = 256 << 10 /* JSON of a request's tools, or of a turn's calls */
-};
+/* Ways in which models call tools; JSON of a request's tools, or of a turn's calls. */
+enum { LIMIT_TOOL_FORMATS = 5, LIMIT_TOOLS_BYTES = 256 << 10 };
 enum { BLOB_REQUEST_MAX = 16, RECEIPT_BYTES_MAX = 512 };
 
 /* Why a message or unit was not accepted. On the wire and in counters: never renumber. */

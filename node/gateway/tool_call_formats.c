@@ -15,11 +15,11 @@ static struct span behind(struct span s, size_t n)
 
 static struct span trimmed(struct span s)
 {
-	static const char spaces[] = " \t\r\n";
+	static const char spaces[] = {' ', '\t', '\r', '\n'};
 
-	while (s.len > 0 && memchr(spaces, s.data[0], 4) != NULL)
+	while (s.len > 0 && memchr(spaces, s.data[0], sizeof spaces) != NULL)
 		s = behind(s, 1);
-	while (s.len > 0 && memchr(spaces, s.data[s.len - 1], 4) != NULL)
+	while (s.len > 0 && memchr(spaces, s.data[s.len - 1], sizeof spaces) != NULL)
 		s.len--;
 	return s;
 }
@@ -182,7 +182,6 @@ static bool add_deepseek(json_t *list, struct span kind, struct span call)
 	bool good;
 
 	if (cut(&rest, "```json", &name)) {
-		arguments = rest;
 		if (!cut(&rest, "\n```", &end) || trimmed(rest).len > 0)
 			return false;
 		arguments = end;
