@@ -47,6 +47,7 @@ static void promise(
     struct roster_donor *d, const struct path_stage *at, const struct session *session, int more)
 {
 	d->sessions += (uint32_t)more;
+	d->checks += session->check != NULL ? (uint32_t)more : 0;
 	d->bound_layers += (uint32_t)more * (at->layers.last - at->layers.first);
 	d->pages += (uint32_t)more * session_pages(session);
 }
@@ -62,6 +63,7 @@ void binding_leave(struct scheduler *s, struct session *session)
 			promise(d, &p->stages[i], session, -1);
 	}
 	p->sessions--;
+	s->n_checks -= session->check != NULL;
 	trails_end(s, session);
 	take_out(s->bound, &s->n_bound, session);
 }
@@ -81,9 +83,20 @@ void binding_release(struct scheduler *s, struct session *session)
 	binding_close(s, &s->paths[session->path], session->r.id);
 }
 
-/* A suspicion is no failure: however often it was wrong, the request goes on. */
-void binding_rewind(struct scheduler *s, struct session *session)
+static void lose_check(
+    struct scheduler *s, struct session *session, const char *why, struct actions *q)
 {
+	binding_release(s, session);
+	(void)binding_finish(s, session, FINISH_FAILED, why, q);
+}
+
+/* A suspicion is no failure: however often it was wrong, the request goes on. */
+void binding_rewind(struct scheduler *s, struct session *session, struct actions *q)
+{
+	if (session->check != NULL) {
+		lose_check(s, session, "its path was lost", q);
+		return;
+	}
 	session->replays += !s->paths[session->path].hedged;
 	binding_release(s, session);
 	session_rewind(session);
@@ -284,7 +297,10 @@ static void bind_session(
 		keep_open(s, &p->stages[k], session->r.id);
 	}
 	p->sessions++;
-	take_out(s->waiting, &s->n_waiting, session);
+	if (session->check != NULL)
+		s->n_checks++;
+	else
+		take_out(s->waiting, &s->n_waiting, session);
 	s->bound[s->n_bound++] = session;
 	session_bind(session, (uint32_t)slot);
 	gain_begin(&session->drafting.gain, &s->gains[slot]);
@@ -294,7 +310,8 @@ static void bind_session(
 		trails_begin_with(s, session, source->session, source->n_tokens);
 	}
 	kept_make_room(s, p);
-	want_links(s, p);
+	if (!p->checks)
+		want_links(s, p);
 }
 
 /* Where most of its tokens are known already, unless many more are served there. */
@@ -311,6 +328,18 @@ static bool bind_to(struct scheduler *s, struct session *session, const struct p
 	return slot >= 0;
 }
 
+/* A member's session wants room. */
+static bool check_gives_way(struct scheduler *s, uint32_t model, struct actions *q)
+{
+	for (size_t i = s->n_bound; s->n_checks > 0 && i-- > 0;) {
+		if (s->bound[i]->check == NULL || s->bound[i]->r.model != model)
+			continue;
+		lose_check(s, s->bound[i], "it gave way", q);
+		return true;
+	}
+	return false;
+}
+
 /* How a model's donors stand in one run, found once for all who wait for it. */
 enum stand { UNKNOWN, FULL, MISSING };
 
@@ -319,7 +348,9 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
     uint64_t now_us, struct actions *q)
 {
 	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
-	const struct path_donors donors = {s->roster, s->pairs, now_us};
+	const struct path_donors donors = {
+	    .roster = s->roster, .pairs = s->pairs, .now_us = now_us};
+	enum path_search found;
 	struct path path;
 
 	if (session->replays > MAX_REPLAYS) {
@@ -328,8 +359,11 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
 	}
 	if (*stand == MISSING)
 		return wait_for_layers(s, session, now_us, q);
-	switch (path_find(
-	    &donors, session->r.model, m->sizes.n_layers, session_pages(session), &path)) {
+	do
+		found = path_find(
+		    &donors, session->r.model, m->sizes.n_layers, session_pages(session), &path);
+	while (found == PATH_FULL && check_gives_way(s, session->r.model, q));
+	switch (found) {
 	case PATH_MISSING:
 		*stand = MISSING;
 		return wait_for_layers(s, session, now_us, q);
@@ -360,11 +394,72 @@ void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 		struct session *session = s->waiting[i];
 		enum stand *stand = &stands[session->r.model];
 
-		if (s->n_bound == s->limits.max_sessions || *stand == FULL) {
+		if (s->n_bound - s->n_checks == s->limits.max_sessions || *stand == FULL) {
 			session->wait_until_us = 0; /* it waits for room, not for layers */
 			i++;
 		} else {
 			i += bind_or_wait(s, session, stand, now_us, q);
 		}
 	}
+}
+
+/* ---- checks ------------------------------------------------------------------------------- */
+
+bool scheduler_recheckers(struct scheduler *s, const struct trail *t, path_avoid_fn *avoid,
+    const void *context, uint64_t now_us, struct path *out)
+{
+	const struct path_donors donors = {
+	    .roster = s->roster, .now_us = now_us, .avoid = avoid, .context = context};
+	const struct catalog_model *m = catalog_at(s->catalog, t->model);
+
+	if (s->n_waiting > 0 || s->n_checks == CHECKS_MOST)
+		return false;
+	return path_find(&donors, t->model, m->sizes.n_layers, kv_pages(trail_positions(t) + 1),
+	           out) == PATH_FOUND;
+}
+
+int scheduler_recheck(struct scheduler *s, uint64_t id, struct trail *t, const struct path *p,
+    uint64_t now_us, struct error *err)
+{
+	const struct catalog_model *m = catalog_at(s->catalog, t->model);
+	const struct session_request r = {.id = id, .kv_tokens = m->kv_tokens};
+	static const struct source nothing;
+	struct path path = *p;
+	struct session *session;
+	int rc = session_new_check(&r, t, &m->sizes, now_us, &session, err);
+	int slot;
+
+	if (rc != AYNI_OK)
+		return rc;
+	path.checks = true;
+	slot = slot_for_path(s, &path);
+	if (slot < 0 || session_prepare(session, m->tokenizer) != AYNI_OK) {
+		session_free(session);
+		return error_set(err, AYNI_ERR_MEMORY, "scheduler: no room for a check");
+	}
+	bind_session(s, session, slot, &nothing);
+	return AYNI_OK;
+}
+
+void binding_end_checks(struct scheduler *s, uint64_t now_us, struct actions *q)
+{
+	for (size_t i = s->n_bound; s->n_checks > 0 && i-- > 0;) {
+		struct session *session = s->bound[i];
+
+		if (session->check != NULL && session->arrived_us + CHECK_MOST_US <= now_us)
+			lose_check(s, session, "it took too long", q);
+	}
+}
+
+uint64_t binding_checks_end_us(const struct scheduler *s)
+{
+	uint64_t next = 0;
+
+	for (size_t i = 0; s->n_checks > 0 && i < s->n_bound; i++) {
+		const struct session *session = s->bound[i];
+
+		if (session->check != NULL && (next == 0 || session->arrived_us + CHECK_MOST_US < next))
+			next = session->arrived_us + CHECK_MOST_US;
+	}
+	return next;
 }

@@ -67,7 +67,7 @@ void flight_drop(struct scheduler *s, struct flight *f, struct actions *q)
 {
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		if (f->sessions[i] != NULL)
-			binding_rewind(s, f->sessions[i]);
+			binding_rewind(s, f->sessions[i], q);
 		else
 			kept_lose(s, f->work.spans[i].session);
 	}
@@ -103,6 +103,8 @@ static bool board(struct flight *f, struct session *session, uint32_t most_token
 	bool alone = session->r.top > SAMPLER_CANDIDATES;
 	uint32_t guesses;
 
+	if (session->check != NULL && check_least(session->check) > most_tokens)
+		return false;
 	if (u->n_tokens >= most_tokens ||
 	    (u->n_spans > 0 && (alone || u->top > SAMPLER_CANDIDATES)))
 		return false;
@@ -130,13 +132,26 @@ static bool path_decodes(const struct scheduler *s, uint32_t path)
 	return false;
 }
 
+/* A check keeps nobody waiting for long. */
+static uint32_t check_tokens(const struct scheduler *s, const struct path *p)
+{
+	for (uint32_t k = 0; k < p->n_stages; k++) {
+		const struct roster_donor *d = path_donor(s->roster, &p->stages[k]);
+
+		if (d != NULL && d->sessions > d->checks)
+			return CHECK_BESIDE_TOKENS;
+	}
+	return BATCH_TOKENS;
+}
+
 /*
  * Who writes goes before who reads: a token costs little, and a person waits for each. Where
  * somebody writes, prompts are read in small parts, so that the next token is never far.
  */
 static void board_all(struct scheduler *s, struct flight *f, uint32_t path, uint32_t most_spans)
 {
-	uint32_t most = BATCH_TOKENS;
+	const struct path *p = &s->paths[path];
+	uint32_t most = p->checks ? check_tokens(s, p) : BATCH_TOKENS;
 
 	for (int reads = 0; reads <= 1; reads++) {
 		if (reads && path_decodes(s, path) && f->work.n_tokens + READ_BESIDE_TOKENS < most)
@@ -265,7 +280,7 @@ void flight_launch_ahead(struct scheduler *s, struct flight *f, uint64_t now_us,
 
 uint32_t flight_most_spans(const struct path *p)
 {
-	uint32_t most = (p->sessions + p->n_stages - 1) / p->n_stages;
+	uint32_t most = p->checks ? 1 : (p->sessions + p->n_stages - 1) / p->n_stages;
 
 	return most < LIMIT_UNIT_SPANS ? most : LIMIT_UNIT_SPANS;
 }

@@ -109,7 +109,7 @@ bool legs_send(struct scheduler *s, struct flight *f, uint8_t *payload, size_t p
 	do {
 		uint32_t stage = f->sent;
 
-		direct = !is_last(s, f, stage) && pairs_up(s->pairs, p->stages[stage].donor,
+		direct = !p->checks && !is_last(s, f, stage) && pairs_up(s->pairs, p->stages[stage].donor,
 		                                      p->stages[stage + 1].donor, now_us);
 		if (direct)
 			f->legs[stage].to = f->legs[stage + 1].from = ++s->next_ticket;
@@ -270,6 +270,12 @@ static void end_session(struct scheduler *s, struct session *session, enum finis
 	(void)binding_finish(s, session, reason, "", q);
 }
 
+static void end_check(struct scheduler *s, struct session *session, struct actions *q)
+{
+	binding_release(s, session);
+	(void)binding_finish(s, session, FINISH_END, "", q);
+}
+
 static void settle(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q);
 
 /* The token is drawn: the flight that follows has it already, and another may follow that. */
@@ -320,6 +326,10 @@ static void land(struct scheduler *s, struct flight *f, uint64_t now_us, struct 
 		if (rc == AYNI_OK && !step.finished) {
 			if (next != NULL)
 				go_on(s, next, session, now_us, q);
+			continue;
+		}
+		if (session->check != NULL) {
+			end_check(s, session, q);
 			continue;
 		}
 		kept_add(s, session, now_us);
@@ -466,6 +476,8 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 	leg->input = r->input_hash;
 	note_output(leg, r);
 	trails_note(s, leg, r);
+	if (f->sessions[0] != NULL && f->sessions[0]->check != NULL && !is_last(s, f, stage))
+		check_activations(f->sessions[0]->check, p->stages[stage].layers.last, payload.data);
 	if (stage + 1 == f->sent)
 		ok = keep_result(f, payload);
 	else if (!r->handed)

@@ -121,11 +121,13 @@ static uint64_t hop_us(
 
 /* ---- the search --------------------------------------------------------------------------- */
 
-static bool takes(const struct roster_donor *d, const struct wanted *w)
+static bool takes(
+    const struct path_donors *all, const struct roster_donor *d, const struct wanted *w)
 {
 	return roster_serves(d) && d->assignment.model == w->model &&
 	       d->assignment.layers.last <= w->n_layers &&
-	       (w->pages == 0 || (roster_has_room(d, w->pages) && roster_responds(d)));
+	       (w->pages == 0 || (roster_has_room(d, w->pages) && roster_responds(d))) &&
+	       (all->avoid == NULL || !all->avoid(all->context, d));
 }
 
 /* Donors that the path may use, and the places of their layers. */
@@ -140,7 +142,7 @@ static void gather(struct field *f)
 		const struct roster_donor *d = roster_get(r, i);
 		struct choice *c = &f->choices[f->n];
 
-		if (!takes(d, w))
+		if (!takes(f->all, d, w))
 			continue;
 		*c = (struct choice){.d = d,
 		    .slot = i,
@@ -424,7 +426,7 @@ bool path_responds(const struct path *p, struct roster *r)
 
 bool path_equal(const struct path *a, const struct path *b)
 {
-	if (a->model != b->model || a->n_stages != b->n_stages)
+	if (a->model != b->model || a->checks != b->checks || a->n_stages != b->n_stages)
 		return false;
 	for (uint32_t i = 0; i < a->n_stages; i++) {
 		const struct path_stage *x = &a->stages[i], *y = &b->stages[i];

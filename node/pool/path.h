@@ -26,6 +26,7 @@ struct path_stage {
 struct path {
 	bool broken; /* a stage failed: no new work */
 	bool hedged; /* broken, but by a suspicion alone */
+	bool checks; /* of sessions that compute a trail once more, and of no others */
 	uint32_t model;
 	uint32_t n_stages; /* 0: free slot */
 	struct path_stage stages[PATH_MAX_STAGES];
@@ -39,11 +40,16 @@ enum path_search {
 	PATH_MISSING /* some layers are held by no ready donor */
 };
 
+/* Is a donor of no use, whatever it holds? */
+typedef bool path_avoid_fn(const void *context, const struct roster_donor *d);
+
 /* Among whom a path is looked for. */
 struct path_donors {
 	struct roster *roster;
 	const struct pairs *pairs; /* who hands over to whom, at now_us; NULL: nobody */
 	uint64_t now_us;
+	path_avoid_fn *avoid; /* NULL: nobody is avoided */
+	const void *context;  /* of avoid; borrowed */
 };
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the pool's loop share: pool.c (life), peers.c (connections), serve_donors.c,
- * serve_members.c, place.c, observe.c, remember.c, drafting.c, verify.c, status.c. Only these do
- * I/O.
+ * serve_members.c, place.c, observe.c, remember.c, drafting.c, verify.c, checking.c, status.c.
+ * Only these do I/O.
  */
 #ifndef AYNI_NODE_POOL_POOL_INTERNAL_H
 #define AYNI_NODE_POOL_POOL_INTERNAL_H
@@ -13,6 +13,7 @@
 #include "node/loop.h"
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
+#include "node/pool/checkers.h"
 #include "node/pool/drafter.h"
 #include "node/pool/front.h"
 #include "node/pool/habits.h"
@@ -44,6 +45,7 @@ struct peer {
 	bool admitted;
 	enum peer_role role; /* once admitted */
 	int donor;           /* slot in the roster, or ROSTER_NONE */
+	struct network_prefix network;
 	uint64_t heard_us;
 	struct refusal_counts refused; /* messages of this peer */
 	UT_hash_handle by_route, by_number;
@@ -66,6 +68,7 @@ struct pool {
 	uint64_t drafted_models; /* of the catalog, by bits: those that have its vocabulary */
 	bool draft_refused;      /* it has too much to do */
 	struct verify *verify;
+	struct checking *checking; /* NULL: no donors check others */
 	struct transport *transport;
 	struct front *front; /* NULL: no HTTP */
 	struct loop *loop;
@@ -164,6 +167,23 @@ void drafting_forget(struct pool *p, const struct session *s);
 
 /* Threads for what computes beside the loop. */
 unsigned pool_spare_threads(void);
+
+/* ---- checking.c: donors that compute once more what others did, on behalf of verify.c ---- */
+int checking_open(struct pool *p, struct error *err);
+void checking_free(struct pool *p); /* before the scheduler */
+void checking_met(struct pool *p, const struct peer *donor); /* it is admitted */
+/* A trail that was drawn: true, and taken over, if donors check it now. */
+bool checking_gives(struct pool *p, struct trail *t);
+/* Has one been given since this was asked last? Then the scheduler has something to send. */
+bool checking_began(struct pool *p);
+/* A trail of donors that check: true, and taken over. */
+bool checking_keeps(struct pool *p, struct trail *own);
+/* A check is over; takes the session over. */
+void checking_finished(struct pool *p, const struct action_finish *a);
+/* The pool has computed a trail, or (known: false) could not. */
+void checking_audited(struct pool *p, const struct trail *t, bool known, bool wrong);
+bool checking_involves(const struct pool *p, const struct public_key *donor);
+uint64_t checking_by_donors(const struct pool *p); /* trails, since the pool started */
 
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);

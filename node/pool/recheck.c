@@ -7,20 +7,8 @@
 #include "compute/logits.h"
 #include "protocol/identity.h"
 
-enum {
-	GROUP_TOKENS = 128, /* go through a layer together, */
-	GROUP_ROWS = 32     /* with rows of logits for so many at most, unless one span has more */
-};
-
 /* Of the activations between two layers; a trail that needs more is not computed. */
 #define MOST_BYTES (UINT64_C(1) << 30)
-
-/* Spans that continue each other. */
-struct group {
-	uint32_t first, n; /* spans */
-	uint32_t n_tokens;
-	uint32_t n_rows; /* of logits, of its last tokens */
-};
 
 struct recheck {
 	const struct kernels *kernels;
@@ -120,7 +108,7 @@ static int open_run(
 	if (activation_bytes(c) > MOST_BYTES)
 		return error_set(
 		    err, AYNI_ERR_LIMIT, "recheck: %u tokens are too many", t->n_tokens);
-	c->rows_bytes = GROUP_TOKENS * wire_row_bytes(t->wire, c->sizes.d_model);
+	c->rows_bytes = TRAIL_GROUP_TOKENS * wire_row_bytes(t->wire, c->sizes.d_model);
 	c->activations = calloc(activation_bytes(c), 1);
 	c->rows = calloc(c->rows_bytes, 1);
 	c->scratch = calloc(c->sizes.n_vocabulary, sizeof *c->scratch);
@@ -128,18 +116,6 @@ static int open_run(
 	if (c->activations == NULL || c->rows == NULL || c->scratch == NULL || c->top == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "recheck: out of memory");
 	return AYNI_OK;
-}
-
-static uint32_t positions(const struct trail *t)
-{
-	uint32_t most = 1;
-
-	for (uint32_t i = 0; i < t->n_spans; i++) {
-		uint32_t end = t->spans[i].position + t->spans[i].n_tokens;
-
-		most = end > most ? end : most;
-	}
-	return most;
 }
 
 static void close_layer(struct layer *l)
@@ -159,35 +135,16 @@ static int open_layer(struct recheck *c, uint32_t index, struct layer *l, struct
 	l->ends_stage = c->trail->stages[l->stage].layers.last == index + 1;
 	if ((rc = model_load_for(c->model->gguf, index, index + 1, c->kernels, c->team, &l->model,
 	         err)) != AYNI_OK ||
-	    (rc = layers_new(l->model, c->kernels, c->team, GROUP_TOKENS, &l->layers, err)) !=
+	    (rc = layers_new(l->model, c->kernels, c->team, TRAIL_GROUP_TOKENS, &l->layers, err)) !=
 	        AYNI_OK)
 		return rc;
-	rc = kv_new(l->model, positions(c->trail), c->model->kv, &l->kv, err);
+	rc = kv_new(l->model, trail_positions(c->trail), c->model->kv, &l->kv, err);
 	if (rc == AYNI_OK)
 		kv_set_wire(l->kv, c->trail->wire);
 	return rc;
 }
 
 /* ---- groups ------------------------------------------------------------------------------- */
-
-/* The spans from this one on that go together. */
-static struct group group_from(const struct trail *t, uint32_t first)
-{
-	struct group g = {.first = first};
-
-	while (first + g.n < t->n_spans) {
-		const struct trail_span *s = &t->spans[first + g.n];
-		uint32_t rows = g.n_rows > 0 ? g.n_rows + s->n_tokens : s->n_logits;
-
-		if (g.n > 0 && (s->position != t->spans[first].position + g.n_tokens ||
-		                   g.n_tokens + s->n_tokens > GROUP_TOKENS || rows > GROUP_ROWS))
-			break;
-		g.n_rows = rows;
-		g.n_tokens += s->n_tokens;
-		g.n++;
-	}
-	return g;
-}
 
 static int room_for_logits(struct recheck *c, uint32_t n_rows, struct error *err)
 {
@@ -262,7 +219,7 @@ static void compare(struct recheck *c, uint32_t index, uint32_t stage, const uin
 }
 
 /* What a group gave, as it goes on to the next layer, of this stage or the next. */
-static void go_on(struct recheck *c, const struct group *g, const struct layer *l, float *rows)
+static void go_on(struct recheck *c, const struct trail_group *g, const struct layer *l, float *rows)
 {
 	size_t d = c->sizes.d_model, row_bytes = wire_row_bytes(c->trail->wire, d);
 	const uint8_t *at = c->rows;
@@ -278,7 +235,7 @@ static void go_on(struct recheck *c, const struct group *g, const struct layer *
 }
 
 static int compare_logits(
-    struct recheck *c, const struct group *g, uint32_t stage, struct error *err)
+    struct recheck *c, const struct trail_group *g, uint32_t stage, struct error *err)
 {
 	uint32_t tokens_left = g->n_tokens;
 
@@ -312,7 +269,7 @@ static int compare_logits(
 /* ---- running ------------------------------------------------------------------------------ */
 
 static int run_group(
-    struct recheck *c, const struct group *g, const struct layer *l, struct error *err)
+    struct recheck *c, const struct trail_group *g, const struct layer *l, struct error *err)
 {
 	uint32_t first_token = c->trail->spans[g->first].first_token;
 	float *rows = c->activations + (size_t)first_token * c->sizes.d_model;
@@ -322,7 +279,7 @@ static int run_group(
 	    .n_logits = l->last ? g->n_rows : 0};
 	int rc;
 
-	if (g->n_tokens > GROUP_TOKENS)
+	if (g->n_tokens > TRAIL_GROUP_TOKENS)
 		return error_set(err, AYNI_ERR_LIMIT, "recheck: a span of %u tokens", g->n_tokens);
 	if (l->last && room_for_logits(c, g->n_rows, err) != AYNI_OK)
 		return AYNI_ERR_MEMORY;
@@ -342,7 +299,7 @@ static int run_layer(struct recheck *c, const struct layer *l, struct error *err
 	int rc = AYNI_OK;
 
 	for (uint32_t i = 0; rc == AYNI_OK && i < c->trail->n_spans;) {
-		struct group g = group_from(c->trail, i);
+		struct trail_group g = trail_group(c->trail, i, TRAIL_GROUP_TOKENS);
 
 		if (c->finding.wrong && i >= c->finding.span)
 			break;

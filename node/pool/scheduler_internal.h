@@ -28,6 +28,9 @@ enum {
 	    250000,             /* at least, where the input may be lost: it is soon tried again */
 	DRAFT_WAIT_US = 100000, /* a session waits no longer for guesses; */
 	DRAFT_WAIT_TOKENS = 2,  /* nor longer than so many tokens take without */
+	CHECKS_MOST = 8,        /* sessions that compute trails once more, at once, */
+	CHECK_MOST_US = 10000000, /* and each no longer; */
+	CHECK_BESIDE_TOKENS = 32, /* tokens in a unit where a member's session is at its donors */
 	MAX_REPLAYS = 32 /* of one session, without a token in between, for more than suspicions */
 };
 
@@ -86,7 +89,8 @@ struct scheduler {
 	uint64_t stall_ends_us; /* when the first donor that stalls counts as failed; 0: none */
 	/* Each session is in one of these. What is done often looks at no session that waits. */
 	size_t n_bound, n_waiting;
-	struct session **bound;   /* [max_sessions], in order of binding */
+	size_t n_checks;          /* of those that are bound, session_new_check */
+	struct session **bound;   /* [max_sessions + CHECKS_MOST], in order of binding */
 	struct session **waiting; /* [max_sessions + max_waiting], in order of arrival */
 	size_t turn;              /* bound session that is asked first, so that all are served */
 	uint64_t wait_ends_us; /* when the first has waited long enough for layers; 0: none does */
@@ -107,7 +111,8 @@ bool session_is_bound(const struct session *s);
 size_t binding_sessions(const struct scheduler *s); /* all of them: [0, n) of binding_session */
 struct session *binding_session(const struct scheduler *s, size_t i);
 void binding_release(struct scheduler *s, struct session *session);
-void binding_rewind(struct scheduler *s, struct session *session);
+/* Its path is lost: it is fed again elsewhere. A check is over. */
+void binding_rewind(struct scheduler *s, struct session *session, struct actions *q);
 /* It is bound no more; its donors still hold it. */
 void binding_leave(struct scheduler *s, struct session *session);
 /* Tell a path's donors that they may forget this session. */
@@ -116,6 +121,9 @@ void binding_close(struct scheduler *s, const struct path *p, uint64_t session);
 struct action_finish *binding_finish(struct scheduler *s, struct session *session,
     enum finish_reason reason, const char *text, struct actions *q);
 void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q);
+/* Checks that took too long end. */
+void binding_end_checks(struct scheduler *s, uint64_t now_us, struct actions *q);
+uint64_t binding_checks_end_us(const struct scheduler *s); /* when the next has; 0: there is none */
 /* Name the sessions that are closed at a stage in the unit that goes there. */
 void binding_attach_closed(
     struct scheduler *s, const struct path_stage *at, struct msg_work_unit *u);

@@ -40,6 +40,7 @@ int donor_join(struct pool *p, struct peer *peer, const char *name)
 	}
 	peer->donor = slot;
 	report(REPORT_INFO, "donor %s joined", name[0] != '\0' ? name : "(no name)");
+	checking_met(p, peer);
 	verify_joined(p, slot);
 	if (books_remind(p->books, slot, &peer->channel.peer, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "node/pool/auditor.h"
-#include "node/pool/trust.h"
 #include "node/report.h"
 #include "storage/standing.h"
 
@@ -72,6 +71,8 @@ int verify_open(struct pool *p, struct error *err)
 	if (p->verify == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "pool: out of memory");
 	rc = open_trust(p, p->verify, err);
+	if (rc == AYNI_OK)
+		rc = checking_open(p, err);
 	if (rc != AYNI_OK || strcmp(p->config->recheck, "none") == 0)
 		return rc;
 	return auditor_new(pool_spare_threads(), &p->verify->auditor, err);
@@ -108,6 +109,7 @@ void verify_free(struct pool *p)
 	if (v == NULL)
 		return;
 	auditor_free(v->auditor);
+	checking_free(p);
 	HASH_ITER(hh, v->verdicts, d, next)
 	forget(v, d);
 	standing_free(v->store);
@@ -202,7 +204,7 @@ static struct verdict *find_or_add(struct verify *v, uint64_t session)
 }
 
 /* True: it is given to the auditor. */
-static bool ask(struct pool *p, struct trail *t)
+static bool ask_auditor(struct pool *p, struct trail *t)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, t->model);
 	struct recheck_model model = {.gguf = m->gguf, .kv = m->kv_type};
@@ -215,19 +217,29 @@ static bool ask(struct pool *p, struct trail *t)
 	return false;
 }
 
-static void take_trails(struct pool *p)
+/* True: it is given to donors, or to the auditor. */
+static bool ask(struct pool *p, struct trail *t)
+{
+	return checking_gives(p, t) || ask_auditor(p, t);
+}
+
+void verify_take_trails(struct pool *p)
 {
 	struct trail *t;
 
 	while ((t = scheduler_take_trail(p->scheduler)) != NULL) {
-		struct verdict *d = find_or_add(p->verify, t->session);
-		bool asked = d != NULL && trust_draws(p->verify->trust, t) && ask(p, t);
+		bool missed = t->n_missed > 0, asked;
+		struct verdict *d;
 
-		p->verify->missed += t->n_missed > 0;
+		if (checking_keeps(p, t))
+			continue;
+		d = find_or_add(p->verify, t->session);
+		asked = d != NULL && trust_draws(p->verify->trust, t) && ask(p, t);
+		p->verify->missed += missed;
 		if (asked)
 			d->pending++;
 		if (d != NULL)
-			d->unknown = d->unknown || !asked || t->n_missed > 0;
+			d->unknown = d->unknown || !asked || missed;
 		if (!asked)
 			trail_release(t);
 	}
@@ -256,7 +268,7 @@ static bool is_undecided(const struct pool *p, const struct public_key *donor)
 	if (p->verify->auditor == NULL || trust_is_trusted(p->verify->trust, donor))
 		return false;
 	return (slot != ROSTER_NONE && roster_get(p->roster, slot)->sessions > 0) ||
-	       is_open(p, donor);
+	       is_open(p, donor) || checking_involves(p, donor);
 }
 
 bool verify_may_close(void *pool, int donor)
@@ -264,7 +276,7 @@ bool verify_may_close(void *pool, int donor)
 	struct pool *p = pool;
 	const struct roster_donor *d = roster_get(p->roster, donor);
 
-	take_trails(p); /* of a session whose last result is being booked */
+	verify_take_trails(p); /* of a session whose last result is being booked */
 	return d == NULL || !is_undecided(p, &d->key);
 }
 
@@ -293,7 +305,7 @@ void verify_run(struct pool *p)
 	if (p->verify->settling)
 		return; /* a receipt that could not be sent ended a connection */
 	p->verify->settling = true;
-	take_trails(p);
+	verify_take_trails(p);
 	settle(p);
 	p->verify->settling = false;
 }
@@ -383,27 +395,37 @@ static void finish(struct pool *p, struct verdict *d)
 		forget(p->verify, d);
 }
 
-static void conclude(struct pool *p, const struct audited *a)
-{
-	struct verdict *d = find(p->verify, a->trail->session);
+enum outcome { FOUND_RIGHT, FOUND_WRONG, NOT_FOUND };
 
+/* Of one of a session's trails. */
+static void decide(struct pool *p, uint64_t session, enum outcome o)
+{
+	struct verdict *d = find(p->verify, session);
+
+	d->unknown = d->unknown || o == NOT_FOUND;
+	d->wrong = d->wrong || o == FOUND_WRONG;
+	d->right = d->right || o == FOUND_RIGHT;
+	d->pending--;
+	if (d->pending == 0 && (d->parked || d->until_us != 0))
+		finish(p, d);
+}
+
+static enum outcome conclude(struct pool *p, const struct audited *a)
+{
 	if (a->rc != AYNI_OK) {
 		p->verify->missed++;
 		report(REPORT_WARNING, "session %llu could not be rechecked: %s",
 		    (unsigned long long)a->trail->session, a->err.text);
-	} else if (a->finding.wrong) {
+		return NOT_FOUND;
+	}
+	if (a->finding.wrong) {
 		p->verify->wrong++;
 		punish(p, a->trail, &a->finding);
-	} else {
-		p->verify->right++;
-		reward(p, a->trail);
+		return FOUND_WRONG;
 	}
-	d->unknown = d->unknown || a->rc != AYNI_OK;
-	d->wrong = d->wrong || (a->rc == AYNI_OK && a->finding.wrong);
-	d->right = d->right || (a->rc == AYNI_OK && !a->finding.wrong);
-	d->pending--;
-	if (d->pending == 0 && (d->parked || d->until_us != 0))
-		finish(p, d);
+	p->verify->right++;
+	reward(p, a->trail);
+	return FOUND_RIGHT;
 }
 
 static void on_audited(void *context)
@@ -412,10 +434,52 @@ static void on_audited(void *context)
 	struct audited a;
 
 	while (auditor_take(p->verify->auditor, &a)) {
-		conclude(p, &a);
+		enum outcome o = conclude(p, &a);
+
+		checking_audited(p, a.trail, o != NOT_FOUND, o == FOUND_WRONG);
+		decide(p, a.trail->session, o);
 		trail_release(a.trail);
 	}
 	pool_advance(p);
+}
+
+/* ---- what donors checked ------------------------------------------------------------------ */
+
+const struct trust *verify_trust(const struct pool *p)
+{
+	return p->verify->trust;
+}
+
+void verify_agreed(struct pool *p, struct trail *t)
+{
+	p->verify->right++;
+	reward(p, t);
+	decide(p, t->session, FOUND_RIGHT);
+	trail_release(t);
+}
+
+void verify_audit(struct pool *p, struct trail *t)
+{
+	uint64_t session = t->session;
+
+	if (ask_auditor(p, t))
+		return;
+	trail_release(t);
+	decide(p, session, NOT_FOUND);
+}
+
+void verify_audit_own(struct pool *p, struct trail *t, bool certainly)
+{
+	bool drawn = certainly || trust_draws(p->verify->trust, t);
+	struct verdict *d = drawn ? find_or_add(p->verify, t->session) : NULL;
+
+	if (d == NULL) {
+		trail_release(t);
+		return;
+	}
+	d->pending++;
+	d->until_us = 1; /* nobody waits for it */
+	verify_audit(p, t);
 }
 
 /* ---- ends of answers ---------------------------------------------------------------------- */
@@ -440,7 +504,7 @@ void verify_finish(struct pool *p, const struct action_finish *a)
 {
 	struct verdict *d;
 
-	take_trails(p);
+	verify_take_trails(p);
 	d = find(p->verify, a->session->r.id);
 	if (d == NULL || d->pending == 0 || p->stop_at_us != 0) {
 		send_finish(p, a, d);
@@ -494,4 +558,5 @@ void verify_describe(const struct pool *p, struct msg_status *out)
 	out->checks_right = p->verify->right;
 	out->checks_wrong = p->verify->wrong;
 	out->checks_missed = p->verify->missed;
+	out->checks_by_donors = checking_by_donors(p);
 }
