@@ -128,8 +128,8 @@ static int print_json(const struct msg_status *s)
 	    (json_int_t)s->uptime_ms, "models", models, "donors", donors, "refusals",
 	    json_refusals(&s->refusals), "receipts", (json_int_t)s->receipts, "requests_done",
 	    (json_int_t)s->requests_done, "rechecks", "right", (json_int_t)s->checks_right, "wrong",
-	    (json_int_t)s->checks_wrong, "missed", (json_int_t)s->checks_missed,
-	    "by_donors", (json_int_t)s->checks_by_donors);
+	    (json_int_t)s->checks_wrong, "missed", (json_int_t)s->checks_missed, "by_donors",
+	    (json_int_t)s->checks_by_donors);
 	if (root != NULL) {
 		rc = json_dumpf(root, stdout, JSON_COMPACT);
 		(void)printf("\n");
@@ -214,8 +214,7 @@ static void print_text(const struct msg_status *s)
 		(void)printf("rechecked: %llu right, %llu wrong, %llu drawn and not done; %llu "
 		             "looked at by donors\n",
 		    (unsigned long long)s->checks_right, (unsigned long long)s->checks_wrong,
-		    (unsigned long long)s->checks_missed,
-		    (unsigned long long)s->checks_by_donors);
+		    (unsigned long long)s->checks_missed, (unsigned long long)s->checks_by_donors);
 	for (size_t i = 0; i < s->n_models; i++)
 		print_model(&s->models[i]);
 	if (s->n_donors > 0)

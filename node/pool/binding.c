@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/checks.h"
 #include "node/pool/placement.h"
-#include "node/pool/scheduler_internal.h"
 
 #include <stdlib.h>
 
@@ -83,18 +83,11 @@ void binding_release(struct scheduler *s, struct session *session)
 	binding_close(s, &s->paths[session->path], session->r.id);
 }
 
-static void lose_check(
-    struct scheduler *s, struct session *session, const char *why, struct actions *q)
-{
-	binding_release(s, session);
-	(void)binding_finish(s, session, FINISH_FAILED, why, q);
-}
-
-/* A suspicion is no failure: however often it was wrong, the request goes on. */
+/* A suspicion is no failure, but for a check: however often it was wrong, the request goes on. */
 void binding_rewind(struct scheduler *s, struct session *session, struct actions *q)
 {
 	if (session->check != NULL) {
-		lose_check(s, session, "its path was lost", q);
+		check_lose(s, session, "its path was lost", q);
 		return;
 	}
 	session->replays += !s->paths[session->path].hedged;
@@ -314,6 +307,16 @@ static void bind_session(
 		want_links(s, p);
 }
 
+bool binding_bind(struct scheduler *s, struct session *session, const struct path *p)
+{
+	static const struct source nothing;
+	int slot = slot_for_path(s, p);
+
+	if (slot >= 0)
+		bind_session(s, session, slot, &nothing);
+	return slot >= 0;
+}
+
 /* Where most of its tokens are known already, unless many more are served there. */
 static bool bind_to(struct scheduler *s, struct session *session, const struct path *found)
 {
@@ -326,18 +329,6 @@ static bool bind_to(struct scheduler *s, struct session *session, const struct p
 	if (slot >= 0)
 		bind_session(s, session, slot, &source);
 	return slot >= 0;
-}
-
-/* A member's session wants room. */
-static bool check_gives_way(struct scheduler *s, uint32_t model, struct actions *q)
-{
-	for (size_t i = s->n_bound; s->n_checks > 0 && i-- > 0;) {
-		if (s->bound[i]->check == NULL || s->bound[i]->r.model != model)
-			continue;
-		lose_check(s, s->bound[i], "it gave way", q);
-		return true;
-	}
-	return false;
 }
 
 /* How a model's donors stand in one run, found once for all who wait for it. */
@@ -362,7 +353,7 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
 	do
 		found = path_find(
 		    &donors, session->r.model, m->sizes.n_layers, session_pages(session), &path);
-	while (found == PATH_FULL && check_gives_way(s, session->r.model, q));
+	while (found == PATH_FULL && checks_give_way(s, session->r.model, q));
 	switch (found) {
 	case PATH_MISSING:
 		*stand = MISSING;
@@ -401,65 +392,4 @@ void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 			i += bind_or_wait(s, session, stand, now_us, q);
 		}
 	}
-}
-
-/* ---- checks ------------------------------------------------------------------------------- */
-
-bool scheduler_recheckers(struct scheduler *s, const struct trail *t, path_avoid_fn *avoid,
-    const void *context, uint64_t now_us, struct path *out)
-{
-	const struct path_donors donors = {
-	    .roster = s->roster, .now_us = now_us, .avoid = avoid, .context = context};
-	const struct catalog_model *m = catalog_at(s->catalog, t->model);
-
-	if (s->n_waiting > 0 || s->n_checks == CHECKS_MOST)
-		return false;
-	return path_find(&donors, t->model, m->sizes.n_layers, kv_pages(trail_positions(t) + 1),
-	           out) == PATH_FOUND;
-}
-
-int scheduler_recheck(struct scheduler *s, uint64_t id, struct trail *t, const struct path *p,
-    uint64_t now_us, struct error *err)
-{
-	const struct catalog_model *m = catalog_at(s->catalog, t->model);
-	const struct session_request r = {.id = id, .kv_tokens = m->kv_tokens};
-	static const struct source nothing;
-	struct path path = *p;
-	struct session *session;
-	int rc = session_new_check(&r, t, &m->sizes, now_us, &session, err);
-	int slot;
-
-	if (rc != AYNI_OK)
-		return rc;
-	path.checks = true;
-	slot = slot_for_path(s, &path);
-	if (slot < 0 || session_prepare(session, m->tokenizer) != AYNI_OK) {
-		session_free(session);
-		return error_set(err, AYNI_ERR_MEMORY, "scheduler: no room for a check");
-	}
-	bind_session(s, session, slot, &nothing);
-	return AYNI_OK;
-}
-
-void binding_end_checks(struct scheduler *s, uint64_t now_us, struct actions *q)
-{
-	for (size_t i = s->n_bound; s->n_checks > 0 && i-- > 0;) {
-		struct session *session = s->bound[i];
-
-		if (session->check != NULL && session->arrived_us + CHECK_MOST_US <= now_us)
-			lose_check(s, session, "it took too long", q);
-	}
-}
-
-uint64_t binding_checks_end_us(const struct scheduler *s)
-{
-	uint64_t next = 0;
-
-	for (size_t i = 0; s->n_checks > 0 && i < s->n_bound; i++) {
-		const struct session *session = s->bound[i];
-
-		if (session->check != NULL && (next == 0 || session->arrived_us + CHECK_MOST_US < next))
-			next = session->arrived_us + CHECK_MOST_US;
-	}
-	return next;
 }

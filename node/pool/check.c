@@ -84,8 +84,8 @@ bool check_agrees(const struct check *c)
 /* ---- comparing ---------------------------------------------------------------------------- */
 
 /* What the trail's donors stood for behind so many layers; NULL: nothing. */
-static const struct hash *known_after(const struct trail *t, const struct trail_span *s,
-    uint32_t layer)
+static const struct hash *known_after(
+    const struct trail *t, const struct trail_span *s, uint32_t layer)
 {
 	for (uint32_t k = 0; k < t->n_stages; k++) {
 		if (t->stages[k].layers.last == layer)

@@ -26,8 +26,7 @@ struct checkers {
 	struct check_case *cases;
 };
 
-int checkers_new(
-    const uint8_t secret[DERIVED_KEY_BYTES], struct checkers **out, struct error *err)
+int checkers_new(const uint8_t secret[DERIVED_KEY_BYTES], struct checkers **out, struct error *err)
 {
 	struct checkers *c = calloc(1, sizeof *c);
 
@@ -238,8 +237,8 @@ static struct trail *take(struct trail **t)
 	return taken;
 }
 
-void checkers_finished(struct checkers *c, uint64_t session, enum check_result result,
-    struct checkers_orders *out)
+void checkers_finished(
+    struct checkers *c, uint64_t session, enum check_result result, struct checkers_orders *out)
 {
 	struct check_case *k = case_of(c, session);
 

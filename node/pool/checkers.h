@@ -58,8 +58,7 @@ bool checkers_related(
 struct checkers;
 
 /* secret: identity_derive. */
-int checkers_new(
-    const uint8_t secret[DERIVED_KEY_BYTES], struct checkers **out, struct error *err);
+int checkers_new(const uint8_t secret[DERIVED_KEY_BYTES], struct checkers **out, struct error *err);
 void checkers_free(struct checkers *c);
 
 /* It joined: from now on this is known of it. Without memory it is not. */
@@ -67,8 +66,7 @@ void checkers_meet(
     struct checkers *c, const struct public_key *donor, const struct checker_origin *origin);
 
 /* May donors check this trail, which was drawn? */
-bool checkers_takes(
-    const struct checkers *c, const struct trust *trust, const struct trail *trail);
+bool checkers_takes(const struct checkers *c, const struct trust *trust, const struct trail *trail);
 
 struct checkers_search {
 	const struct checkers *checkers;
@@ -97,8 +95,8 @@ int checkers_begin(struct checkers *c, uint64_t session, struct trail *trail, st
 /* A session's trail ended: true, and taken over, if it is of one that checks. */
 bool checkers_keep(struct checkers *c, struct trail *own);
 /* A session that checks is over; its trails ended before. */
-void checkers_finished(struct checkers *c, uint64_t session, enum check_result result,
-    struct checkers_orders *out);
+void checkers_finished(
+    struct checkers *c, uint64_t session, enum check_result result, struct checkers_orders *out);
 /* The pool has computed a trail: what it was, if it could tell. */
 void checkers_audited(struct checkers *c, const struct trail *trail, bool known, bool wrong,
     struct checkers_orders *out);

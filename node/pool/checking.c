@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Between the scheduler, in which donors compute once more what others gave (check.h), the machine
- * that says who may and what follows (checkers.h), and verify.c.
- */
-#include "node/pool/verify.h"
+#include "node/pool/checking.h"
 
 #include <stdlib.h>
 
-#include "node/pool/checkers.h"
+#include "node/pool/verify.h"
 #include "node/report.h"
 
 struct checking {
@@ -76,8 +72,7 @@ static int begin(struct pool *p, struct trail *t, const struct path *path, struc
 	static const struct public_key nobody;
 	const struct catalog_model *m = catalog_at(p->catalog, t->model);
 	uint64_t session;
-	int rc =
-	    registry_session_add(p->registry, &nobody, &m->id, loop_wall_ms(), &session, err);
+	int rc = registry_session_add(p->registry, &nobody, &m->id, loop_wall_ms(), &session, err);
 
 	if (rc != AYNI_OK)
 		return rc;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/pool/scheduler_internal.h"
+#include "node/pool/checks.h"
 
 #include <stdlib.h>
 
@@ -132,18 +132,6 @@ static bool path_decodes(const struct scheduler *s, uint32_t path)
 	return false;
 }
 
-/* A check keeps nobody waiting for long. */
-static uint32_t check_tokens(const struct scheduler *s, const struct path *p)
-{
-	for (uint32_t k = 0; k < p->n_stages; k++) {
-		const struct roster_donor *d = path_donor(s->roster, &p->stages[k]);
-
-		if (d != NULL && d->sessions > d->checks)
-			return CHECK_BESIDE_TOKENS;
-	}
-	return BATCH_TOKENS;
-}
-
 /*
  * Who writes goes before who reads: a token costs little, and a person waits for each. Where
  * somebody writes, prompts are read in small parts, so that the next token is never far.
@@ -151,7 +139,7 @@ static uint32_t check_tokens(const struct scheduler *s, const struct path *p)
 static void board_all(struct scheduler *s, struct flight *f, uint32_t path, uint32_t most_spans)
 {
 	const struct path *p = &s->paths[path];
-	uint32_t most = p->checks ? check_tokens(s, p) : BATCH_TOKENS;
+	uint32_t most = p->checks ? checks_tokens(s, p) : BATCH_TOKENS;
 
 	for (int reads = 0; reads <= 1; reads++) {
 		if (reads && path_decodes(s, path) && f->work.n_tokens + READ_BESIDE_TOKENS < most)

@@ -109,8 +109,9 @@ bool legs_send(struct scheduler *s, struct flight *f, uint8_t *payload, size_t p
 	do {
 		uint32_t stage = f->sent;
 
-		direct = !p->checks && !is_last(s, f, stage) && pairs_up(s->pairs, p->stages[stage].donor,
-		                                      p->stages[stage + 1].donor, now_us);
+		direct =
+		    !p->checks && !is_last(s, f, stage) &&
+		    pairs_up(s->pairs, p->stages[stage].donor, p->stages[stage + 1].donor, now_us);
 		if (direct)
 			f->legs[stage].to = f->legs[stage + 1].from = ++s->next_ticket;
 		if (!send_leg(s, f, payload, payload_len, now_us, q)) {
@@ -477,7 +478,8 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 	note_output(leg, r);
 	trails_note(s, leg, r);
 	if (f->sessions[0] != NULL && f->sessions[0]->check != NULL && !is_last(s, f, stage))
-		check_activations(f->sessions[0]->check, p->stages[stage].layers.last, payload.data);
+		check_activations(
+		    f->sessions[0]->check, p->stages[stage].layers.last, payload.data);
 	if (stage + 1 == f->sent)
 		ok = keep_result(f, payload);
 	else if (!r->handed)

@@ -93,9 +93,8 @@ static void describe_path(const struct path_donors *donors, struct pool *p, cons
 
 void outlook_model(struct pool *p, uint32_t index, struct status_model *out)
 {
-	const struct path_donors donors = {.roster = p->roster,
-	    .pairs = scheduler_pairs(p->scheduler),
-	    .now_us = loop_now_us()};
+	const struct path_donors donors = {
+	    .roster = p->roster, .pairs = scheduler_pairs(p->scheduler), .now_us = loop_now_us()};
 	struct parts parts = {0};
 	struct path path = {0};
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "node/models.h"
+#include "node/pool/checking.h"
 #include "node/report.h"
 
 static_assert((int)CONFIG_MAX_DRAFT == (int)DRAFT_MAX, "the setting's range is what can be done");

@@ -168,23 +168,6 @@ void drafting_forget(struct pool *p, const struct session *s);
 /* Threads for what computes beside the loop. */
 unsigned pool_spare_threads(void);
 
-/* ---- checking.c: donors that compute once more what others did, on behalf of verify.c ---- */
-int checking_open(struct pool *p, struct error *err);
-void checking_free(struct pool *p); /* before the scheduler */
-void checking_met(struct pool *p, const struct peer *donor); /* it is admitted */
-/* A trail that was drawn: true, and taken over, if donors check it now. */
-bool checking_gives(struct pool *p, struct trail *t);
-/* Has one been given since this was asked last? Then the scheduler has something to send. */
-bool checking_began(struct pool *p);
-/* A trail of donors that check: true, and taken over. */
-bool checking_keeps(struct pool *p, struct trail *own);
-/* A check is over; takes the session over. */
-void checking_finished(struct pool *p, const struct action_finish *a);
-/* The pool has computed a trail, or (known: false) could not. */
-void checking_audited(struct pool *p, const struct trail *t, bool known, bool wrong);
-bool checking_involves(const struct pool *p, const struct public_key *donor);
-uint64_t checking_by_donors(const struct pool *p); /* trails, since the pool started */
-
 /* ---- serve_members.c ---- */
 void member_message(struct pool *p, struct peer *peer, const struct message *m);
 void member_send_piece(struct pool *p, const struct action_piece *a);

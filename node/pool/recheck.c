@@ -219,7 +219,8 @@ static void compare(struct recheck *c, uint32_t index, uint32_t stage, const uin
 }
 
 /* What a group gave, as it goes on to the next layer, of this stage or the next. */
-static void go_on(struct recheck *c, const struct trail_group *g, const struct layer *l, float *rows)
+static void go_on(
+    struct recheck *c, const struct trail_group *g, const struct layer *l, float *rows)
 {
 	size_t d = c->sizes.d_model, row_bytes = wire_row_bytes(c->trail->wire, d);
 	const uint8_t *at = c->rows;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/pool/scheduler_internal.h"
+#include "node/pool/checks.h"
 
 #include <stdlib.h>
 
@@ -62,7 +62,8 @@ int scheduler_submit(
 	struct session *session;
 	int rc = AYNI_OK;
 
-	if (binding_sessions(s) - s->n_checks == (size_t)s->limits.max_sessions + s->limits.max_waiting)
+	if (binding_sessions(s) - s->n_checks ==
+	    (size_t)s->limits.max_sessions + s->limits.max_waiting)
 		rc = error_set(err, AYNI_ERR_AGAIN, "the pool is full; try again later");
 	else if (r->n_tokens == 0)
 		rc = error_set(err, AYNI_ERR_ARGUMENT, "the prompt is empty");
@@ -337,7 +338,7 @@ static void reap(struct scheduler *s, uint64_t now_us, struct actions *q)
 	reap_flights(s, now_us, q);
 	note_all_stalled(s, now_us, q);
 	hedge(s, q);
-	binding_end_checks(s, now_us, q);
+	checks_run(s, now_us, q);
 	for (size_t i = s->n_bound; i-- > 0;) {
 		struct session *session = s->bound[i];
 
@@ -392,7 +393,7 @@ uint64_t scheduler_next_us(const struct scheduler *s)
 	next = sooner(next, s->stall_ends_us);
 	next = sooner(next, s->wait_ends_us);
 	next = sooner(next, drafts_next_us(s));
-	next = sooner(next, binding_checks_end_us(s));
+	next = sooner(next, checks_next_us(s));
 	return sooner(next, kept_next_us(s));
 }
 

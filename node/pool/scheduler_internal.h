@@ -16,21 +16,15 @@ enum {
 	MAX_CLOSED_A_UNIT = 1024,
 	MAX_CLOSED = 1 << 16,
 	MAX_KEPT = 256,
-	STILL_USED_US =
-	    1000000, /* a kept session that is too old, but that another begins with now */
-	CROWD =
-	    2, /* sessions that a path may have more than another, if it knows a session's tokens */
+	STILL_USED_US = 1000000, /* a kept session that is too old, but another begins with it */
+	CROWD = 2, /* sessions that a path may have more than another, if it knows the tokens */
 	PACE_TOKENS = 8, /* about as many take no longer than one: memory is read once for all */
 	STALL_TIMES = 8, /* as long as usual: the donor's worker stands still */
 	STALL_LEAST_US = 500000,
-	STALL_FIRST_US = 800000, /* at least, for the first units of a donor */
-	STALL_HANDED_US =
-	    250000,             /* at least, where the input may be lost: it is soon tried again */
-	DRAFT_WAIT_US = 100000, /* a session waits no longer for guesses; */
-	DRAFT_WAIT_TOKENS = 2,  /* nor longer than so many tokens take without */
-	CHECKS_MOST = 8,        /* sessions that compute trails once more, at once, */
-	CHECK_MOST_US = 10000000, /* and each no longer; */
-	CHECK_BESIDE_TOKENS = 32, /* tokens in a unit where a member's session is at its donors */
+	STALL_FIRST_US = 800000,  /* at least, for the first units of a donor */
+	STALL_HANDED_US = 250000, /* at least, where the input may be lost: it is soon tried anew */
+	DRAFT_WAIT_US = 100000,   /* a session waits no longer for guesses; */
+	DRAFT_WAIT_TOKENS = 2,    /* nor longer than so many tokens take without */
 	MAX_REPLAYS = 32 /* of one session, without a token in between, for more than suspicions */
 };
 
@@ -111,7 +105,6 @@ bool session_is_bound(const struct session *s);
 size_t binding_sessions(const struct scheduler *s); /* all of them: [0, n) of binding_session */
 struct session *binding_session(const struct scheduler *s, size_t i);
 void binding_release(struct scheduler *s, struct session *session);
-/* Its path is lost: it is fed again elsewhere. A check is over. */
 void binding_rewind(struct scheduler *s, struct session *session, struct actions *q);
 /* It is bound no more; its donors still hold it. */
 void binding_leave(struct scheduler *s, struct session *session);
@@ -121,9 +114,8 @@ void binding_close(struct scheduler *s, const struct path *p, uint64_t session);
 struct action_finish *binding_finish(struct scheduler *s, struct session *session,
     enum finish_reason reason, const char *text, struct actions *q);
 void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q);
-/* Checks that took too long end. */
-void binding_end_checks(struct scheduler *s, uint64_t now_us, struct actions *q);
-uint64_t binding_checks_end_us(const struct scheduler *s); /* when the next has; 0: there is none */
+/* Just made: bound to this path, or one that is equal. False: there is no room. */
+bool binding_bind(struct scheduler *s, struct session *session, const struct path *p);
 /* Name the sessions that are closed at a stage in the unit that goes there. */
 void binding_attach_closed(
     struct scheduler *s, const struct path_stage *at, struct msg_work_unit *u);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/checking.h"
 #include "node/pool/verify.h"
 
 #include "node/report.h"

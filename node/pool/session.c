@@ -459,8 +459,7 @@ static void learn_gain(struct session *s, const struct session_step *out, uint64
 }
 
 /* It goes on until all is fed, or something is not as the trail has it. */
-static void take_rows(
-    struct session *s, const struct logit_rows *rows, struct session_step *out)
+static void take_rows(struct session *s, const struct logit_rows *rows, struct session_step *out)
 {
 	check_rows(s->check, rows->top, rows->data);
 	s->state = SESSION_READY;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "node/pool/auditor.h"
+#include "node/pool/checking.h"
 #include "node/report.h"
 #include "storage/standing.h"
 

@@ -30,7 +30,8 @@ const struct trust *verify_trust(const struct pool *p);
 void verify_agreed(struct pool *p, struct trail *t);
 /* They could not tell: the pool itself computes it. Taken over. */
 void verify_audit(struct pool *p, struct trail *t);
-/* A trail of donors that checked: the pool computes it if it is drawn, or for certain. Taken over. */
+/* A trail of donors that checked: the pool computes it if it is drawn, or for certain. Taken over.
+ */
 void verify_audit_own(struct pool *p, struct trail *t, bool certainly);
 /* An answer is over: the member is told, perhaps later. Takes the session over. */
 void verify_finish(struct pool *p, const struct action_finish *a);

@@ -31,8 +31,8 @@ static char self[NETWORK_PATH];
 
 /* All sessions are drawn, and none has guesses: so several rows of logits are wanted only of who
  * checks. */
-static const char *const settings[] = {"stages=1", "recheck=donors", "recheck_permille=1000",
-    "draft_tokens=0", "keep_s=0", NULL};
+static const char *const settings[] = {
+    "stages=1", "recheck=donors", "recheck_permille=1000", "draft_tokens=0", "keep_s=0", NULL};
 
 static json_t *status(struct network *n)
 {

@@ -118,8 +118,8 @@ static void reward(const struct trail *t)
 	struct trust_change change;
 
 	for (uint32_t k = 0; k < t->n_stages; k++)
-		(void)trust_step(world.trust, &t->stages[k].key, TRUST_WAS_RIGHT, t->n_spans, 1,
-		    &change);
+		(void)trust_step(
+		    world.trust, &t->stages[k].key, TRUST_WAS_RIGHT, t->n_spans, 1, &change);
 }
 
 /* The first stage of a span that is wrong, whatever came of it behind; -1: all are right. */
@@ -148,8 +148,8 @@ static int wrong_stage(const struct trail *t, struct fake_donor *fakes, uint32_t
 		struct msg_result r;
 		uint8_t *out;
 
-		assert_int_equal(fake_donor_compute(&fakes[k], &play.model->sizes, &u, payload, &r,
-		                     &out, &len),
+		assert_int_equal(
+		    fake_donor_compute(&fakes[k], &play.model->sizes, &u, payload, &r, &out, &len),
 		    REFUSAL_NONE);
 		free(payload);
 		payload = out;
@@ -294,13 +294,14 @@ static void begin_without_donors(uint64_t seed, uint32_t floor_permille)
 static void add_donor(uint32_t first, uint32_t last, uint32_t invite, uint64_t right)
 {
 	struct trust_record r = {.state = TRUST_TRUSTED, .right = right, .verified = right};
-	struct checker_origin origin = {.invite = {{(uint8_t)invite}},
-	    .admitted_ms = (uint64_t)invite * CHECKERS_BIRTH_MS};
+	struct checker_origin origin = {
+	    .invite = {{(uint8_t)invite}}, .admitted_ms = (uint64_t)invite * CHECKERS_BIRTH_MS};
 
 	int slot = play_ready(first, last, 100);
 
 	r.donor = roster_get(play.roster, slot)->key;
-	pairs_lost(scheduler_pairs(play.scheduler), slot, slot, 1); /* each token comes to the pool */
+	pairs_lost(
+	    scheduler_pairs(play.scheduler), slot, slot, 1); /* each token comes to the pool */
 	assert_int_equal(trust_put(world.trust, &r), AYNI_OK);
 	checkers_meet(world.checkers, &r.donor, &origin);
 }
@@ -398,9 +399,9 @@ static void who_agrees_on_a_lie_is_found_by_what_the_pool_computes(void **state)
 }
 
 /*
- * The worst case: two donors that always give the same wrong numbers, and nobody else to check them.
- * A session is drawn with probability r; the pool computes it with s, and else what was given by who
- * checks it, if that is drawn.
+ * The worst case: two donors that always give the same wrong numbers, and nobody else to check
+ * them. A session is drawn with probability r; the pool computes it with s, and else what was given
+ * by who checks it, if that is drawn.
  */
 static void who_agrees_is_found_as_soon_as_the_formula_says(void **state)
 {
@@ -422,8 +423,8 @@ static void who_agrees_is_found_as_soon_as_the_formula_says(void **state)
 	}
 	print_message("two alone that agree: found within %.1f sessions, %.1f by the formula\n",
 	    (double)sessions / PAIRS, expected);
-	assert_in_range(sessions, (uint64_t)(0.9 * expected * PAIRS),
-	    (uint64_t)(1.1 * expected * PAIRS));
+	assert_in_range(
+	    sessions, (uint64_t)(0.9 * expected * PAIRS), (uint64_t)(1.1 * expected * PAIRS));
 }
 
 int main(void)

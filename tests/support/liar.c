@@ -107,9 +107,10 @@ static void lie(struct liar *l, uint8_t *out, size_t len)
 		put_random(l, out, len);
 	else if (strcmp(l->lie, LIE_REPEAT) == 0)
 		repeat(l, out, len);
-	else if (strcmp(l->lie, LIE_BIT) == 0 || (strcmp(l->lie, LIE_LAST) == 0 && gives_logits(l)) ||
+	else if (strcmp(l->lie, LIE_BIT) == 0 ||
+	         (strcmp(l->lie, LIE_LAST) == 0 && gives_logits(l)) ||
 	         (strcmp(l->lie, LIE_CHECKS) == 0 && gives_logits(l) &&
-	            l->run.n_logits > l->run.n_spans))
+	             l->run.n_logits > l->run.n_spans))
 		out[0] ^= 1; /* of the first number, little endian */
 }
 

@@ -45,8 +45,7 @@ static struct public_key make_key(const struct network *n, int donor)
 	return key;
 }
 
-static void write_down(
-    struct db *db, const struct network *n, int count, const char *other)
+static void write_down(struct db *db, const struct network *n, int count, const char *other)
 {
 	struct registry *registry;
 	struct standing_store *standings;
@@ -65,8 +64,8 @@ static void write_down(
 		assert_int_equal(
 		    invite_parse(i + 1 < count ? n->invite : other, &invite, NULL), AYNI_OK);
 		hash_bytes(invite.token, sizeof invite.token, &token);
-		assert_int_equal(registry_admit(registry, &s.donor, ROLE_DONOR, "", &token,
-		                     LONG_AGO_MS, NULL),
+		assert_int_equal(
+		    registry_admit(registry, &s.donor, ROLE_DONOR, "", &token, LONG_AGO_MS, NULL),
 		    AYNI_OK);
 		assert_int_equal(standing_put(standings, &s, NULL), AYNI_OK);
 	}

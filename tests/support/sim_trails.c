@@ -86,8 +86,8 @@ static void give(struct sim_world *w, struct trail *t)
 	struct path path;
 
 	if (scheduler_recheckers(w->scheduler, t, gave_it, t, w->now_us, &path))
-		assert_int_equal(scheduler_recheck(w->scheduler, SIM_CHECKS + ++w->n_checks, t, &path,
-		                     w->now_us, NULL),
+		assert_int_equal(scheduler_recheck(w->scheduler, SIM_CHECKS + ++w->n_checks, t,
+		                     &path, w->now_us, NULL),
 		    AYNI_OK);
 }
 

@@ -85,8 +85,7 @@ static bool give_check(void)
 
 	if (!scheduler_recheckers(play.scheduler, trail, avoids_first, NULL, 2, &path))
 		return false;
-	assert_int_equal(
-	    scheduler_recheck(play.scheduler, CHECK, trail, &path, 2, NULL), AYNI_OK);
+	assert_int_equal(scheduler_recheck(play.scheduler, CHECK, trail, &path, 2, NULL), AYNI_OK);
 	play_run(2);
 	return true;
 }
@@ -262,8 +261,7 @@ static void a_trail_without_spans_is_not_checked(void **state)
 
 	(void)state;
 	trail = trail_new(1, 0, WIRE_F32, stages, 2, &budget);
-	assert_int_equal(
-	    check_new(trail, &play.model->sizes, &c, &play.err), AYNI_ERR_ARGUMENT);
+	assert_int_equal(check_new(trail, &play.model->sizes, &c, &play.err), AYNI_ERR_ARGUMENT);
 }
 
 int main(void)

@@ -47,8 +47,7 @@ static void networks_are_told_by_the_first_bits_of_an_address(void **state)
 		const char *a, *b;
 		bool same;
 	} pairs[] = {
-	    {"203.0.113.5", "203.0.113.250", true},
-	    {"203.0.113.5", "203.0.114.5", false},
+	    {"203.0.113.5", "203.0.113.250", true}, {"203.0.113.5", "203.0.114.5", false},
 	    {"2001:db8:1:2::3", "2001:db8:1:ffff::", true},
 	    {"2001:db8:1:2::3", "2001:db8:2:2::3", false},
 	    {"::ffff:203.0.113.5", "203.0.113.9", true},
@@ -99,8 +98,7 @@ static void one_invite_relates_its_donors_for_ever(void **state)
 static void keys_of_one_hour_are_related_while_they_are_young(void **state)
 {
 	struct checker_origin a = {.invite = {{1}}, .admitted_ms = NOW_MS};
-	struct checker_origin b = {
-	    .invite = {{2}}, .admitted_ms = NOW_MS + CHECKERS_BIRTH_MS - 1};
+	struct checker_origin b = {.invite = {{2}}, .admitted_ms = NOW_MS + CHECKERS_BIRTH_MS - 1};
 
 	(void)state;
 	assert_true(checkers_related(&a, &b, b.admitted_ms));
