@@ -5,7 +5,7 @@
 #   make demo       a whole network on this machine, from nothing
 #   make check      structure and style, seconds  make lint     clang-tidy, cppcheck, clang-format
 #   make test-adversary  every kind of donor that lies, and what becomes of it
-#   make bench      speed figures (bench-pool: of a pool under load; bench-ledger)
+#   make bench      speed figures (bench-pool: of a pool under load; bench-ledger, bench-http)
 #   make fuzz       fuzz each parser for FUZZ_SECONDS
 #   make install    PREFIX, DESTDIR               make clean
 #   make SANITIZE=address,undefined test          (or SANITIZE=thread)
@@ -184,6 +184,11 @@ BENCH_LEDGER := $(BUILD)/tests/bench/bench_ledger
 bench-ledger: $(BENCH_LEDGER)
 	@$(BENCH_LEDGER)
 
+BENCH_HTTP := $(BUILD)/tests/bench/bench_http
+.PHONY: bench-http
+bench-http: $(BUILD)/ayni $(BENCH_HTTP)
+	@$(BENCH_HTTP)
+
 # ---- fuzzing: clang's libFuzzer, one program a parser -----------------------------------------
 FUZZ_SECONDS ?= 30
 FUZZ_C := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -213,6 +218,11 @@ install: $(BUILD)/ayni
 	install -D -m 755 $(BUILD)/ayni $(DESTDIR)$(PREFIX)/bin/ayni
 	install -D -m 644 configs/donor.conf $(DESTDIR)$(PREFIX)/share/ayni/donor.conf
 	install -D -m 644 configs/pool.conf $(DESTDIR)$(PREFIX)/share/ayni/pool.conf
+	install -D -m 644 configs/completions/ayni.bash \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ayni
+	install -D -m 644 configs/completions/_ayni $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ayni
+	install -D -m 644 configs/completions/ayni.fish \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ayni.fish
 	install -D -m 644 configs/models/ayni-demo.gguf $(DESTDIR)$(PREFIX)/share/ayni/ayni-demo.gguf
 
 clean:

@@ -29,6 +29,9 @@ int sampler_check(const struct sampler_settings *s, struct error *err)
 		return error_set(err, AYNI_ERR_ARGUMENT, "min_p must be 0 to 1");
 	if (!(s->repeat_penalty >= 0.01f && s->repeat_penalty <= 100.0f))
 		return error_set(err, AYNI_ERR_ARGUMENT, "repeat_penalty must be 0.01 to 100");
+	if (!(fabsf(s->frequency_penalty) <= 100.0f && fabsf(s->presence_penalty) <= 100.0f))
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "frequency_penalty and presence_penalty must be -100 to 100");
 	if (s->repeat_last_n > LIMIT_CONTEXT_TOKENS)
 		return error_set(
 		    err, AYNI_ERR_ARGUMENT, "repeat_last_n must be 0 to %d", LIMIT_CONTEXT_TOKENS);
@@ -101,28 +104,49 @@ static size_t table_slot(const struct logit *c, const uint16_t table[TABLE_SLOTS
 }
 _Static_assert(TABLE_SLOTS == 1 << 10, "table_slot takes the upper 10 of 32 bits");
 
+/* How often each candidate is in the history from here on. */
+static void count_in(const struct logit *c, const uint16_t table[TABLE_SLOTS], size_t n,
+    const uint32_t *history, size_t first, size_t n_history, uint32_t *counts)
+{
+	memset(counts, 0, n * sizeof *counts);
+	for (size_t i = first; i < n_history; i++) {
+		uint16_t at = table[table_slot(c, table, history[i])];
+
+		if (at != 0)
+			counts[at - 1]++;
+	}
+}
+
 /* Divides a positive logit, multiplies a negative one (Keskar et al. 2019), once a token. */
+static float against_repeating(const struct sampler_settings *s, float value)
+{
+	return value > 0.0f ? value / s->repeat_penalty : value * s->repeat_penalty;
+}
+
 static void penalise(const struct sampler_settings *s, struct logit *c, size_t n,
     const uint32_t *history, size_t n_history)
 {
 	uint16_t table[TABLE_SLOTS] = {0};
-	bool done[SAMPLER_CANDIDATES] = {false};
+	uint32_t counts[SAMPLER_CANDIDATES];
 	size_t last_n = s->repeat_last_n < n_history ? s->repeat_last_n : n_history;
 
 	for (size_t i = 0; i < n; i++)
 		table[table_slot(c, table, c[i].id)] = (uint16_t)(i + 1);
-	for (size_t i = n_history - last_n; i < n_history; i++) {
-		uint16_t at = table[table_slot(c, table, history[i])];
-
-		if (at == 0 || done[at - 1])
-			continue;
-		done[at - 1] = true;
-		if (c[at - 1].value > 0.0f)
-			c[at - 1].value /= s->repeat_penalty;
-		else
-			c[at - 1].value *= s->repeat_penalty;
-	}
+	count_in(c, table, n, history, n_history - last_n, n_history, counts);
+	for (size_t i = 0; i < n; i++)
+		if (counts[i] > 0)
+			c[i].value = against_repeating(s, c[i].value);
+	count_in(c, table, n, history, s->answer_from, n_history, counts);
+	for (size_t i = 0; i < n; i++)
+		if (counts[i] > 0)
+			c[i].value -= s->frequency_penalty * (float)counts[i] + s->presence_penalty;
 	sort_candidates(c, n);
+}
+
+bool sampler_looks_back(const struct sampler_settings *s)
+{
+	return s->repeat_penalty != 1.0f || s->frequency_penalty != 0.0f ||
+	       s->presence_penalty != 0.0f;
 }
 
 /* Weights against the first, which gets 1. Then those under min_p times the best go. */
@@ -157,8 +181,7 @@ static float mass(const struct sampler_settings *s, float sum, float best, float
 {
 	float row;
 
-	if (s->temperature != 1.0f || s->repeat_penalty != 1.0f || s->top_k != 0 ||
-	    s->min_p != 0.0f)
+	if (s->temperature != 1.0f || sampler_looks_back(s) || s->top_k != 0 || s->min_p != 0.0f)
 		return sum;
 	row = canon_exp(lse - best);
 	return row > sum ? row : sum;
@@ -193,7 +216,7 @@ uint32_t sampler_draw(const struct sampler_settings *s, const struct logit *cand
 	for (size_t i = 0; i < n; i++)
 		if (isnan(c[i].value)) /* would have no place in the order */
 			c[i].value = -INFINITY;
-	if (s->repeat_penalty != 1.0f)
+	if (sampler_looks_back(s))
 		penalise(s, c, n, history, n_history);
 	else
 		sort_candidates(c, n);

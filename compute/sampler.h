@@ -3,11 +3,12 @@
  * Chooses the next token from the candidates of a position (compute/logits.h), reproducibly: the
  * same settings, seed, history and candidates give the same token on every machine.
  *
- * Order: repeat penalty over the last `repeat_last_n` tokens, top-k, temperature, min-p, top-p,
- * draw. Temperature 0 takes the best candidate after the penalty. Arithmetic is canonical
- * (kernels/canon.h). The generator is counter-based: Philox4x32-10 (Salmon et al., "Parallel random
- * numbers: as easy as 1, 2, 3", SC 2011), key = seed, counter = position of the token, so a session
- * that is replayed or moved draws the same numbers. No state is kept; pure, any thread.
+ * Order: repeat penalty over the last `repeat_last_n` tokens, frequency and presence penalty over
+ * the answer, top-k, temperature, min-p, top-p, draw. Temperature 0 takes the best candidate after
+ * the penalties. Arithmetic is canonical (kernels/canon.h). The generator is counter-based:
+ * Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), key =
+ * seed, counter = position of the token, so a session that is replayed or moved draws the same
+ * numbers. No state is kept; pure, any thread.
  *
  * Weights are canon_exp((value - best) / temperature), summed in the order of the candidates, in
  * binary32; the draw is the first candidate whose running sum exceeds u * sum, with u the upper 24
@@ -29,12 +30,19 @@ struct sampler_settings {
 	float min_p;          /* 0 = off */
 	float repeat_penalty; /* 1 = off */
 	uint32_t repeat_last_n;
+	/* Taken off a logit for each time that its token is in the answer, and once if it is at all
+	 * (as OpenAI's API defines them); 0 = off. */
+	float frequency_penalty, presence_penalty;
+	uint32_t answer_from; /* where in the history the answer begins; only for these two */
 	uint64_t seed;
 };
 
 void sampler_defaults(struct sampler_settings *out); /* greedy, seed 0 */
 /* AYNI_ERR_ARGUMENT naming the setting that is out of range and its range. */
 int sampler_check(const struct sampler_settings *s, struct error *err);
+
+/* Does a draw look at the history? */
+bool sampler_looks_back(const struct sampler_settings *s);
 
 /*
  * candidates: n > 0, as logits_top gives them, with the lse of their row. history: the session's

@@ -201,6 +201,8 @@ int envelope_open(struct envelope_channel *c, struct span envelope, struct span 
 		    "the payload is not the one that the header names");
 	}
 	m->payload = payload;
+	m->envelope = envelope;
+	m->header = header;
 	*out = m;
 	return AYNI_OK;
 }

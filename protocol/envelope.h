@@ -2,7 +2,7 @@
 /*
  * Signs and opens messages. The Ed25519 signature covers
  *
- *   "ayni v4 " <name of the message type> NUL  <first 104 bytes of the envelope>  <header as sent>
+ *   "ayni v6 " <name of the message type> NUL  <first 104 bytes of the envelope>  <header as sent>
  *
  * so that a signature for one type never serves as another, and nothing is encoded again to be
  * checked. The header holds the payload's hash, so the payload is covered too.

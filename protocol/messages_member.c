@@ -60,6 +60,8 @@ void load_sampling(const Ayni__Sampling *in, struct sampling *out)
 	    .top_p = in->top_p,
 	    .min_p = in->min_p,
 	    .repeat_penalty = in->repeat_penalty,
+	    .frequency_penalty = in->frequency_penalty,
+	    .presence_penalty = in->presence_penalty,
 	    .top_k = in->top_k,
 	    .repeat_last_n = in->repeat_last_n,
 	    .seed = in->seed};
@@ -93,6 +95,8 @@ void check_sampling(struct conversion *c, const struct sampling *s)
 	check_float(c, "sampling.top_p", s->top_p, 0, 1);
 	check_float(c, "sampling.min_p", s->min_p, 0, 1);
 	check_float(c, "sampling.repeat_penalty", s->repeat_penalty, 0, FLT_MAX);
+	check_float(c, "sampling.frequency_penalty", s->frequency_penalty, -100, 100);
+	check_float(c, "sampling.presence_penalty", s->presence_penalty, -100, 100);
 	check_range(c, "sampling.repeat_last_n", s->repeat_last_n, 0, LIMIT_CONTEXT_TOKENS);
 }
 
@@ -140,6 +144,8 @@ Ayni__Sampling *store_sampling(struct conversion *c, const struct sampling *in)
 	out->top_p = in->top_p;
 	out->min_p = in->min_p;
 	out->repeat_penalty = in->repeat_penalty;
+	out->frequency_penalty = in->frequency_penalty;
+	out->presence_penalty = in->presence_penalty;
 	out->repeat_last_n = in->repeat_last_n;
 	out->seed = in->seed;
 	return out;

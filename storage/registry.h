@@ -40,8 +40,12 @@ int registry_seen(
 /* Which invite a donor used, by its token's hash, and when. AYNI_ERR_NOT_FOUND. */
 int registry_donor_origin(struct registry *r, const struct public_key *key, struct hash *invite,
     uint64_t *admitted_ms, struct error *err);
-/* Display name of a donor into text ("" if none). */
+/* Display name of a donor into text ("" if none), and the name of its team. */
 int registry_donor_name(struct registry *r, const struct public_key *key, char *text, size_t len);
+int registry_donor_team(struct registry *r, const struct public_key *key, char *text, size_t len);
+/* "": it is of none any more. */
+int registry_donor_team_set(
+    struct registry *r, const struct public_key *key, const char *team, struct error *err);
 
 /* ---- models, assignments, sessions ---- */
 int registry_model_put(struct registry *r, const struct hash *model, const char *name,

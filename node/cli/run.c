@@ -86,14 +86,15 @@ static int generate(struct generation *g, struct error *err)
 {
 	uint32_t context = local_sizes(g->local)->context_tokens;
 	uint32_t most = g->options->max_tokens;
+	struct sampler_settings sampling = g->options->sampling;
 	struct reasoning_text text;
 	int rc;
 
+	sampling.answer_from = g->n_prompt;
 	g->began_us = loop_now_us();
 	rc = local_feed(g->local, g->tokens, g->n_prompt, g->row, 1, err);
 	while (rc == AYNI_OK && !interrupted) {
-		uint32_t token =
-		    local_draw(g->local, &g->options->sampling, g->row, g->tokens, g->n_tokens);
+		uint32_t token = local_draw(g->local, &sampling, g->row, g->tokens, g->n_tokens);
 
 		g->last_us = loop_now_us();
 		g->first_us = g->first_us > 0 ? g->first_us : g->last_us;

@@ -13,6 +13,8 @@ enum {
 	KEY_MIN_P,
 	KEY_REPEAT_PENALTY,
 	KEY_REPEAT_LAST_N,
+	KEY_FREQUENCY_PENALTY,
+	KEY_PRESENCE_PENALTY,
 	KEY_SEED
 };
 
@@ -24,6 +26,10 @@ static const struct argp_option options[] = {
     {"min-p", KEY_MIN_P, "P", 0, "only those P times as likely as the best (default 0)", 2},
     {"repeat-penalty", KEY_REPEAT_PENALTY, "R", 0, "against repetition; 1: off (default 1)", 2},
     {"repeat-last-n", KEY_REPEAT_LAST_N, "N", 0, "tokens that count as repetition (default 64)", 2},
+    {"frequency-penalty", KEY_FREQUENCY_PENALTY, "P", 0,
+        "off a token's logit for each time it is in the answer (default 0)", 2},
+    {"presence-penalty", KEY_PRESENCE_PENALTY, "P", 0,
+        "off a token's logit if it is in the answer (default 0)", 2},
     {"seed", KEY_SEED, "S", 0, "the same seed draws the same tokens (default 0)", 2},
     {0},
 };
@@ -76,6 +82,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_REPEAT_LAST_N:
 		s->repeat_last_n =
 		    (uint32_t)option_u64(state, "--repeat-last-n", arg, 0, UINT32_MAX);
+		break;
+	case KEY_FREQUENCY_PENALTY:
+		s->frequency_penalty = option_float(state, "--frequency-penalty", arg);
+		break;
+	case KEY_PRESENCE_PENALTY:
+		s->presence_penalty = option_float(state, "--presence-penalty", arg);
 		break;
 	case KEY_SEED:
 		s->seed = option_u64(state, "--seed", arg, 0, UINT64_MAX);

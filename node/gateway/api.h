@@ -11,28 +11,30 @@
 
 /* One of a request's answers. */
 struct choice {
-	struct text answer, reasoning; /* if it is not streamed: all of it */
+	struct text answer, reasoning; /* all of it, if it is not streamed or the API keeps it */
 	struct text held;              /* may be the beginning of a stop string */
 	uint32_t n_tokens;
-	bool begun;   /* streaming: something of it has been written */
-	bool stopped; /* at a stop string: the rest is not wanted */
+	uint32_t n_events, n_items; /* streaming, for an API that counts them: written so far */
+	bool thinks;                /* likewise: the last of these items is what the model thinks */
+	bool begun;                 /* streaming: something of it has been written */
+	bool stopped;               /* at a stop string: the rest is not wanted */
 	bool ended;
 	struct msg_finished end; /* if it ended; shares: NULL */
 };
 
 struct api {
 	const char *stream_type; /* of the content, if it is streamed */
+	bool keeps;              /* a stream's end says all of it again */
 	/* The body is open. False: the fault is filled. */
 	bool (*read)(struct job *j, struct fault *f);
 	/* Streaming: more of a choice. */
-	void (*piece)(const struct job *j, const struct choice *c, uint32_t index,
-	    struct span answer, struct span reasoning, struct text *out);
+	void (*piece)(const struct job *j, struct choice *c, uint32_t index, struct span answer,
+	    struct span reasoning, struct text *out);
 	/* Streaming: a choice is over; after the last one, all is. */
-	void (*choice_end)(
-	    const struct job *j, const struct choice *c, uint32_t index, struct text *out);
-	void (*end)(const struct job *j, const struct choice *choices, struct text *out);
+	void (*choice_end)(const struct job *j, struct choice *c, uint32_t index, struct text *out);
+	void (*end)(const struct job *j, struct choice *choices, struct text *out);
 	/* Streaming: it broke off. */
-	void (*broken)(const struct fault *f, struct text *out);
+	void (*broken)(const struct fault *f, struct choice *choices, struct text *out);
 	/* Not streaming: all at once. */
 	void (*whole)(const struct job *j, const struct choice *choices, struct text *out);
 	void (*fault)(const struct fault *f, struct text *out);
@@ -46,6 +48,7 @@ static inline bool choice_is_complete(const struct choice *c)
 
 /* openai.c */
 extern const struct api openai_chat, openai_completions;
+extern const struct api openai_responses; /* responses_answer.c */
 void openai_fault(const struct fault *f, struct text *out);
 void openai_models(const struct msg_status *s, uint64_t now_ms, struct text *out);
 /* False: there is no such model. */

@@ -17,7 +17,7 @@ static void break_off(struct exchange *x)
 {
 	exchange_drop(x);
 	if (x->state == EXCHANGE_STREAM) {
-		x->route->api->broken(&x->fault, &x->out);
+		x->route->api->broken(&x->fault, x->choices, &x->out);
 		x->over = true;
 	} else {
 		x->state = EXCHANGE_ANSWER;
@@ -77,15 +77,16 @@ static bool emit(struct exchange *x, uint32_t i, struct span answer, struct span
 
 	if (answer.len + reasoning.len == 0)
 		return true;
+	if (!x->job.stream || x->route->api->keeps) {
+		text_add(&c->answer, answer.data, answer.len);
+		text_add(&c->reasoning, reasoning.data, reasoning.len);
+		x->out.failed |= c->answer.failed || c->reasoning.failed;
+	}
 	if (x->job.stream) {
 		x->route->api->piece(&x->job, c, i, answer, reasoning, &x->out);
 		c->begun = true;
 		x->state = EXCHANGE_STREAM;
 		exchange_wake(x);
-	} else {
-		text_add(&c->answer, answer.data, answer.len);
-		text_add(&c->reasoning, reasoning.data, reasoning.len);
-		x->out.failed |= c->answer.failed || c->reasoning.failed;
 	}
 	return within_bounds(x);
 }

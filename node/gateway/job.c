@@ -254,6 +254,8 @@ bool job_sampling(struct job *j, const json_t *o, struct fault *f)
 	    !job_number(o, "top_p", 0, 1, &to->top_p, f) ||
 	    !job_number(o, "min_p", 0, 1, &to->min_p, f) ||
 	    !job_number(o, "repeat_penalty", 0.01, 100, &to->repeat_penalty, f) ||
+	    !job_number(o, "frequency_penalty", -2, 2, &to->frequency_penalty, f) ||
+	    !job_number(o, "presence_penalty", -2, 2, &to->presence_penalty, f) ||
 	    !job_count(o, "top_k", 0, LIMIT_VOCABULARY, &to->top_k, f) ||
 	    !job_count(o, "repeat_last_n", 0, LIMIT_CONTEXT_TOKENS, &to->repeat_last_n, f) ||
 	    !read_seed(o, &to->seed, f))

@@ -63,7 +63,8 @@ bool job_count(
 bool job_string(
     struct job *j, const json_t *o, const char *name, const char **out, struct fault *f);
 bool job_model(struct job *j, struct fault *f);
-/* temperature, top_k, top_p, min_p, repeat_penalty, repeat_last_n, seed; the program's own defaults
+/* temperature, top_k, top_p, min_p, repeat_penalty, repeat_last_n, frequency_penalty,
+ * presence_penalty, seed; the program's own defaults
  * for what is not said. */
 bool job_sampling(struct job *j, const json_t *o, struct fault *f);
 /* A string, or a list of up to `most`. */

@@ -146,8 +146,8 @@ static void add_line(struct text *out, json_t *stolen)
 	text_add_string(out, "\n");
 }
 
-static void chat_piece(const struct job *j, const struct choice *c, uint32_t index,
-    struct span answer, struct span reasoning, struct text *out)
+static void chat_piece(const struct job *j, struct choice *c, uint32_t index, struct span answer,
+    struct span reasoning, struct text *out)
 {
 	(void)c;
 	(void)index;
@@ -155,7 +155,7 @@ static void chat_piece(const struct job *j, const struct choice *c, uint32_t ind
 		add_line(out, object_of(j, SHAPE_CHAT, answer, reasoning, false));
 }
 
-static void generate_piece(const struct job *j, const struct choice *c, uint32_t index,
+static void generate_piece(const struct job *j, struct choice *c, uint32_t index,
     struct span answer, struct span reasoning, struct text *out)
 {
 	(void)c;
@@ -164,21 +164,20 @@ static void generate_piece(const struct job *j, const struct choice *c, uint32_t
 		add_line(out, object_of(j, SHAPE_GENERATE, answer, reasoning, false));
 }
 
-static void chat_choice_end(
-    const struct job *j, const struct choice *c, uint32_t index, struct text *out)
+static void chat_choice_end(const struct job *j, struct choice *c, uint32_t index, struct text *out)
 {
 	(void)index;
 	add_line(out, last_object(j, SHAPE_CHAT, c, (struct span){0}, (struct span){0}));
 }
 
 static void generate_choice_end(
-    const struct job *j, const struct choice *c, uint32_t index, struct text *out)
+    const struct job *j, struct choice *c, uint32_t index, struct text *out)
 {
 	(void)index;
 	add_line(out, last_object(j, SHAPE_GENERATE, c, (struct span){0}, (struct span){0}));
 }
 
-static void no_end(const struct job *j, const struct choice *choices, struct text *out)
+static void no_end(const struct job *j, struct choice *choices, struct text *out)
 {
 	(void)j;
 	(void)choices;
@@ -209,8 +208,9 @@ void ollama_fault(const struct fault *f, struct text *out)
 	text_add_json(out, json_pack("{s:s}", "error", f->text));
 }
 
-static void broken_line(const struct fault *f, struct text *out)
+static void broken_line(const struct fault *f, struct choice *choices, struct text *out)
 {
+	(void)choices;
 	ollama_fault(f, out);
 	text_add_string(out, "\n");
 }

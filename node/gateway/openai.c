@@ -12,10 +12,12 @@ enum { STOPS_ALLOWED = 4 };
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
-static const char *known_role(const char *role)
+const char *openai_role(const char *role)
 {
 	static const char *const known[] = {"system", "user", "assistant", "tool"};
 
+	if (role == NULL)
+		return NULL;
 	if (strcmp(role, "developer") == 0)
 		return "system"; /* its newer name */
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -25,17 +27,20 @@ static const char *known_role(const char *role)
 	return NULL;
 }
 
-static bool is_text_part(const json_t *part)
+static bool is_text_part(const json_t *part, const char *const *types)
 {
 	const char *type = json_string_value(json_object_get(part, "type"));
 
-	return type != NULL && strcmp(type, "text") == 0 &&
-	       json_is_string(json_object_get(part, "text"));
+	if (type == NULL || !json_is_string(json_object_get(part, "text")))
+		return false;
+	while (*types != NULL && strcmp(type, *types) != 0)
+		types++;
+	return *types != NULL;
 }
 
 /* All parts in one string, which is kept. */
-static bool join_parts(
-    struct job *j, const json_t *parts, const char *where, const char **content, struct fault *f)
+static bool join_parts(struct job *j, const json_t *parts, const char *where,
+    const char *const *types, const char **content, struct fault *f)
 {
 	struct text all = {0};
 	const json_t *part;
@@ -46,10 +51,10 @@ static bool join_parts(
 	{
 		const json_t *text = json_object_get(part, "text");
 
-		if (!is_text_part(part)) {
+		if (!is_text_part(part, types)) {
 			text_free(&all);
-			return fault_param(
-			    f, where, "%s[%zu]: only parts of type text are supported", where, i);
+			return fault_param(f, where, "%s[%zu]: only parts of type %s are supported",
+			    where, i, types[0]);
 		}
 		text_add(&all, json_string_value(text), json_string_length(text));
 	}
@@ -60,15 +65,15 @@ static bool join_parts(
 	return true;
 }
 
-static bool read_content(
-    struct job *j, const json_t *message, const char *where, const char **content, struct fault *f)
+bool openai_content(struct job *j, const json_t *message, const char *where,
+    const char *const *types, const char **content, struct fault *f)
 {
 	const json_t *v = json_object_get(message, "content");
 
 	if (json_is_string(v))
 		*content = job_keep(j, v);
 	else if (json_is_array(v))
-		return join_parts(j, v, where, content, f);
+		return join_parts(j, v, where, types, content, f);
 	else if (v == NULL || json_is_null(v))
 		*content = "";
 	else
@@ -79,8 +84,8 @@ static bool read_content(
 static bool read_message(struct job *j, const json_t *message, size_t i, struct fault *f)
 {
 	static const char *const refused[] = {"tool_calls", "function_call", "audio", NULL};
-	const char *given = json_string_value(json_object_get(message, "role"));
-	const char *role = given != NULL ? known_role(given) : NULL;
+	static const char *const types[] = {"text", NULL};
+	const char *role = openai_role(json_string_value(json_object_get(message, "role")));
 	const char *content = NULL;
 	char where[48];
 
@@ -90,7 +95,8 @@ static bool read_message(struct job *j, const json_t *message, size_t i, struct 
 		    f, where, "%s must be system, developer, user, assistant or tool", where);
 	}
 	(void)snprintf(where, sizeof where, "messages[%zu].content", i);
-	return job_refuses(message, refused, f) && read_content(j, message, where, &content, f) &&
+	return job_refuses(message, refused, f) &&
+	       openai_content(j, message, where, types, &content, f) &&
 	       job_turn(j, role, content, f);
 }
 
@@ -147,23 +153,22 @@ static bool read_stream(struct job *j, struct fault *f)
 }
 
 /* The answer may be JSON if it likes; what forces it is not there. */
-static bool read_format(const struct job *j, struct fault *f)
+bool openai_format(const json_t *o, const char *name, const char *where, struct fault *f)
 {
-	const json_t *format = json_object_get(j->body, "response_format");
+	const json_t *format = json_object_get(o, name);
 	const char *type = json_string_value(json_object_get(format, "type"));
 
 	if (format == NULL || json_is_null(format) || (type != NULL && strcmp(type, "text") == 0))
 		return true;
-	(void)fault_param(f, "response_format", "response_format: only type text is supported");
+	(void)fault_param(f, where, "%s: only type text is supported", where);
 	f->code = "unsupported_parameter";
 	return false;
 }
 
 static bool read_common(struct job *j, struct fault *f)
 {
-	static const char *const refused[] = {"frequency_penalty", "presence_penalty", "logit_bias",
-	    "logprobs", "top_logprobs", "tools", "functions", "audio", "prediction", "suffix",
-	    "echo", "web_search_options", NULL};
+	static const char *const refused[] = {"logit_bias", "logprobs", "top_logprobs", "tools",
+	    "functions", "audio", "prediction", "suffix", "echo", "web_search_options", NULL};
 	uint32_t most = 0;
 
 	/* the newer name wins */
@@ -174,7 +179,8 @@ static bool read_common(struct job *j, struct fault *f)
 	return job_model(j, f) && job_sampling(j, j->body, f) &&
 	       job_bool(j->body, "ignore_eos", &j->generate.ignore_end, f) &&
 	       job_count(j->body, "n", 1, JOB_CHOICES_MAX, &j->n, f) &&
-	       job_stops(j, j->body, STOPS_ALLOWED, f) && read_stream(j, f) && read_format(j, f) &&
+	       job_stops(j, j->body, STOPS_ALLOWED, f) && read_stream(j, f) &&
+	       openai_format(j->body, "response_format", "response_format", f) &&
 	       job_refuses(j->body, refused, f);
 }
 

@@ -63,16 +63,15 @@ static void chat_event(
 	    with_usage(j, frame(j, "chatcmpl-", "chat.completion.chunk", choices), json_null()));
 }
 
-static void chat_begin(
-    const struct job *j, const struct choice *c, uint32_t index, struct text *out)
+static void chat_begin(const struct job *j, struct choice *c, uint32_t index, struct text *out)
 {
 	if (!c->begun)
 		chat_event(j, index, json_pack("{s:s,s:s}", "role", "assistant", "content", ""),
 		    NULL, out);
 }
 
-static void chat_piece(const struct job *j, const struct choice *c, uint32_t index,
-    struct span answer, struct span reasoning, struct text *out)
+static void chat_piece(const struct job *j, struct choice *c, uint32_t index, struct span answer,
+    struct span reasoning, struct text *out)
 {
 	chat_begin(j, c, index, out);
 	if (reasoning.len > 0)
@@ -82,8 +81,7 @@ static void chat_piece(const struct job *j, const struct choice *c, uint32_t ind
 		chat_event(j, index, json_pack("{s:o}", "content", text_json(answer)), NULL, out);
 }
 
-static void chat_choice_end(
-    const struct job *j, const struct choice *c, uint32_t index, struct text *out)
+static void chat_choice_end(const struct job *j, struct choice *c, uint32_t index, struct text *out)
 {
 	chat_begin(j, c, index, out);
 	chat_event(j, index, json_object(), c, out);
@@ -98,7 +96,7 @@ static void end_events(const struct job *j, const struct choice *choices, const 
 	text_add_string(out, "data: [DONE]\n\n");
 }
 
-static void chat_end(const struct job *j, const struct choice *choices, struct text *out)
+static void chat_end(const struct job *j, struct choice *choices, struct text *out)
 {
 	end_events(j, choices, "chatcmpl-", "chat.completion.chunk", out);
 }
@@ -140,7 +138,7 @@ static void completion_event(const struct job *j, uint32_t index, struct span te
 	add_event(out, with_usage(j, frame(j, "cmpl-", "text_completion", choices), json_null()));
 }
 
-static void completion_piece(const struct job *j, const struct choice *c, uint32_t index,
+static void completion_piece(const struct job *j, struct choice *c, uint32_t index,
     struct span answer, struct span reasoning, struct text *out)
 {
 	(void)c;
@@ -150,12 +148,12 @@ static void completion_piece(const struct job *j, const struct choice *c, uint32
 }
 
 static void completion_choice_end(
-    const struct job *j, const struct choice *c, uint32_t index, struct text *out)
+    const struct job *j, struct choice *c, uint32_t index, struct text *out)
 {
 	completion_event(j, index, (struct span){0}, c, out);
 }
 
-static void completion_end(const struct job *j, const struct choice *choices, struct text *out)
+static void completion_end(const struct job *j, struct choice *choices, struct text *out)
 {
 	end_events(j, choices, "cmpl-", "text_completion", out);
 }
@@ -181,8 +179,9 @@ void openai_fault(const struct fault *f, struct text *out)
 	             "param", f->param[0] != '\0' ? f->param : NULL, "code", f->code));
 }
 
-static void broken_event(const struct fault *f, struct text *out)
+static void broken_event(const struct fault *f, struct choice *choices, struct text *out)
 {
+	(void)choices;
 	text_add_string(out, "data: ");
 	openai_fault(f, out);
 	text_add_string(out, "\n\n");

@@ -83,6 +83,7 @@ static void log_get(struct exchange *x)
 static const struct route routes[] = {
     {.path = "/v1/chat/completions", .api = &openai_chat, .fault = openai_fault},
     {.path = "/v1/completions", .api = &openai_completions, .fault = openai_fault},
+    {.path = "/v1/responses", .api = &openai_responses, .fault = openai_fault},
     {.path = "/v1/models", .status = models_get, .fault = openai_fault},
     {.path = "/v1/models/", .is_prefix = true, .status = model_get, .fault = openai_fault},
     {.path = "/api/chat", .api = &ollama_chat, .fault = ollama_fault},

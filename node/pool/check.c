@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "node/work.h"
 #include "protocol/identity.h"
 
 static bool is_sound(const struct trail *t, const struct model_sizes *sizes)
@@ -83,29 +84,18 @@ bool check_agrees(const struct check *c)
 
 /* ---- comparing ---------------------------------------------------------------------------- */
 
-/* What the trail's donors stood for behind so many layers; NULL: nothing. */
-static const struct hash *known_after(
-    const struct trail *t, const struct trail_span *s, uint32_t layer)
-{
-	for (uint32_t k = 0; k < t->n_stages; k++) {
-		if (t->stages[k].layers.last == layer)
-			return trail_hashes(t, s, k);
-	}
-	return NULL;
-}
-
 /* The parts of one span, whose rows these are. */
 static void compare(struct check *c, uint32_t index, uint32_t layer, const uint8_t *rows)
 {
 	const struct trail_span *s = &c->trail->spans[index];
-	const struct hash *known = known_after(c->trail, s, layer);
+	const struct hash *known = trail_after(c->trail, s, layer - 1);
 	struct unit_span span = {.position = s->position,
 	    .n_tokens = s->n_tokens,
 	    .n_logits = s->n_logits,
 	    .wire = c->trail->wire};
 	struct msg_work_unit u = {.n_spans = 1, .spans = &span, .top = s->top};
 	struct work_part parts[WORK_PARTS_MAX];
-	size_t n = known != NULL ? work_parts(c->d_model, &u, layer == c->n_layers, parts) : 0;
+	size_t n = work_parts(c->d_model, &u, layer == c->n_layers, parts);
 
 	for (size_t i = 0; i < n && !c->differs; i++) {
 		struct hash here;

@@ -7,6 +7,15 @@ enum {
 
 /* ---- beginning ---------------------------------------------------------------------------- */
 
+static uint32_t largest_span(const struct trail *t)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < t->n_spans; i++)
+		most = t->spans[i].n_tokens > most ? t->spans[i].n_tokens : most;
+	return most;
+}
+
 bool scheduler_recheckers(struct scheduler *s, const struct trail *t, path_avoid_fn *avoid,
     const void *context, uint64_t now_us, struct path *out)
 {
@@ -17,7 +26,8 @@ bool scheduler_recheckers(struct scheduler *s, const struct trail *t, path_avoid
 	if (s->n_waiting > 0 || s->n_checks == CHECKS_MOST)
 		return false;
 	return path_find(&donors, t->model, m->sizes.n_layers, kv_pages(trail_positions(t) + 1),
-	           out) == PATH_FOUND;
+	           out) == PATH_FOUND &&
+	       largest_span(t) <= flight_most_tokens(s, out);
 }
 
 int scheduler_recheck(struct scheduler *s, uint64_t id, struct trail *t, const struct path *p,

@@ -32,8 +32,8 @@ struct layer {
 	struct model *model;
 	struct layers *layers;
 	struct kv *kv;
-	uint32_t stage; /* that it is of */
-	bool ends_stage, last;
+	uint32_t index;
+	bool last;
 };
 
 int recheck_new(const struct kernels *k, struct team *team, struct recheck **out, struct error *err)
@@ -129,10 +129,7 @@ static int open_layer(struct recheck *c, uint32_t index, struct layer *l, struct
 {
 	int rc;
 
-	*l = (struct layer){.last = index + 1 == c->sizes.n_layers};
-	while (c->trail->stages[l->stage].layers.last <= index)
-		l->stage++;
-	l->ends_stage = c->trail->stages[l->stage].layers.last == index + 1;
+	*l = (struct layer){.index = index, .last = index + 1 == c->sizes.n_layers};
 	if ((rc = model_load_for(c->model->gguf, index, index + 1, c->kernels, c->team, &l->model,
 	         err)) != AYNI_OK ||
 	    (rc = layers_new(l->model, c->kernels, c->team, TRAIL_GROUP_TOKENS, &l->layers, err)) !=
@@ -178,23 +175,24 @@ static int room_for_rows(struct recheck *c, size_t bytes, struct error *err)
 
 /* ---- comparing ---------------------------------------------------------------------------- */
 
-/* The first counts: by span, then by stage. Stages come in order. */
-static void note(struct recheck *c, uint32_t span, uint32_t stage, const struct work_part *part,
+/* The first counts: by layer, then by span, in which order they come. */
+static void note(struct recheck *c, uint32_t span, uint32_t layer, const struct work_part *part,
     const struct hash *right)
 {
 	struct recheck_finding *f = &c->finding;
 
-	if (f->wrong && f->span <= span)
+	if (f->wrong)
 		return;
 	*f = (struct recheck_finding){.wrong = true,
 	    .span = span,
-	    .stage = stage,
+	    .layer = layer,
+	    .stage = trail_stage(c->trail, layer),
 	    .position = part->position,
 	    .right = *right};
 }
 
 /* The parts of one span, whose rows these are. */
-static void compare(struct recheck *c, uint32_t index, uint32_t stage, const uint8_t *rows)
+static void compare(struct recheck *c, uint32_t index, uint32_t layer, const uint8_t *rows)
 {
 	const struct trail_span *s = &c->trail->spans[index];
 	struct unit_span span = {.position = s->position,
@@ -202,9 +200,9 @@ static void compare(struct recheck *c, uint32_t index, uint32_t stage, const uin
 	    .n_logits = s->n_logits,
 	    .wire = c->trail->wire};
 	struct msg_work_unit u = {.n_spans = 1, .spans = &span, .top = s->top};
-	const struct hash *claimed = trail_hashes(c->trail, s, stage);
+	const struct hash *claimed = trail_after(c->trail, s, layer);
 	struct work_part parts[WORK_PARTS_MAX];
-	size_t n = work_parts(c->sizes.d_model, &u, stage + 1 == c->trail->n_stages, parts);
+	size_t n = work_parts(c->sizes.d_model, &u, layer + 1 == c->trail->n_layers, parts);
 
 	for (size_t i = 0; i < n; i++) {
 		struct hash right;
@@ -213,12 +211,12 @@ static void compare(struct recheck *c, uint32_t index, uint32_t stage, const uin
 		rows += parts[i].bytes;
 		if (hash_equal(&right, &claimed[i]))
 			continue;
-		note(c, index, stage, &parts[i], &right);
+		note(c, index, layer, &parts[i], &right);
 		return;
 	}
 }
 
-/* What a group gave, as it goes on to the next layer, of this stage or the next. */
+/* What a group gave, as it goes on to the next layer. */
 static void go_on(
     struct recheck *c, const struct trail_group *g, const struct layer *l, float *rows)
 {
@@ -227,8 +225,8 @@ static void go_on(
 
 	for (uint32_t i = 0; i < g->n_tokens; i++)
 		wire_encode(c->trail->wire, rows + i * d, d, c->rows + i * row_bytes);
-	for (uint32_t i = 0; i < g->n && l->ends_stage; i++) {
-		compare(c, g->first + i, l->stage, at);
+	for (uint32_t i = 0; i < g->n; i++) {
+		compare(c, g->first + i, l->index, at);
 		at += c->trail->spans[g->first + i].n_tokens * row_bytes;
 	}
 	for (uint32_t i = 0; i < g->n_tokens; i++)
@@ -236,7 +234,7 @@ static void go_on(
 }
 
 static int compare_logits(
-    struct recheck *c, const struct trail_group *g, uint32_t stage, struct error *err)
+    struct recheck *c, const struct trail_group *g, uint32_t layer, struct error *err)
 {
 	uint32_t tokens_left = g->n_tokens;
 
@@ -262,7 +260,7 @@ static int compare_logits(
 			    c->sizes.n_vocabulary, s->top, c->scratch, c->top, &lse);
 			logit_row_write(c->rows + row * row_bytes, c->top, s->top, lse);
 		}
-		compare(c, g->first + i, stage, c->rows);
+		compare(c, g->first + i, layer, c->rows);
 	}
 	return AYNI_OK;
 }
@@ -288,22 +286,20 @@ static int run_group(
 	    l->model->layer_first == 0 ? c->trail->tokens + first_token : NULL, rows,
 	    l->last ? c->logits : NULL, err);
 	if (rc == AYNI_OK && l->last)
-		rc = compare_logits(c, g, l->stage, err);
+		rc = compare_logits(c, g, l->index, err);
 	else if (rc == AYNI_OK)
 		go_on(c, g, l, rows);
 	return rc;
 }
 
-/* All spans, or those before one that is known to be wrong. */
+/* All spans, or those up to the first that is wrong. */
 static int run_layer(struct recheck *c, const struct layer *l, struct error *err)
 {
 	int rc = AYNI_OK;
 
-	for (uint32_t i = 0; rc == AYNI_OK && i < c->trail->n_spans;) {
+	for (uint32_t i = 0; rc == AYNI_OK && !c->finding.wrong && i < c->trail->n_spans;) {
 		struct trail_group g = trail_group(c->trail, i, TRAIL_GROUP_TOKENS);
 
-		if (c->finding.wrong && i >= c->finding.span)
-			break;
 		rc = run_group(c, &g, l, err);
 		i += g.n;
 	}
@@ -318,7 +314,7 @@ int recheck_run(struct recheck *c, const struct recheck_model *m, const struct t
 
 	c->finding = (struct recheck_finding){0};
 	rc = open_run(c, m, t, err);
-	for (uint32_t i = 0; rc == AYNI_OK && i < c->sizes.n_layers; i++) {
+	for (uint32_t i = 0; rc == AYNI_OK && !c->finding.wrong && i < c->sizes.n_layers; i++) {
 		struct layer l;
 
 		rc = atomic_load(stop) ? AYNI_ERR_AGAIN : open_layer(c, i, &l, err);

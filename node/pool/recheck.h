@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Computes a trail (trail.h) once more from the model's file, and finds the first hash that is not
- * the right one: the first span, and in it the first stage. All that this stage was given was right
- * then, so that its donor gave what the model does not.
+ * the right one: of the first layer that has one, the first span. All that this layer was given was
+ * right then, so that its donor gave what the model does not.
  *
  * As batched prefill: spans that continue each other go through a layer together, which costs a
  * fraction of what the donors did token by token, and all of them go through one layer before the
@@ -28,7 +28,8 @@ struct recheck_model {
 
 struct recheck_finding {
 	bool wrong;
-	uint32_t span, stage; /* if so: the first */
+	uint32_t layer, span; /* if so: the first */
+	uint32_t stage;       /* that the layer is of */
 	uint32_t position;    /* of the part's first row */
 	struct hash right;    /* what it should be; in the trail is what it is */
 };

@@ -51,6 +51,7 @@ int session_new(
 	s->r.tokens = NULL;
 	s->tokens = r->tokens;
 	s->n_tokens = r->n_tokens + r->n_drawn;
+	s->r.sampling.answer_from = r->n_tokens;
 	if (move_tokens(s, s->n_tokens) != AYNI_OK) /* they may have come with room to spare */
 		goto err1;
 	s->arrived_us = now_us;
@@ -169,7 +170,7 @@ void session_free(struct session *s)
 /* Drawing the best token needs one candidate, anything else the sampler's full view. */
 static uint32_t candidates_wanted(const struct session *s)
 {
-	bool greedy = s->r.sampling.temperature <= 0 && s->r.sampling.repeat_penalty == 1;
+	bool greedy = s->r.sampling.temperature <= 0 && !sampler_looks_back(&s->r.sampling);
 	uint32_t n = greedy ? 1 : SAMPLER_CANDIDATES;
 
 	return n < s->r.n_vocabulary ? n : s->r.n_vocabulary;
@@ -268,7 +269,7 @@ bool session_foresees(struct session *s, uint32_t guesses)
 
 bool session_runs_ahead(const struct session *s, uint32_t steps)
 {
-	return s->r.top == 0 && s->r.sampling.repeat_penalty == 1 &&
+	return s->r.top == 0 && !sampler_looks_back(&s->r.sampling) &&
 	       s->n_tokens + steps < session_most_tokens(s);
 }
 

@@ -85,6 +85,9 @@ struct session {
 	uint32_t path;
 	struct trail *trail;    /* held; of this path. NULL: there is none */
 	struct check *check;    /* owned; NULL: a member's. Else see session_new_check */
+	uint64_t shunned;       /* assignment of the donor that failed it last, without a blame;
+	                           others go first; 0: none did */
+	bool not_finite;        /* a donor says so of its numbers */
 	uint32_t replays;       /* since the last token; the scheduler counts them */
 	struct reasoning *text; /* NULL until it is prepared */
 	struct session_text answer, thoughts;   /* of the last step */

@@ -361,10 +361,9 @@ static void punish(struct pool *p, const struct trail *t, const struct recheck_f
 	char reason[STANDING_REASON_BYTES];
 
 	(void)snprintf(reason, sizeof reason,
-	    "in session %llu, layers %u to %u of %.60s, it gave at position %u what the model does "
-	    "not",
-	    (unsigned long long)t->session, stage->layers.first, stage->layers.last - 1,
-	    catalog_at(p->catalog, t->model)->name, f->position);
+	    "in session %llu, layer %u of %.60s, it gave at position %u what the model does not",
+	    (unsigned long long)t->session, f->layer, catalog_at(p->catalog, t->model)->name,
+	    f->position);
 	if (trust_step(p->verify->trust, &stage->key, TRUST_LIED, 0, loop_wall_ms(), &change) !=
 	    AYNI_OK)
 		return; /* that was known */

@@ -73,10 +73,29 @@ describe("openai", () => {
 		assert.equal(text, whole);
 	});
 
+	it("answers by the Responses API, whole and streamed, and goes on from what it gave", async () => {
+		const whole = await client.responses.create({ model, input: "What is 27 + 48?" });
+		assert.equal(whole.output_text, "27 + 48 = 75");
+		assert.equal(whole.status, "completed");
+		const stream = client.responses.stream({ model, input: messages });
+		let text = "";
+		for await (const event of stream)
+			if (event.type === "response.output_text.delta")
+				text += event.delta;
+		const last = await stream.finalResponse();
+		assert.equal(text, whole.output_text);
+		assert.equal(last.output_text, text);
+		assert.deepEqual(last.usage, { ...whole.usage, input_tokens_details: last.usage.input_tokens_details });
+		const more = [...messages, ...last.output, ...messages];
+		assert.equal((await client.responses.create({ model, input: more })).status, "completed");
+		const cut = await client.responses.create({ model, input: messages, max_output_tokens: 2 });
+		assert.equal(cut.incomplete_details.reason, "max_output_tokens");
+	});
+
 	it("throws errors of the right class, with the parameter's name", async () => {
 		await assert.rejects(client.chat.completions.create({ model: "none", messages }),
 			(e) => e instanceof OpenAI.NotFoundError && e.code === "model_not_found");
-		await assert.rejects(client.chat.completions.create({ model, messages, presence_penalty: 1 }),
+		await assert.rejects(client.chat.completions.create({ model, messages, presence_penalty: 3 }),
 			(e) => e instanceof OpenAI.BadRequestError && e.param === "presence_penalty");
 		await assert.rejects(client.chat.completions.create({ model, messages: [] }),
 			(e) => e instanceof OpenAI.BadRequestError && e.param === "messages");

@@ -36,7 +36,7 @@ static void check_job(const struct api *api, const struct job *j)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct api *const apis[] = {
-	    &openai_chat, &openai_completions, &ollama_chat, &ollama_generate};
+	    &openai_chat, &openai_completions, &ollama_chat, &ollama_generate, &openai_responses};
 	const struct api *api;
 	struct job job = {0};
 	struct fault fault = {0};
@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return -1;
-	api = apis[data[0] % 4];
+	api = apis[data[0] % 5];
 	if (job_open(&job, (const char *)data + 1, size - 1, &fault) && api->read(&job, &fault)) {
 		job_close_body(&job); /* nothing points into it any more */
 		check_job(api, &job);

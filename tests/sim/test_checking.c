@@ -65,33 +65,16 @@ static bool lies_now(int donor, const struct msg_work_unit *u)
 	return false;
 }
 
-/* Of each row the same, so that two who agree on it give the same wherever a row is asked for. */
-static void spoil(const struct msg_work_unit *u, struct msg_result *r, uint8_t *out, size_t len)
-{
-	const struct model_sizes *m = &play.model->sizes;
-	bool last = u->layer_last == m->n_layers;
-	size_t row = last ? logit_row_bytes(u->top) : (size_t)m->d_model * 4;
-	static struct hash parts[WORK_PARTS_MAX];
-	float lie = 13;
-
-	for (size_t at = 0; at < len; at += row)
-		payload_put_f32(out + at + (last ? 0 : 16), &lie, 1);
-	r->n_parts = work_commit(m->d_model, u, last, out, parts, &r->handed_hash);
-	r->parts = parts;
-	hash_bytes(out, len, &r->payload_hash);
-}
-
 static void answer(struct taken *t)
 {
 	struct msg_result r;
 	uint8_t *out;
 	size_t len;
 
+	play.fakes[t->donor].lies = lies_now(t->donor, &t->unit);
 	assert_int_equal(fake_donor_compute(&play.fakes[t->donor], &play.model->sizes, &t->unit,
 	                     t->payload, &r, &out, &len),
 	    REFUSAL_NONE);
-	if (lies_now(t->donor, &t->unit))
-		spoil(&t->unit, &r, out, len);
 	assert_int_equal(scheduler_result(play.scheduler, t->donor, &r, (struct span){out, len},
 	                     world.now_us, &play.actions, &play.err),
 	    REFUSAL_NONE);
@@ -144,7 +127,7 @@ static int wrong_stage(const struct trail *t, struct fake_donor *fakes, uint32_t
 		    .n_tokens = span.n_tokens,
 		    .n_logits = span.n_logits,
 		    .top = last ? s->top : 0};
-		size_t n = trail_parts(t, s, k), len;
+		size_t n = trail_parts(t, s, u.layer_last - 1), len;
 		struct msg_result r;
 		uint8_t *out;
 
@@ -153,8 +136,8 @@ static int wrong_stage(const struct trail *t, struct fake_donor *fakes, uint32_t
 		    REFUSAL_NONE);
 		free(payload);
 		payload = out;
-		if (n > 0 && memcmp(trail_hashes(t, s, k), n > 1 ? r.parts : &r.handed_hash,
-		                 n * sizeof(struct hash)) != 0)
+		if (n > 0 && memcmp(trail_after(t, s, u.layer_last - 1),
+		                 n > 1 ? r.parts : &r.handed_hash, n * sizeof(struct hash)) != 0)
 			wrong = (int)k;
 	}
 	free(payload);

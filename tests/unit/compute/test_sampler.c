@@ -216,6 +216,33 @@ static void repeat_penalty_counts_each_token_once_and_looks_back_so_far(void **s
 	assert_int_equal(sampler_draw(&s, c, 3, 0.0f, history, 3), 1);
 }
 
+static void frequency_and_presence_penalties_look_only_at_the_answer(void **state)
+{
+	static const struct logit c[3] = {{1, 4.0f}, {2, 3.0f}, {3, 2.5f}};
+	static const uint32_t history[6] = {3, 3, 2, 1, 1, 9};
+	struct sampler_settings s;
+
+	(void)state;
+	sampler_defaults(&s);
+	s.answer_from = 3;
+	s.frequency_penalty = 0.4f; /* 4 - 0.8 */
+	assert_int_equal(sampler_draw(&s, c, 3, 0.0f, history, 6), 1);
+	s.frequency_penalty = 0.75f; /* 4 - 1.5 */
+	assert_int_equal(sampler_draw(&s, c, 3, 0.0f, history, 6), 2);
+	s.frequency_penalty = 0.0f;
+	s.presence_penalty = 0.75f; /* once */
+	assert_int_equal(sampler_draw(&s, c, 3, 0.0f, history, 6), 1);
+	s.answer_from = 0; /* 3.25, 2.25, 1.75 */
+	assert_int_equal(sampler_draw(&s, c, 3, 0.0f, history, 6), 1);
+	s.frequency_penalty = 0.75f; /* 1.75, 1.5, 0.25 */
+	assert_int_equal(sampler_draw(&s, c, 3, 0.0f, history, 6), 1);
+	s.answer_from = 6; /* nothing drawn yet */
+	assert_int_equal(sampler_draw(&s, c, 3, 0.0f, history, 6), 1);
+	s.answer_from = 3;
+	s.presence_penalty = -2.0f; /* wants it again */
+	assert_int_equal(sampler_draw(&s, c, 3, 0.0f, history, 6), 1);
+}
+
 static void penalised_candidates_tie_by_id(void **state)
 {
 	static const struct logit c[2] = {{8, 4.0f}, {5, 2.0f}};
@@ -273,6 +300,8 @@ static void names_the_setting_that_is_out_of_range(void **state)
 	REFUSES(min_p, 1.1f);
 	REFUSES(repeat_penalty, 0.0f);
 	REFUSES(repeat_penalty, NAN);
+	REFUSES(presence_penalty, -101.0f);
+	REFUSES(frequency_penalty, NAN);
 	REFUSES(repeat_last_n, LIMIT_CONTEXT_TOKENS + 1);
 	REFUSES(top_k, LIMIT_VOCABULARY + 1);
 }
@@ -289,6 +318,7 @@ int main(void)
 	    cmocka_unit_test(top_p_is_a_share_of_the_whole_row),
 	    cmocka_unit_test(temperature_sharpens_and_flattens),
 	    cmocka_unit_test(repeat_penalty_counts_each_token_once_and_looks_back_so_far),
+	    cmocka_unit_test(frequency_and_presence_penalties_look_only_at_the_answer),
 	    cmocka_unit_test(penalised_candidates_tie_by_id),
 	    cmocka_unit_test(no_logit_breaks_it),
 	    cmocka_unit_test(names_the_setting_that_is_out_of_range),

@@ -72,14 +72,17 @@ static void every_parameter_is_read(void **state)
 	assert_true(chat(
 	    "{" HI ",\"model\":\"m\",\"temperature\":0.5,\"top_p\":0.25,\"min_p\":0.125,"
 	    "\"top_k\":40,\"repeat_penalty\":1.5,\"repeat_last_n\":9,\"seed\":-1,"
+	    "\"frequency_penalty\":0.75,\"presence_penalty\":-2,"
 	    "\"n\":3,\"ignore_eos\":true,\"max_tokens\":7,\"stop\":[\"a\",\"bc\"],\"stream\":true,"
 	    "\"stream_options\":{\"include_usage\":true},\"user\":\"x\","
-	    "\"presence_penalty\":0,\"tools\":[],\"logprobs\":false}"));
+	    "\"tools\":[],\"logprobs\":false}"));
 	assert_string_equal(job.generate.model, "m");
 	assert_true(job.generate.sampling.temperature == 0.5f);
 	assert_true(job.generate.sampling.top_p == 0.25f);
 	assert_true(job.generate.sampling.min_p == 0.125f);
 	assert_int_equal(job.generate.sampling.top_k, 40);
+	assert_true(job.generate.sampling.frequency_penalty == 0.75f);
+	assert_true(job.generate.sampling.presence_penalty == -2.0f);
 	assert_true(job.generate.sampling.repeat_penalty == 1.5f);
 	assert_int_equal(job.generate.sampling.repeat_last_n, 9);
 	assert_true(job.generate.sampling.seed == UINT64_MAX);
@@ -142,6 +145,7 @@ static void what_is_wrong_is_said_by_name(void **state)
 	    {"\"temperature\":\"hot\"", "temperature", "must be a number from 0 to 100"},
 	    {"\"temperature\":-1", "temperature", "from 0"},
 	    {"\"top_p\":1.5", "top_p", "from 0 to 1"},
+	    {"\"presence_penalty\":2.5", "presence_penalty", "from -2 to 2"},
 	    {"\"n\":0", "n", "from 1 to 8"},
 	    {"\"n\":9", "n", "from 1 to 8"},
 	    {"\"max_tokens\":0", "max_tokens", "whole number"},
@@ -167,9 +171,8 @@ static void what_is_wrong_is_said_by_name(void **state)
 
 static void what_cannot_be_done_is_refused_and_not_ignored(void **state)
 {
-	static const char *const more[] = {"\"presence_penalty\":0.5", "\"frequency_penalty\":-1",
-	    "\"logprobs\":true", "\"top_logprobs\":2", "\"logit_bias\":{\"5\":1}",
-	    "\"tools\":[{\"type\":\"function\"}]"};
+	static const char *const more[] = {"\"logprobs\":true", "\"top_logprobs\":2",
+	    "\"logit_bias\":{\"5\":1}", "\"tools\":[{\"type\":\"function\"}]"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
@@ -400,7 +403,7 @@ static void a_fault_has_message_type_param_and_code(void **state)
 	assert_string_equal(param, "n");
 	assert_true(json_is_null(code));
 	json_decref(o);
-	openai_chat.broken(&fault, &out);
+	openai_chat.broken(&fault, NULL, &out);
 	assert_int_equal(count(&out, "data: {\"error\":"), 1);
 	text_free(&out);
 }

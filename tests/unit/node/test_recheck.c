@@ -13,13 +13,14 @@
 #include "compute/logits.h"
 #include "node/pool/auditor.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/trail_trial.h"
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 enum { LAYERS = 4, STAGES = 2, D = 64, V = TINY_MODEL_VOCABULARY, CONTEXT = 256, TOP = 5 };
 
-/* A donor of one stage. */
-struct stage {
+/* One layer of the donors'. */
+struct layer {
 	struct model *model;
 	struct layers *layers;
 	struct kv *kv;
@@ -29,7 +30,7 @@ static char *path;
 static struct gguf *gguf;
 static struct team *team;
 static struct recheck *recheck;
-static struct stage stages[STAGES];
+static struct layer layers[LAYERS];
 static struct trail_budget budget;
 static struct trail *trail;
 static enum wire_type wire;
@@ -72,12 +73,10 @@ static void start(enum wire_type type, enum kv_type kv)
 {
 	wire = type;
 	trail = new_trail();
-	for (uint32_t k = 0; k < STAGES; k++) {
-		struct stage *s = &stages[k];
+	for (uint32_t k = 0; k < LAYERS; k++) {
+		struct layer *s = &layers[k];
 
-		assert_int_equal(model_load(gguf, trail->stages[k].layers.first,
-		                     trail->stages[k].layers.last, &s->model, &err),
-		    AYNI_OK);
+		assert_int_equal(model_load(gguf, k, k + 1, &s->model, &err), AYNI_OK);
 		assert_int_equal(
 		    layers_new(s->model, kernels_best(), team, LIMIT_UNIT_TOKENS, &s->layers, &err),
 		    AYNI_OK);
@@ -97,11 +96,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	for (uint32_t k = 0; k < STAGES; k++) {
-		kv_free(stages[k].kv);
-		layers_free(stages[k].layers);
-		model_free(stages[k].model);
-		stages[k] = (struct stage){0};
+	for (uint32_t k = 0; k < LAYERS; k++) {
+		kv_free(layers[k].kv);
+		layers_free(layers[k].layers);
+		model_free(layers[k].model);
+		layers[k] = (struct layer){0};
 	}
 	trail_release(trail);
 	trail = NULL;
@@ -124,39 +123,63 @@ static size_t put_rows(const float *logits, uint32_t n, uint8_t *out)
 	return n * logit_row_bytes(TOP);
 }
 
-/* One unit of all stages; `liar` flips a bit of what that one gives, and the next gets that. */
+/* Where somebody lies: a bit of what this layer gives, and all that follows is made of that. */
+enum { HONEST = -1 };
+static int lies_in = HONEST;
+static float between[LIMIT_UNIT_TOKENS * D]; /* activations after a layer, which go on */
+static uint8_t sent[LIMIT_UNIT_TOKENS * D * 4];
+
+static struct unit_span span;
+
+/* What a layer gave, as its donor stands for it, and as it goes on. */
+static struct hash *commit_layer(int layer, float *rows, struct hash *to)
+{
+	struct msg_work_unit u = {.n_spans = 1, .spans = &span};
+	size_t row = wire_row_bytes(wire, D);
+	struct hash list[WORK_PARTS_MAX], whole;
+	size_t n;
+
+	for (uint32_t i = 0; i < span.n_tokens; i++)
+		wire_encode(wire, rows + i * D, D, sent + i * row);
+	sent[0] ^= layer == lies_in;
+	for (uint32_t i = 0; i < span.n_tokens; i++)
+		wire_decode(wire, sent + i * row, D, rows + i * D);
+	n = work_commit(D, &u, false, sent, list, &whole);
+	memcpy(to, n > 0 ? list : &whole, (n > 0 ? n : 1) * sizeof *to);
+	return to + (n > 0 ? n : 1);
+}
+
+/* One unit of all layers, each by itself, so that what one gives can be changed. */
 static void feed(uint32_t position, uint32_t n, uint32_t n_logits, int liar)
 {
-	static float activations[LIMIT_UNIT_TOKENS * D], logits[LIMIT_UNIT_TOKENS * V];
-	static uint8_t out[LIMIT_UNIT_TOKENS * D * 4];
-	static struct hash hashes[STAGES][WORK_PARTS_MAX];
-	struct unit_span span = {
-	    .position = position, .n_tokens = n, .n_logits = n_logits, .wire = wire};
+	static float logits[LIMIT_UNIT_TOKENS * V];
+	static struct hash hashes[LAYERS * WORK_PARTS_MAX];
 	struct msg_work_unit u = {.n_spans = 1, .spans = &span, .top = TOP};
-	const struct hash *parts[STAGES] = {hashes[0], hashes[1]};
+	struct hash whole, list[WORK_PARTS_MAX], *to = hashes;
 	uint32_t tokens[LIMIT_UNIT_TOKENS];
-	size_t row = wire_row_bytes(wire, D);
+	size_t rows;
 
+	span = (struct unit_span){
+	    .position = position, .n_tokens = n, .n_logits = n_logits, .wire = wire};
+	lies_in = liar;
 	for (uint32_t i = 0; i < n; i++)
 		tokens[i] = (position + i) * 7 % 250;
-	for (int k = 0; k < STAGES; k++) {
-		bool last = k + 1 == STAGES;
-		struct layers_span one = {stages[k].kv, position, n, last ? n_logits : 0};
-		struct hash whole;
+	for (int k = 0; k < LAYERS; k++) {
+		bool last = k + 1 == LAYERS;
+		struct layers_span one = {layers[k].kv, position, n, last ? n_logits : 0};
 
-		assert_int_equal(layers_run(stages[k].layers, &one, 1, k == 0 ? tokens : NULL,
-		                     activations, last ? logits : NULL, &err),
+		assert_int_equal(layers_run(layers[k].layers, &one, 1, k == 0 ? tokens : NULL,
+		                     between, last ? logits : NULL, &err),
 		    AYNI_OK);
-		for (uint32_t i = 0; i < n && !last; i++)
-			wire_encode(wire, activations + i * D, D, out + i * row);
-		if (last)
-			(void)put_rows(logits, n_logits, out);
-		out[0] ^= k == liar;
-		(void)work_commit(D, &u, last, out, hashes[k], &whole);
-		for (uint32_t i = 0; i < n && !last; i++)
-			wire_decode(wire, out + i * row, D, activations + i * D);
+		if (!last)
+			to = commit_layer(k, between, to);
 	}
-	trail_add(trail, &span, TOP, tokens, parts);
+	(void)put_rows(logits, n_logits, sent);
+	sent[0] ^= liar == LAYERS - 1;
+	rows = work_commit(D, &u, true, sent, list, &whole);
+	memcpy(to, rows > 0 ? list : &whole, (rows > 0 ? rows : 1) * sizeof *to);
+	trail_trial_add(trail,
+	    &(struct trail_feed){.span = span, .top = TOP, .tokens = tokens, .hashes = hashes});
 	assert_int_equal(trail->n_missed, 0);
 }
 
@@ -184,13 +207,14 @@ static void assert_right(void)
 	assert_false(find(KV_F16).wrong);
 }
 
-static void assert_liar(uint32_t stage, uint32_t span, uint32_t position)
+static void assert_liar(uint32_t layer, uint32_t index, uint32_t position)
 {
 	struct recheck_finding f = find(KV_F16);
 
 	assert_true(f.wrong);
-	assert_int_equal(f.stage, stage);
-	assert_int_equal(f.span, span);
+	assert_int_equal(f.layer, layer);
+	assert_int_equal(f.stage, layer > 0);
+	assert_int_equal(f.span, index);
 	assert_int_equal(f.position, position);
 }
 
@@ -228,7 +252,7 @@ static void guesses_that_were_wrong_are_fed_as_they_were(void **state)
 	assert_right();
 }
 
-static void one_bit_names_its_stage_and_its_part(void **state)
+static void one_bit_names_its_layer_and_its_part(void **state)
 {
 	(void)state;
 	start(WIRE_F32, KV_F16);
@@ -236,6 +260,26 @@ static void one_bit_names_its_stage_and_its_part(void **state)
 	feed(113, 1, 1, 0);
 	feed(114, 1, 1, -1);
 	assert_liar(0, 5, 113);
+}
+
+static void a_lie_in_the_middle_of_a_stage_names_that_layer(void **state)
+{
+	(void)state;
+	start(WIRE_F16, KV_F16);
+	feed(0, 100, 0, -1);
+	feed(100, 10, 1, 2);
+	feed(110, 1, 1, -1);
+	assert_liar(2, 1, 100);
+}
+
+/* Each was given only right numbers, so both lied; one is enough. */
+static void of_two_liars_the_one_in_the_lower_layer_is_named(void **state)
+{
+	(void)state;
+	start(WIRE_F32, KV_F16);
+	feed(0, 100, 0, 2);
+	feed(100, 10, 1, 1);
+	assert_liar(1, 1, 100);
 }
 
 /* The next stage's keys and values are made of it, and it gives what the model does not ever after:
@@ -254,8 +298,8 @@ static void the_last_stage_is_caught_by_its_rows(void **state)
 	(void)state;
 	start(WIRE_Q8, KV_F16);
 	feed_session(2);
-	feed(112, 1, 1, 1);
-	assert_liar(1, 4, 112);
+	feed(112, 1, 1, LAYERS - 1);
+	assert_liar(LAYERS - 1, 4, 112);
 }
 
 static void a_session_that_began_with_another_is_checked_from_its_first_position(void **state)
@@ -275,7 +319,7 @@ static void a_session_that_began_with_another_is_checked_from_its_first_position
 	assert_right();
 	trail_release(trail);
 	trail = new_trail(); /* the liar was at work in the other one */
-	((struct hash *)trail_hashes(other, &other->spans[0], 0))->bytes[3] ^= 4;
+	((struct hash *)trail_after(other, &other->spans[0], 0))->bytes[3] ^= 4;
 	trail_begin_with(trail, other, 128);
 	feed(128, 20, 1, -1);
 	assert_liar(0, 0, 0);
@@ -325,7 +369,7 @@ static void findings_come_in_the_order_of_their_trails(void **state)
 	feed_session(2);
 	right = trail;
 	trail = new_trail();
-	feed(0, 5, 1, 1);
+	feed(0, 5, 1, 2);
 	wrong = trail;
 	trail = NULL;
 	assert_int_equal(auditor_new(1, &a, &err), AYNI_OK);
@@ -366,7 +410,9 @@ int main(void)
 	    TEST(what_honest_donors_gave_is_right_in_every_wire_type),
 	    TEST(a_session_that_keeps_its_values_in_int8_is_computed_so),
 	    TEST(guesses_that_were_wrong_are_fed_as_they_were),
-	    TEST(one_bit_names_its_stage_and_its_part),
+	    TEST(one_bit_names_its_layer_and_its_part),
+	    TEST(a_lie_in_the_middle_of_a_stage_names_that_layer),
+	    TEST(of_two_liars_the_one_in_the_lower_layer_is_named),
 	    TEST(who_was_given_wrong_input_is_not_blamed),
 	    TEST(the_last_stage_is_caught_by_its_rows),
 	    TEST(a_session_that_began_with_another_is_checked_from_its_first_position),

@@ -62,6 +62,10 @@ static void break_offer_layers(struct message *m)
 {
 	m->offer.max_layers = LIMIT_LAYERS + 1;
 }
+static void break_link_round_trip(struct message *m)
+{
+	m->link_state.round_trip_us = LIMIT_ROUND_TRIP_US + 1;
+}
 static void one_speed(struct message *m)
 {
 	m->offer.n_speeds = 1;
@@ -165,6 +169,14 @@ static void break_draw_rows(struct message *m)
 static void break_draw_penalty(struct message *m)
 {
 	m->work_unit.draw.repeat_penalty = 1.5f;
+}
+static void break_frequency(struct message *m)
+{
+	m->generate.sampling.frequency_penalty = 101;
+}
+static void break_draw_presence(struct message *m)
+{
+	m->work_unit.draw.presence_penalty = 1;
 }
 static void break_draw_for_nobody(struct message *m)
 {
@@ -419,12 +431,15 @@ static const struct {
     {MSG_WORK_UNIT, break_span_wire},
     {MSG_OFFER, break_held},
     {MSG_OFFER, break_offer_address},
+    {MSG_LINK_STATE, break_link_round_trip},
     {MSG_OFFER, break_speeds_many},
     {MSG_OFFER, break_speeds_type},
     {MSG_OFFER, break_speeds_twice},
     {MSG_OFFER, break_speeds_none},
     {MSG_OFFER, break_speeds_above},
     {MSG_WORK_UNIT, break_draw_rows},
+    {MSG_WORK_UNIT, break_draw_presence},
+    {MSG_GENERATE, break_frequency},
     {MSG_WORK_UNIT, break_draw_penalty},
     {MSG_WORK_UNIT, break_draw_for_nobody},
     {MSG_HANDOVER, break_handover},
