@@ -50,4 +50,12 @@ int envelope_open(struct envelope_channel *c, struct span envelope, struct span 
     struct span payload, uint64_t now_ms, struct message **out, enum refusal *why,
     struct error *err);
 
+/*
+ * Of a message that was kept: who signed it, and for whom, whenever that was. *out borrows nothing
+ * (message_free), and has no payload. AYNI_ERR_SIGNATURE if it is not rightly signed, else as
+ * frame_parse and message_decode.
+ */
+int envelope_read(struct span envelope, struct span header, struct frame *frame,
+    struct message **out, struct error *err);
+
 #endif

@@ -28,6 +28,7 @@ static const struct command {
     {"prove", ledger_prove},
     {"prune", ledger_prune},
     {"reconcile", ledger_reconcile},
+    {"verify-evidence", ledger_verify_evidence},
     {"watch", ledger_watch},
     {"witness", ledger_witness},
 };
@@ -187,7 +188,8 @@ int cli_ledger(int argc, char **argv)
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
-	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine\nprune FOLDER",
+	                "prove NUMBER URL|FOLDER\ncheck FILE\n"
+	                "verify-evidence FILE --model MODEL\nmine\nprune FOLDER",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
 	        "donor's, are checked here, and totals are made from the receipts alone. Without "
@@ -200,6 +202,7 @@ int cli_ledger(int argc, char **argv)
 	        "  prove      that a receipt is in it, in a file that proves it by itself\n"
 	        "  check      such a file, offline\n"
 	        "  prune      its oldest entries away, but no hash\n"
+	        "  verify-evidence  did a donor sign what the model does not give?\n"
 	        "  mine       totals of this machine's receipts as a donor\n"
 	        "  reconcile  these receipts with the log: is each of them there?\n\n"
 	        "`ayni ledger audit --help` and so on tell more."};

@@ -18,6 +18,7 @@ int ledger_mine(int argc, char **argv);
 int ledger_prove(int argc, char **argv);
 int ledger_prune(int argc, char **argv);
 int ledger_reconcile(int argc, char **argv);
+int ledger_verify_evidence(int argc, char **argv);
 int ledger_watch(int argc, char **argv);
 int ledger_witness(int argc, char **argv);
 

@@ -6,6 +6,7 @@
  *
  * AYNI_ADVERSARIES=all plays every lie and prints a table (`make test-adversary`); else a few.
  */
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/support/donors_seen.h"
@@ -25,6 +27,7 @@
 #define RIGHT      "27 + 48 = 75\n"
 
 enum { MOST_CHATS = 8, HONEST_UNITS = 25, MEMBERS = 4, WAVES = 3, ROUNDS = 6 };
+enum { FIRST_LAYER_OF_THE_LIAR = 4 };
 
 struct adversary {
 	const char *name, *lie;
@@ -42,6 +45,7 @@ static const struct adversary adversaries[] = {
     {"only in the last layers", LIE_LAST, 0, true},
 };
 
+static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
 static char self[NETWORK_PATH];
 static char cheap_model[NETWORK_PATH], shared[NETWORK_PATH];
 
@@ -83,6 +87,85 @@ static void start_liar(struct network *n, int i, const struct adversary *a)
 	(void)unsetenv("AYNI_LIE");
 }
 
+/* ---- evidence ----------------------------------------------------------------------------- */
+
+/* The file that the pool has written, and the key of whom it is about. */
+static void find_evidence(const struct network *n, char path[NETWORK_PATH * 2])
+{
+	char folder[NETWORK_PATH + 32];
+	const struct dirent *e;
+	struct stat st;
+	DIR *dir;
+
+	(void)snprintf(folder, sizeof folder, "%s/pool/evidence", n->folder);
+	dir = opendir(folder);
+	assert_non_null(dir);
+	do {
+		e = readdir(dir);
+		assert_non_null(e);
+	} while (strstr(e->d_name, ".evidence") == NULL);
+	(void)snprintf(path, NETWORK_PATH * 2, "%s/%s", folder, e->d_name);
+	(void)closedir(dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static int verify(const struct network *n, const char *file, const char *model)
+{
+	const char *args[] = {"ledger", "verify-evidence", file, "--model", model, "--json", NULL};
+
+	return network_run(n, args, NULL, out, err);
+}
+
+static void flip_a_bit(const char *path, long at)
+{
+	FILE *f = fopen(path, "r+b");
+	int byte;
+
+	assert_non_null(f);
+	assert_int_equal(fseek(f, at, SEEK_SET), 0);
+	byte = fgetc(f);
+	assert_int_equal(fseek(f, at, SEEK_SET), 0);
+	assert_int_equal(fputc(byte ^ 4, f), byte ^ 4);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Whoever has the model sees it; a file that was changed shows nothing. *donor is its key. */
+static void is_proven(const struct network *n, const char *path, char donor[65])
+{
+	json_int_t layer;
+	json_t *root;
+	struct stat st;
+
+	assert_int_equal(verify(n, path, DEMO_MODEL), 0);
+	root = json_loads(out, 0, NULL);
+	assert_non_null(root);
+	assert_true(json_is_true(json_object_get(root, "proven")));
+	layer = json_integer_value(json_object_get(root, "layer"));
+	assert_true(layer >= FIRST_LAYER_OF_THE_LIAR);
+	(void)snprintf(donor, 65, "%s", json_string_value(json_object_get(root, "donor")));
+	json_decref(root);
+	assert_int_equal(verify(n, path, cheap_model), 2);
+	assert_int_equal(stat(path, &st), 0);
+	for (long at = 0; at < 3; at++) {
+		long byte = st.st_size / 3 * at + 100;
+
+		flip_a_bit(path, byte);
+		assert_int_not_equal(verify(n, path, DEMO_MODEL), 0);
+		flip_a_bit(path, byte);
+	}
+}
+
+static int pardon(const struct network *n, const char *donor, const char *more, const char *value)
+{
+	char path[NETWORK_PATH * 2];
+	const char *args[] = {
+	    "pardon", donor, "--evidence", path, "--model", DEMO_MODEL, more, value, NULL};
+
+	find_evidence(n, path);
+	return network_run(n, args, NULL, out, err);
+}
+
 /* An honest donor of the first half, and a liar of the second. */
 static void start(struct network *n, const struct adversary *a)
 {
@@ -113,6 +196,7 @@ static unsigned chats_until_caught(struct network *n)
 static void is_caught(const struct adversary *a)
 {
 	static const char *const one_core[] = {"cores=1", NULL};
+	char path[NETWORK_PATH * 2], key[65];
 	struct network n;
 	struct donor_seen liar, honest;
 	struct told t;
@@ -124,6 +208,8 @@ static void is_caught(const struct adversary *a)
 	liar = donor_seen(&n, "donor1");
 	assert_string_equal(liar.trust, "quarantined");
 	assert_int_equal(liar.lies, 1);
+	find_evidence(&n, path);
+	is_proven(&n, path, key);
 	network_donor(&n, 2, NULL, one_core);
 	network_wait_ready(&n);
 	t = chat(&n);
@@ -288,6 +374,26 @@ static void who_is_late_on_purpose_is_left_to_itself(void **state)
 	network_stop(&n);
 }
 
+/* The evidence holds, so that it takes more than a wish; a pool that runs takes it up. */
+static void is_pardoned_only_with_a_reason(struct network *n)
+{
+	static const char other[] =
+	    "0000000000000000000000000000000000000000000000000000000000000000";
+	char path[NETWORK_PATH * 2], donor[65];
+
+	find_evidence(n, path);
+	is_proven(n, path, donor);
+	assert_int_equal(pardon(n, other, "--anyway", "why not"), 1);
+	assert_int_equal(pardon(n, donor, NULL, NULL), 1);
+	assert_non_null(strstr(err, "the evidence holds"));
+	assert_int_equal(pardon(n, donor, "--anyway", "a broken memory module"), 0);
+	network_wait_log(n, "pool",
+	    "donor donor1 is probation now, it was quarantined: pardoned: a broken memory", 1);
+	assert_string_equal(donor_seen(n, "donor1").trust, "probation");
+	assert_int_equal(pardon(n, donor, "--anyway", "again"), 1);
+	network_wait_ready(n);
+}
+
 /* It comes back, and the pool was started again: it still gets no work. */
 static void quarantine_outlives_connections_and_the_pool(void **state)
 {
@@ -304,6 +410,7 @@ static void quarantine_outlives_connections_and_the_pool(void **state)
 	network_restart_pool(&n, DEMO_MODEL, settings);
 	network_wait_log(&n, "pool", "donor donor1 gets no work: it is quarantined", 1);
 	assert_string_equal(donor_seen(&n, "donor1").trust, "quarantined");
+	is_pardoned_only_with_a_reason(&n);
 	network_stop(&n);
 }
 
@@ -311,7 +418,6 @@ static void quarantine_outlives_connections_and_the_pool(void **state)
 
 static int set_up(void **state)
 {
-	static char err[NETWORK_OUTPUT];
 	struct network alone = {.folder = "/tmp"};
 	const char *args[] = {"model", "quantize", DEMO_MODEL, cheap_model, "Q4_0", NULL};
 
