@@ -272,21 +272,3 @@ void checkers_audited(struct checkers *c, const struct trail *trail, bool known,
 	out->certainly = known && !wrong;
 	end_case(c, k);
 }
-
-static bool has(const struct trail *t, const struct public_key *donor)
-{
-	for (uint32_t i = 0; t != NULL && i < t->n_stages; i++) {
-		if (public_key_equal(&t->stages[i].key, donor))
-			return true;
-	}
-	return false;
-}
-
-bool checkers_involve(const struct checkers *c, const struct public_key *donor)
-{
-	for (const struct check_case *k = c->cases; k != NULL; k = k->next) {
-		if (has(k->about, donor) || has(k->own, donor))
-			return true;
-	}
-	return false;
-}

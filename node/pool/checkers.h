@@ -100,7 +100,5 @@ void checkers_finished(
 /* The pool has computed a trail: what it was, if it could tell. */
 void checkers_audited(struct checkers *c, const struct trail *trail, bool known, bool wrong,
     struct checkers_orders *out);
-/* Is something that this donor gave, or checks, undecided? */
-bool checkers_involve(const struct checkers *c, const struct public_key *donor);
 
 #endif

@@ -147,6 +147,7 @@ void checking_finished(struct pool *p, const struct action_finish *a)
 	struct error err = {0};
 
 	verify_take_trails(p); /* its own */
+	books_end_session(p->books, s->r.id);
 	if (result == CHECK_OTHER)
 		report(REPORT_INFO,
 		    "session %llu: others gave something else behind layer %u; it is computed here",
@@ -172,11 +173,6 @@ void checking_audited(struct pool *p, const struct trail *t, bool known, bool wr
 		return;
 	checkers_audited(p->checking->checkers, t, known, wrong, &orders);
 	carry_out(p, &orders);
-}
-
-bool checking_involves(const struct pool *p, const struct public_key *donor)
-{
-	return p->checking != NULL && checkers_involve(p->checking->checkers, donor);
 }
 
 uint64_t checking_by_donors(const struct pool *p)

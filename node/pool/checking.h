@@ -22,7 +22,6 @@ bool checking_keeps(struct pool *p, struct trail *own);
 void checking_finished(struct pool *p, const struct action_finish *a);
 /* The pool has computed a trail, or (known: false) could not. */
 void checking_audited(struct pool *p, const struct trail *t, bool known, bool wrong);
-bool checking_involves(const struct pool *p, const struct public_key *donor);
 uint64_t checking_by_donors(const struct pool *p); /* trails, since the pool started */
 
 #endif
