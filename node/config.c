@@ -144,9 +144,10 @@ static int check_text(const char *key, const char *value, struct error *err)
 	if (strcmp(key, "kv") == 0 && !kv_type_find(value, &type))
 		return error_set(
 		    err, AYNI_ERR_ARGUMENT, "kv = %.40s: f16, int8 are allowed", value);
-	if (strcmp(key, "recheck") == 0 && strcmp(value, "pool") != 0 && strcmp(value, "none") != 0)
-		return error_set(
-		    err, AYNI_ERR_ARGUMENT, "recheck = %.40s: pool, none are allowed", value);
+	if (strcmp(key, "recheck") == 0 && strcmp(value, "pool") != 0 &&
+	    strcmp(value, "donors") != 0 && strcmp(value, "none") != 0)
+		return error_set(err, AYNI_ERR_ARGUMENT,
+		    "recheck = %.40s: pool, donors, none are allowed", value);
 	if (strcmp(key, "http") == 0 && strcmp(value, "none") != 0 && !address_is_numeric(value))
 		return error_set(err, AYNI_ERR_ARGUMENT,
 		    "http = %.40s: none, or an address with a port (127.0.0.1:7480) is allowed",

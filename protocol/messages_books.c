@@ -286,6 +286,7 @@ static void status_load(struct conversion *c, const void *wire, struct message *
 	m->checks_right = in->checks_right;
 	m->checks_wrong = in->checks_wrong;
 	m->checks_missed = in->checks_missed;
+	m->checks_by_donors = in->checks_by_donors;
 
 	check_range(c, "models", in->n_models, 0, STATUS_MODELS_MAX);
 	check_range(c, "donors", in->n_donors, 0, STATUS_DONORS_MAX);
@@ -329,6 +330,7 @@ static void *status_store(struct conversion *c, const struct message *in)
 	out->checks_right = m->checks_right;
 	out->checks_wrong = m->checks_wrong;
 	out->checks_missed = m->checks_missed;
+	out->checks_by_donors = m->checks_by_donors;
 	out->models = conversion_take(c, m->n_models, sizeof *out->models);
 	out->donors = conversion_take(c, m->n_donors, sizeof *out->donors);
 	if (out->models == NULL || out->donors == NULL)

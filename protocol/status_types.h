@@ -47,7 +47,7 @@ struct msg_status {
 	struct status_donor *donors;
 	struct refusal_counts refusals;
 	uint64_t receipts, requests_done;
-	uint64_t checks_right, checks_wrong, checks_missed;
+	uint64_t checks_right, checks_wrong, checks_missed, checks_by_donors;
 };
 
 #endif

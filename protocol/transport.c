@@ -498,6 +498,8 @@ int transport_receive(struct transport *t, struct transport_parts *out, struct e
 		    err, AYNI_ERR_IO, "transport: cannot receive: %s", zmq_strerror(rc));
 	}
 	has_key = take_curve_key(r, out->curve_key);
+	if (r->n_frames > 0)
+		out->address = zmq_msg_gets(&r->frames[0], "Peer-Address");
 	out->envelope = frame_span(r, 0);
 	out->header = frame_span(r, 1);
 	out->payload = frame_span(r, 2);
@@ -505,6 +507,7 @@ int transport_receive(struct transport *t, struct transport_parts *out, struct e
 	if (rc != AYNI_OK) {
 		received_free(r);
 		out->envelope = out->header = out->payload = (struct span){NULL, 0};
+		out->address = NULL;
 		return rc;
 	}
 	out->owner = r;

@@ -26,6 +26,7 @@ struct route {
 struct transport_parts {
 	struct route route;
 	uint8_t curve_key[CURVE_KEY_BYTES]; /* server: proven by the connection */
+	const char *address;                /* server: the peer's, as numbers; NULL: not known */
 	struct span envelope, header, payload;
 	void *owner;
 };

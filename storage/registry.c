@@ -14,6 +14,7 @@ enum statement {
 	DONOR_FIND,
 	MEMBER_FIND,
 	DONOR_ADD,
+	DONOR_ORIGIN,
 	MEMBER_ADD,
 	DONOR_SEEN,
 	MEMBER_SEEN,
@@ -48,6 +49,7 @@ static const char *const texts[N_STATEMENTS] = {
                    " WHERE token_hash = ? AND uses_left > 0",
     [DONOR_FIND] = "SELECT 1 FROM donors WHERE key = ?",
     [MEMBER_FIND] = "SELECT 1 FROM members WHERE key = ?",
+    [DONOR_ORIGIN] = "SELECT invite, admitted_ms FROM donors WHERE key = ?",
     [DONOR_ADD] = "INSERT INTO donors (key, admitted_ms, seen_ms, invite)"
                   " VALUES (?1, ?2, ?2, ?3)",
     [MEMBER_ADD] = "INSERT INTO members (key, admitted_ms, seen_ms, invite)"
@@ -309,6 +311,24 @@ int registry_seen(
 	if (rc == AYNI_OK && n_changed(r) == 0)
 		return error_set(err, AYNI_ERR_NOT_FOUND, "registry: that key was never admitted");
 	return rc;
+}
+
+int registry_donor_origin(struct registry *r, const struct public_key *key, struct hash *invite,
+    uint64_t *admitted_ms, struct error *err)
+{
+	struct query q = start(r, DONOR_ORIGIN, "registry: looking up a donor");
+	int rc;
+
+	query_blob(&q, key->bytes, PUBLIC_KEY_BYTES);
+	rc = query_step(&q, err);
+	if (rc == QUERY_ROW) {
+		*admitted_ms = (uint64_t)sqlite3_column_int64(q.statement, 1);
+		memcpy(invite->bytes, sqlite3_column_blob(q.statement, 0), sizeof invite->bytes);
+	} else if (rc == QUERY_DONE) {
+		rc = error_set(err, AYNI_ERR_NOT_FOUND, "registry: no such donor");
+	}
+	(void)query_end(&q, NULL);
+	return rc == QUERY_ROW ? AYNI_OK : rc;
 }
 
 static int get_text(

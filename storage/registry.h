@@ -37,6 +37,9 @@ int registry_ban(struct registry *r, const struct public_key *key, const uint8_t
     const char *why, uint64_t now_ms, struct error *err);
 int registry_seen(
     struct registry *r, const struct public_key *key, int role, uint64_t now_ms, struct error *err);
+/* Which invite a donor used, by its token's hash, and when. AYNI_ERR_NOT_FOUND. */
+int registry_donor_origin(struct registry *r, const struct public_key *key, struct hash *invite,
+    uint64_t *admitted_ms, struct error *err);
 /* Display name of a donor into text ("" if none), and the name of its team. */
 int registry_donor_name(struct registry *r, const struct public_key *key, char *text, size_t len);
 int registry_donor_team(struct registry *r, const struct public_key *key, char *text, size_t len);

@@ -124,11 +124,12 @@ static int print_json(const struct msg_status *s)
 		json_array_append_new(models, json_model(&s->models[i]));
 	for (size_t i = 0; i < s->n_donors; i++)
 		json_array_append_new(donors, json_donor(&s->donors[i]));
-	root = json_pack("{ss sI so so so sI sI s{sI sI sI}}", "pool", s->pool_name, "uptime_ms",
+	root = json_pack("{ss sI so so so sI sI s{sI sI sI sI}}", "pool", s->pool_name, "uptime_ms",
 	    (json_int_t)s->uptime_ms, "models", models, "donors", donors, "refusals",
 	    json_refusals(&s->refusals), "receipts", (json_int_t)s->receipts, "requests_done",
 	    (json_int_t)s->requests_done, "rechecks", "right", (json_int_t)s->checks_right, "wrong",
-	    (json_int_t)s->checks_wrong, "missed", (json_int_t)s->checks_missed);
+	    (json_int_t)s->checks_wrong, "missed", (json_int_t)s->checks_missed, "by_donors",
+	    (json_int_t)s->checks_by_donors);
 	if (root != NULL) {
 		rc = json_dumpf(root, stdout, JSON_COMPACT);
 		(void)printf("\n");
@@ -210,9 +211,10 @@ static void print_text(const struct msg_status *s)
 	    (double)s->uptime_ms / 1000, (unsigned long long)s->requests_done,
 	    (unsigned long long)s->receipts);
 	if (s->checks_right + s->checks_wrong + s->checks_missed > 0)
-		(void)printf("rechecked: %llu right, %llu wrong, %llu drawn and not done\n",
+		(void)printf("rechecked: %llu right, %llu wrong, %llu drawn and not done; %llu "
+		             "looked at by donors\n",
 		    (unsigned long long)s->checks_right, (unsigned long long)s->checks_wrong,
-		    (unsigned long long)s->checks_missed);
+		    (unsigned long long)s->checks_missed, (unsigned long long)s->checks_by_donors);
 	for (size_t i = 0; i < s->n_models; i++)
 		print_model(&s->models[i]);
 	if (s->n_donors > 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/checks.h"
 #include "node/pool/placement.h"
-#include "node/pool/scheduler_internal.h"
 
 #include <stdlib.h>
 
@@ -47,6 +47,7 @@ static void promise(
     struct roster_donor *d, const struct path_stage *at, const struct session *session, int more)
 {
 	d->sessions += (uint32_t)more;
+	d->checks += session->check != NULL ? (uint32_t)more : 0;
 	d->bound_layers += (uint32_t)more * (at->layers.last - at->layers.first);
 	d->pages += (uint32_t)more * session_pages(session);
 }
@@ -62,6 +63,7 @@ void binding_leave(struct scheduler *s, struct session *session)
 			promise(d, &p->stages[i], session, -1);
 	}
 	p->sessions--;
+	s->n_checks -= session->check != NULL;
 	trails_end(s, session);
 	take_out(s->bound, &s->n_bound, session);
 }
@@ -81,11 +83,15 @@ void binding_release(struct scheduler *s, struct session *session)
 	binding_close(s, &s->paths[session->path], session->r.id);
 }
 
-/* A suspicion is no failure: however often it was wrong, the request goes on. */
-void binding_rewind(struct scheduler *s, struct session *session)
+/* A suspicion is no failure, but for a check: however often it was wrong, the request goes on. */
+void binding_rewind(struct scheduler *s, struct session *session, struct actions *q)
 {
 	const struct path *p = &s->paths[session->path];
 
+	if (session->check != NULL) {
+		check_lose(s, session, "its path was lost", q);
+		return;
+	}
 	session->replays += !p->hedged;
 	if (p->lost != 0)
 		session->shunned = p->lost;
@@ -289,7 +295,10 @@ static void bind_session(
 		keep_open(s, &p->stages[k], session->r.id);
 	}
 	p->sessions++;
-	take_out(s->waiting, &s->n_waiting, session);
+	if (session->check != NULL)
+		s->n_checks++;
+	else
+		take_out(s->waiting, &s->n_waiting, session);
 	s->bound[s->n_bound++] = session;
 	session_bind(session, (uint32_t)slot);
 	gain_begin(&session->drafting.gain, &s->gains[slot]);
@@ -299,7 +308,18 @@ static void bind_session(
 		trails_begin_with(s, session, source->session, source->n_tokens);
 	}
 	kept_make_room(s, p);
-	want_links(s, p);
+	if (!p->checks)
+		want_links(s, p);
+}
+
+bool binding_bind(struct scheduler *s, struct session *session, const struct path *p)
+{
+	static const struct source nothing;
+	int slot = slot_for_path(s, p);
+
+	if (slot >= 0)
+		bind_session(s, session, slot, &nothing);
+	return slot >= 0;
 }
 
 /* Where most of its tokens are known already, unless many more are served there. */
@@ -324,7 +344,8 @@ static enum path_search find_path(
     struct scheduler *s, const struct session *session, uint64_t now_us, struct path *path)
 {
 	uint32_t n_layers = catalog_at(s->catalog, session->r.model)->sizes.n_layers;
-	struct path_donors donors = {s->roster, s->pairs, now_us, session->shunned};
+	struct path_donors donors = {
+	    .roster = s->roster, .pairs = s->pairs, .now_us = now_us, .shunned = session->shunned};
 	uint32_t pages = session_pages(session);
 	enum path_search found = path_find(&donors, session->r.model, n_layers, pages, path);
 
@@ -339,6 +360,7 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
     uint64_t now_us, struct actions *q)
 {
 	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
+	enum path_search found;
 	struct path path;
 
 	if (session->replays > MAX_REPLAYS) {
@@ -347,7 +369,10 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
 	}
 	if (*stand == MISSING)
 		return wait_for_layers(s, session, now_us, q);
-	switch (find_path(s, session, now_us, &path)) {
+	do
+		found = find_path(s, session, now_us, &path);
+	while (found == PATH_FULL && checks_give_way(s, session->r.model, q));
+	switch (found) {
 	case PATH_MISSING:
 		*stand = MISSING;
 		return wait_for_layers(s, session, now_us, q);
@@ -378,7 +403,7 @@ void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q)
 		struct session *session = s->waiting[i];
 		enum stand *stand = &stands[session->r.model];
 
-		if (s->n_bound == s->limits.max_sessions || *stand == FULL) {
+		if (s->n_bound - s->n_checks == s->limits.max_sessions || *stand == FULL) {
 			session->wait_until_us = 0; /* it waits for room, not for layers */
 			i++;
 		} else {

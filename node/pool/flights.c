@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/pool/scheduler_internal.h"
+#include "node/pool/checks.h"
 
 #include <stdlib.h>
 
@@ -67,7 +67,7 @@ void flight_drop(struct scheduler *s, struct flight *f, struct actions *q)
 {
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		if (f->sessions[i] != NULL)
-			binding_rewind(s, f->sessions[i]);
+			binding_rewind(s, f->sessions[i], q);
 		else
 			kept_lose(s, f->work.spans[i].session);
 	}
@@ -117,6 +117,8 @@ static bool board(struct flight *f, struct session *session, uint32_t most_token
 	bool alone = session->r.top > SAMPLER_CANDIDATES;
 	uint32_t guesses;
 
+	if (session->check != NULL && check_least(session->check) > most_tokens)
+		return false;
 	if (u->n_tokens >= most_tokens ||
 	    (u->n_spans > 0 && (alone || u->top > SAMPLER_CANDIDATES)))
 		return false;
@@ -146,9 +148,9 @@ static bool path_decodes(const struct scheduler *s, uint32_t path)
 
 /* In a unit: each is a part, perhaps, and a result has a bound for what it says of all parts after
  * each layer but the last of a stage. */
-static uint32_t most_tokens(const struct path *p)
+uint32_t flight_most_tokens(const struct scheduler *s, const struct path *p)
 {
-	uint32_t most = BATCH_TOKENS;
+	uint32_t most = p->checks ? checks_tokens(s, p) : BATCH_TOKENS;
 
 	for (uint32_t k = 0; k < p->n_stages; k++) {
 		uint32_t layers = p->stages[k].layers.last - p->stages[k].layers.first - 1;
@@ -165,7 +167,7 @@ static uint32_t most_tokens(const struct path *p)
  */
 static void board_all(struct scheduler *s, struct flight *f, uint32_t path, uint32_t most_spans)
 {
-	uint32_t most = most_tokens(&s->paths[path]);
+	uint32_t most = flight_most_tokens(s, &s->paths[path]);
 
 	for (int reads = 0; reads <= 1; reads++) {
 		if (reads && path_decodes(s, path) && f->work.n_tokens + READ_BESIDE_TOKENS < most)
@@ -294,7 +296,7 @@ void flight_launch_ahead(struct scheduler *s, struct flight *f, uint64_t now_us,
 
 uint32_t flight_most_spans(const struct path *p)
 {
-	uint32_t most = (p->sessions + p->n_stages - 1) / p->n_stages;
+	uint32_t most = p->checks ? 1 : (p->sessions + p->n_stages - 1) / p->n_stages;
 
 	return most < LIMIT_UNIT_SPANS ? most : LIMIT_UNIT_SPANS;
 }

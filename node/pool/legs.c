@@ -109,8 +109,9 @@ bool legs_send(struct scheduler *s, struct flight *f, uint8_t *payload, size_t p
 	do {
 		uint32_t stage = f->sent;
 
-		direct = !is_last(s, f, stage) && pairs_up(s->pairs, p->stages[stage].donor,
-		                                      p->stages[stage + 1].donor, now_us);
+		direct =
+		    !p->checks && !is_last(s, f, stage) &&
+		    pairs_up(s->pairs, p->stages[stage].donor, p->stages[stage + 1].donor, now_us);
 		if (direct)
 			f->legs[stage].to = f->legs[stage + 1].from = ++s->next_ticket;
 		if (!send_leg(s, f, payload, payload_len, now_us, q)) {
@@ -306,6 +307,12 @@ static void end_session(struct scheduler *s, struct session *session, enum finis
 	(void)binding_finish(s, session, reason, "", q);
 }
 
+static void end_check(struct scheduler *s, struct session *session, struct actions *q)
+{
+	binding_release(s, session);
+	(void)binding_finish(s, session, FINISH_END, "", q);
+}
+
 static void settle(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q);
 
 /* The token is drawn: the flight that follows has it already, and another may follow that. */
@@ -356,6 +363,10 @@ static void land(struct scheduler *s, struct flight *f, uint64_t now_us, struct 
 		if (rc == AYNI_OK && !step.finished) {
 			if (next != NULL)
 				go_on(s, next, session, now_us, q);
+			continue;
+		}
+		if (session->check != NULL) {
+			end_check(s, session, q);
 			continue;
 		}
 		kept_add(s, session, now_us);
@@ -511,6 +522,9 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 	}
 	binding_closed_heard(s, &p->stages[stage], leg->unit);
 	leg->done = true;
+	if (f->sessions[0] != NULL && f->sessions[0]->check != NULL && !is_last(s, f, stage))
+		check_activations(
+		    f->sessions[0]->check, p->stages[stage].layers.last, payload.data);
 	if (stage + 1 == f->sent)
 		ok = keep_result(f, payload);
 	else if (!r->handed)

@@ -128,7 +128,8 @@ static bool takes(const struct field *f, const struct roster_donor *d)
 	return roster_serves(d) && d->assignment.model == w->model &&
 	       d->assignment.number != f->all->shunned &&
 	       d->assignment.layers.last <= w->n_layers &&
-	       (w->pages == 0 || (roster_has_room(d, w->pages) && roster_responds(d)));
+	       (w->pages == 0 || (roster_has_room(d, w->pages) && roster_responds(d))) &&
+	       (f->all->avoid == NULL || !f->all->avoid(f->all->context, d));
 }
 
 /* Donors that the path may use, and the places of their layers. */
@@ -427,7 +428,7 @@ bool path_responds(const struct path *p, struct roster *r)
 
 bool path_equal(const struct path *a, const struct path *b)
 {
-	if (a->model != b->model || a->n_stages != b->n_stages)
+	if (a->model != b->model || a->checks != b->checks || a->n_stages != b->n_stages)
 		return false;
 	for (uint32_t i = 0; i < a->n_stages; i++) {
 		const struct path_stage *x = &a->stages[i], *y = &b->stages[i];

@@ -26,6 +26,7 @@ struct path_stage {
 struct path {
 	bool broken;   /* a stage failed: no new work */
 	bool hedged;   /* broken, but by a suspicion alone */
+	bool checks;   /* of sessions that compute a trail once more, and of no others */
 	uint64_t lost; /* broken, because the donor with this assignment lost its layers; else 0 */
 	uint32_t model;
 	uint32_t n_stages; /* 0: free slot */
@@ -40,12 +41,17 @@ enum path_search {
 	PATH_MISSING /* some layers are held by no ready donor */
 };
 
+/* Is a donor of no use, whatever it holds? */
+typedef bool path_avoid_fn(const void *context, const struct roster_donor *d);
+
 /* Among whom a path is looked for. */
 struct path_donors {
 	struct roster *roster;
 	const struct pairs *pairs; /* who hands over to whom, at now_us; NULL: nobody */
 	uint64_t now_us;
-	uint64_t shunned; /* assignment of one that is left out; 0: nobody is */
+	uint64_t shunned;     /* assignment of one that is left out; 0: nobody is */
+	path_avoid_fn *avoid; /* NULL: nobody is avoided */
+	const void *context;  /* of avoid; borrowed */
 };
 
 /*

@@ -23,8 +23,9 @@ struct peer *peer_by_number(struct pool *p, uint32_t number)
 	return peer;
 }
 
-static struct peer *add_peer(struct pool *p, const struct route *route)
+static struct peer *add_peer(struct pool *p, const struct transport_parts *parts)
 {
+	const struct route *route = &parts->route;
 	struct peer *peer;
 
 	if (HASH_CNT(by_route, p->peers_by_route) >= MAX_PEERS)
@@ -36,6 +37,7 @@ static struct peer *add_peer(struct pool *p, const struct route *route)
 	peer->route.len = route->len;
 	memcpy(peer->route.bytes, route->bytes, route->len);
 	peer->donor = ROSTER_NONE;
+	peer->network = network_of(parts->address);
 	peer->heard_us = loop_now_us();
 	/* the clock, so that numbers grow over restarts too */
 	envelope_channel_init(&peer->channel, p->identity, NULL, loop_wall_ms() * 1000);
@@ -172,7 +174,7 @@ static void receive_one(struct pool *p, const struct transport_parts *parts)
 	enum refusal why;
 
 	if (peer == NULL)
-		peer = add_peer(p, &parts->route);
+		peer = add_peer(p, parts);
 	if (peer == NULL) {
 		p->refused.by_reason[REFUSAL_BUSY]++;
 		return;

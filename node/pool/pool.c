@@ -10,6 +10,7 @@
 
 #include "node/descriptors.h"
 #include "node/models.h"
+#include "node/pool/checking.h"
 #include "node/report.h"
 
 static_assert((int)CONFIG_MAX_DRAFT == (int)DRAFT_MAX, "the setting's range is what can be done");
@@ -49,7 +50,10 @@ static void carry_out(struct pool *p)
 			break;
 		case ACTION_FINISH:
 			drafting_forget(p, a.finish.session);
-			verify_finish(p, &a.finish);
+			if (a.finish.session->check != NULL)
+				checking_finished(p, &a.finish);
+			else
+				verify_finish(p, &a.finish);
 			break;
 		case ACTION_UNIT:
 			donor_send_unit(p, &a.unit);
@@ -116,11 +120,13 @@ void pool_advance(struct pool *p)
 	uint64_t next;
 
 	do {
-		p->draft_refused = false;
-		scheduler_run(p->scheduler, loop_now_us(), &p->actions);
-		carry_out(p);
-	} while (p->draft_refused); /* it goes on without */
-	verify_run(p);
+		do {
+			p->draft_refused = false;
+			scheduler_run(p->scheduler, loop_now_us(), &p->actions);
+			carry_out(p);
+		} while (p->draft_refused); /* it goes on without */
+		verify_run(p);
+	} while (checking_began(p));
 	donors_introduce(p);
 	if (!p->watching && scheduler_any_out(p->scheduler))
 		watch_soon(p);

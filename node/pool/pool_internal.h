@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the pool's loop share: pool.c (life), peers.c (connections), serve_donors.c,
- * serve_members.c, place.c, observe.c, remember.c, drafting.c, verify.c, status.c. Only these do
- * I/O.
+ * serve_members.c, place.c, observe.c, remember.c, drafting.c, verify.c, checking.c, status.c: all I/O
  */
 #ifndef AYNI_NODE_POOL_POOL_INTERNAL_H
 #define AYNI_NODE_POOL_POOL_INTERNAL_H
@@ -13,6 +12,7 @@
 #include "node/loop.h"
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
+#include "node/pool/checkers.h"
 #include "node/pool/doubts.h"
 #include "node/pool/drafter.h"
 #include "node/pool/front.h"
@@ -45,6 +45,7 @@ struct peer {
 	bool admitted;
 	enum peer_role role; /* once admitted */
 	int donor;           /* slot in the roster, or ROSTER_NONE */
+	struct network_prefix network;
 	uint64_t heard_us;
 	struct refusal_counts refused; /* messages of this peer */
 	UT_hash_handle by_route, by_number;
@@ -67,6 +68,7 @@ struct pool {
 	uint64_t drafted_models; /* of the catalog, by bits: those that have its vocabulary */
 	bool draft_refused;      /* it has too much to do */
 	struct verify *verify;
+	struct checking *checking; /* NULL: no donors check others */
 	struct transport *transport;
 	struct front *front;           /* NULL: no HTTP */
 	struct statistics *statistics; /* NULL: none are written */

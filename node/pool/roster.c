@@ -129,7 +129,7 @@ int roster_assign(struct roster *r, int slot, const struct donor_assignment *a)
 static void forget_assignment(struct roster_donor *d)
 {
 	memset(&d->assignment, 0, sizeof d->assignment);
-	d->sessions = 0;
+	d->sessions = d->checks = 0;
 	d->bound_layers = 0;
 	d->pages = 0;
 	d->kept_pages = 0;

@@ -59,6 +59,7 @@ struct roster_donor {
 	struct msg_offer offer;
 	struct donor_assignment assignment;
 	uint32_t sessions;     /* bound to it now */
+	uint32_t checks;       /* of these, those that compute once more what others did */
 	uint32_t bound_layers; /* those that they go through, all together */
 	uint32_t pages;        /* of its room, promised to these until their ends */
 	uint32_t kept_pages;   /* of sessions that ended and that it still holds; what is promised

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/pool/scheduler_internal.h"
+#include "node/pool/checks.h"
 
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@ int scheduler_new(const struct catalog *c, struct roster *r, const struct schedu
 
 	if (s == NULL)
 		goto err0;
-	s->bound = calloc(limits->max_sessions, sizeof(struct session *));
+	s->bound = calloc(limits->max_sessions + CHECKS_MOST, sizeof(struct session *));
 	s->waiting = calloc(most, sizeof(struct session *));
 	if (s->bound == NULL || s->waiting == NULL || pairs_new(&s->pairs, NULL) != AYNI_OK)
 		goto err1;
@@ -62,7 +62,8 @@ int scheduler_submit(
 	struct session *session;
 	int rc = AYNI_OK;
 
-	if (binding_sessions(s) == (size_t)s->limits.max_sessions + s->limits.max_waiting)
+	if (binding_sessions(s) - s->n_checks ==
+	    (size_t)s->limits.max_sessions + s->limits.max_waiting)
 		rc = error_set(err, AYNI_ERR_AGAIN, "the pool is full; try again later");
 	else if (r->n_tokens == 0)
 		rc = error_set(err, AYNI_ERR_ARGUMENT, "the prompt is empty");
@@ -167,7 +168,7 @@ static void fail_sessions(struct scheduler *s, struct flight *f, uint32_t stage,
 			continue;
 		if (!session->not_finite) {
 			session->not_finite = true;
-			binding_rewind(s, session);
+			binding_rewind(s, session, q);
 			continue;
 		}
 		binding_release(s, session);
@@ -353,12 +354,13 @@ static void reap(struct scheduler *s, uint64_t now_us, struct actions *q)
 	reap_flights(s, now_us, q);
 	note_all_stalled(s, now_us, q);
 	hedge(s, q);
+	checks_run(s, now_us, q);
 	for (size_t i = s->n_bound; i-- > 0;) {
 		struct session *session = s->bound[i];
 
 		if (session->state == SESSION_READY &&
 		    !path_alive(&s->paths[session->path], s->roster))
-			binding_rewind(s, session);
+			binding_rewind(s, session, q);
 	}
 	for (size_t i = 0; i < s->n_paths; i++) {
 		const struct path *p = &s->paths[i];
@@ -407,6 +409,7 @@ uint64_t scheduler_next_us(const struct scheduler *s)
 	next = sooner(next, s->stall_ends_us);
 	next = sooner(next, s->wait_ends_us);
 	next = sooner(next, drafts_next_us(s));
+	next = sooner(next, checks_next_us(s));
 	return sooner(next, kept_next_us(s));
 }
 
@@ -414,7 +417,7 @@ void scheduler_count(const struct scheduler *s, uint32_t model, struct scheduler
 {
 	*out = (struct scheduler_counts){0};
 	for (size_t i = 0; i < s->n_bound; i++)
-		out->sessions += s->bound[i]->r.model == model;
+		out->sessions += s->bound[i]->r.model == model && s->bound[i]->check == NULL;
 	for (size_t i = 0; i < s->n_waiting; i++)
 		out->waiting += s->waiting[i]->r.model == model;
 	out->sessions += out->waiting;
@@ -462,7 +465,7 @@ uint32_t scheduler_units_at(const struct scheduler *s, int donor)
 /* Donors are promised what the sessions of the paths over them take, no more and no less. */
 static void check_promises(const struct scheduler *s)
 {
-	uint64_t sessions = 0, layers = 0;
+	uint64_t sessions = 0, layers = 0, checks = 0;
 
 	for (size_t i = 0; i < s->n_paths; i++) {
 		const struct path *p = &s->paths[i];
@@ -473,6 +476,7 @@ static void check_promises(const struct scheduler *s)
 			if (path_donor(s->roster, &p->stages[k]) == NULL)
 				continue;
 			sessions += p->sessions;
+			checks += p->checks ? p->sessions : 0;
 			layers += (uint64_t)p->sessions * (at->last - at->first);
 		}
 	}
@@ -481,24 +485,27 @@ static void check_promises(const struct scheduler *s)
 
 		assert(d == NULL || d->pages + d->kept_pages <= d->assignment.pages);
 		sessions -= d != NULL ? d->sessions : 0;
+		checks -= d != NULL ? d->checks : 0;
 		layers -= d != NULL ? d->bound_layers : 0;
 	}
-	assert(sessions == 0 && layers == 0);
+	assert(sessions == 0 && layers == 0 && checks == 0);
 }
 
 void scheduler_check(const struct scheduler *s)
 {
 	uint32_t sessions[MAX_PATHS] = {0}, flights[MAX_PATHS] = {0}, kept[MAX_PATHS] = {0};
 	uint32_t ahead[MAX_PATHS] = {0};
-	size_t flying = 0, aboard = 0;
+	size_t flying = 0, aboard = 0, checks = 0;
 
-	assert(s->n_bound <= s->limits.max_sessions);
+	assert(s->n_bound - s->n_checks <= s->limits.max_sessions);
 	for (size_t i = 0; i < s->n_bound; i++) {
 		const struct session *session = s->bound[i];
 
 		assert(session_is_bound(session));
 		flying += session->state == SESSION_FLYING;
 		sessions[session->path]++;
+		checks += session->check != NULL;
+		assert((session->check != NULL) == s->paths[session->path].checks);
 	}
 	for (size_t i = 0; i < s->n_flights; i++) {
 		const struct flight *f = &s->flights[i];
@@ -511,7 +518,7 @@ void scheduler_check(const struct scheduler *s)
 		for (size_t k = 0; !f->ahead && k < f->work.n_spans; k++)
 			aboard += f->sessions[k] != NULL;
 	}
-	assert(flying == aboard);
+	assert(flying == aboard && checks == s->n_checks && checks <= CHECKS_MOST);
 	check_promises(s);
 	for (size_t i = 0; i < s->n_kept; i++)
 		kept[s->kept[i].path]++;

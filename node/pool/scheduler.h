@@ -21,6 +21,11 @@
 
 struct scheduler;
 
+enum {
+	CHECKS_MOST = 8,         /* sessions of scheduler_recheck, at once; */
+	CHECK_MOST_US = 10000000 /* each takes no longer */
+};
+
 struct scheduler_limits {
 	uint32_t max_sessions; /* bound to paths at once */
 	uint32_t max_waiting;  /* beyond these */
@@ -67,6 +72,16 @@ void scheduler_drafted(
 /* The next trail that ended, for the caller to release; NULL: none now. Those of a session come
  * before its FINISH. */
 struct trail *scheduler_take_trail(struct scheduler *s);
+/*
+ * May donors compute this trail once more now? Nobody waits, and a path without those to avoid has
+ * room for it: that path, which is good until the next event. Its results all come here.
+ */
+bool scheduler_recheckers(struct scheduler *s, const struct trail *t, path_avoid_fn *avoid,
+    const void *context, uint64_t now_us, struct path *out);
+/* Let them, as session `id`, of no member. It gives way to members, is never replayed, and ends in
+ * a FINISH: check_agrees tells, or its `differs`, if it went to its end. AYNI_ERR_MEMORY. */
+int scheduler_recheck(struct scheduler *s, uint64_t id, struct trail *t, const struct path *p,
+    uint64_t now_us, struct error *err);
 /* Which donors its work goes between, and which of them can hand over directly. */
 struct pairs *scheduler_pairs(struct scheduler *s);
 

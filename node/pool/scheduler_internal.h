@@ -22,11 +22,10 @@ enum {
 	PACE_TOKENS = 8, /* about as many take no longer than one: memory is read once for all */
 	STALL_TIMES = 8, /* as long as usual: the donor's worker stands still */
 	STALL_LEAST_US = 500000,
-	STALL_FIRST_US = 800000, /* at least, for the first units of a donor */
-	STALL_HANDED_US =
-	    250000,             /* at least, where the input may be lost: it is soon tried again */
-	DRAFT_WAIT_US = 100000, /* a session waits no longer for guesses; */
-	DRAFT_WAIT_TOKENS = 2,  /* nor longer than so many tokens take without */
+	STALL_FIRST_US = 800000,  /* at least, for the first units of a donor */
+	STALL_HANDED_US = 250000, /* at least, where the input may be lost: it is soon tried anew */
+	DRAFT_WAIT_US = 100000,   /* a session waits no longer for guesses; */
+	DRAFT_WAIT_TOKENS = 2,    /* nor longer than so many tokens take without */
 	MAX_REPLAYS = 32 /* of one session, without a token in between, for more than suspicions */
 };
 
@@ -84,7 +83,8 @@ struct scheduler {
 	uint64_t stall_ends_us; /* when the first donor that stalls counts as failed; 0: none */
 	/* Each session is in one of these. What is done often looks at no session that waits. */
 	size_t n_bound, n_waiting;
-	struct session **bound;   /* [max_sessions], in order of binding */
+	size_t n_checks;          /* of those that are bound, session_new_check */
+	struct session **bound;   /* [max_sessions + CHECKS_MOST], in order of binding */
 	struct session **waiting; /* [max_sessions + max_waiting], in order of arrival */
 	size_t turn;              /* bound session that is asked first, so that all are served */
 	uint64_t wait_ends_us; /* when the first has waited long enough for layers; 0: none does */
@@ -105,7 +105,7 @@ bool session_is_bound(const struct session *s);
 size_t binding_sessions(const struct scheduler *s); /* all of them: [0, n) of binding_session */
 struct session *binding_session(const struct scheduler *s, size_t i);
 void binding_release(struct scheduler *s, struct session *session);
-void binding_rewind(struct scheduler *s, struct session *session);
+void binding_rewind(struct scheduler *s, struct session *session, struct actions *q);
 /* It is bound no more; its donors still hold it. */
 void binding_leave(struct scheduler *s, struct session *session);
 /* Tell a path's donors that they may forget this session. */
@@ -114,6 +114,8 @@ void binding_close(struct scheduler *s, const struct path *p, uint64_t session);
 struct action_finish *binding_finish(struct scheduler *s, struct session *session,
     enum finish_reason reason, const char *text, struct actions *q);
 void binding_run(struct scheduler *s, uint64_t now_us, struct actions *q);
+/* Just made: bound to this path, or one that is equal. False: there is no room. */
+bool binding_bind(struct scheduler *s, struct session *session, const struct path *p);
 /* Name the sessions that are closed at a stage in the unit that goes there. */
 void binding_attach_closed(
     struct scheduler *s, const struct path_stage *at, struct msg_work_unit *u);
@@ -148,6 +150,7 @@ struct flight *flight_find(struct scheduler *s, int donor, uint64_t unit, uint32
 struct flight *flight_follower(struct scheduler *s, const struct flight *f);
 /* At most so many sessions of a path board one flight, so that each flight gets some. */
 uint32_t flight_most_spans(const struct path *p);
+uint32_t flight_most_tokens(const struct scheduler *s, const struct path *p); /* in a unit */
 /* Behind a flight of one session's token, the next token's. */
 void flight_launch_ahead(struct scheduler *s, struct flight *f, uint64_t now_us, struct actions *q);
 /* May the last stage hand its token on to the first? */

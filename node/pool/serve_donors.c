@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "node/pool/checking.h"
 #include "node/pool/verify.h"
 
 #include "node/report.h"
@@ -40,6 +41,7 @@ int donor_join(struct pool *p, struct peer *peer, const char *name)
 	}
 	peer->donor = slot;
 	report(REPORT_INFO, "donor %s joined", name[0] != '\0' ? name : "(no name)");
+	checking_met(p, peer);
 	remember_joined(p, roster_get(p->roster, slot));
 	verify_joined(p, slot);
 	if (books_remind(p->books, &peer->channel.peer, &err) != AYNI_OK)

@@ -68,6 +68,37 @@ err0:
 	return error_set(err, AYNI_ERR_MEMORY, "session: out of memory");
 }
 
+int session_new_check(const struct session_request *r, struct trail *t,
+    const struct model_sizes *sizes, uint64_t now_us, struct session **out, struct error *err)
+{
+	struct session_request q = *r;
+	struct check *c;
+	int rc = check_new(t, sizes, &c, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	q.model = t->model;
+	q.wire = t->wire;
+	q.n_vocabulary = sizes->n_vocabulary;
+	q.n_tokens = c->n_positions;
+	q.n_drawn = 0;
+	q.max_tokens = 1;
+	q.top = c->top;
+	sampler_defaults(&q.sampling);
+	q.tokens = calloc(q.n_tokens, sizeof *q.tokens);
+	if (q.tokens == NULL || q.n_tokens >= q.kv_tokens) {
+		free(q.tokens);
+		check_free(c);
+		return error_set(err, AYNI_ERR_MEMORY, "session: no room for a trail");
+	}
+	rc = session_new(&q, now_us, out, err);
+	if (rc == AYNI_OK)
+		(*out)->check = c;
+	else
+		check_free(c);
+	return rc;
+}
+
 uint32_t session_most_tokens(const struct session *s)
 {
 	uint32_t room = s->r.kv_tokens - s->r.n_tokens;
@@ -102,6 +133,8 @@ int session_prepare(struct session *s, const struct tokenizer *t)
 
 	if (s->text != NULL)
 		return AYNI_OK;
+	if (s->check != NULL)
+		return move_tokens(s, session_most_tokens(s));
 	if (s->r.logprobs > 0 && s->logprobs == NULL)
 		s->logprobs = calloc(DRAFT_MAX + 1, sizeof *s->logprobs);
 	if (s->r.logprobs > 0 && s->logprobs == NULL)
@@ -138,6 +171,7 @@ void session_free(struct session *s)
 	free(s->logprobs);
 	prefix_free(&s->prefix);
 	trail_release(s->trail);
+	check_free(s->check);
 	free(s->shares);
 	free(s);
 }
@@ -207,12 +241,26 @@ static void choose_way(struct session *s)
 	d->until_us = 0;
 }
 
+static void take_group(struct session *s, uint32_t chunk, struct unit_span *out)
+{
+	const uint32_t *tokens = check_take(s->check, chunk, out);
+
+	out->session = s->r.id;
+	memcpy(s->tokens + out->position, tokens, out->n_tokens * sizeof *tokens);
+	s->n_fed = out->position;
+}
+
 void session_take_span(struct session *s, uint32_t chunk, uint32_t guesses, struct unit_span *out)
 {
 	uint32_t n = s->n_tokens - s->n_fed;
 	uint32_t end;
 
 	assert(s->state == SESSION_READY);
+	if (s->check != NULL) {
+		take_group(s, chunk, out);
+		s->state = SESSION_FLYING;
+		return;
+	}
 	n = n < chunk ? n : chunk;
 	end = s->n_fed + n;
 	*out = (struct unit_span){.session = s->r.id,
@@ -309,7 +357,7 @@ void session_rewind(struct session *s)
 
 void session_bind(struct session *s, uint32_t path)
 {
-	assert(s->state == SESSION_WAITING && s->text != NULL);
+	assert(s->state == SESSION_WAITING && (s->text != NULL || s->check != NULL));
 	s->path = path;
 	s->wait_until_us = 0;
 	s->told = false;
@@ -456,6 +504,17 @@ static void learn_gain(struct session *s, const struct session_step *out, uint64
 	s->last_us = now_us;
 }
 
+/* It goes on until all is fed, or something is not as the trail has it. */
+static void take_rows(struct session *s, const struct logit_rows *rows, struct session_step *out)
+{
+	check_rows(s->check, rows->top, rows->data);
+	s->state = SESSION_READY;
+	if (check_next(s->check, &s->n_fed))
+		session_check(s);
+	else
+		finish(s, out, FINISH_END);
+}
+
 int session_logits(struct session *s, const struct unit_span *span, const struct logit_rows *rows,
     const struct tokenizer *t, uint64_t now_us, struct session_step *out)
 {
@@ -465,6 +524,10 @@ int session_logits(struct session *s, const struct unit_span *span, const struct
 	assert(s->state == SESSION_FLYING && s->n_fed == span->position);
 	assert(rows->n_rows == span->n_logits);
 	*out = (struct session_step){0};
+	if (s->check != NULL) {
+		take_rows(s, rows, out);
+		return AYNI_OK;
+	}
 	s->n_reused = s->from != 0 ? span->position : s->n_reused;
 	s->from = 0;
 	s->n_fed = end;

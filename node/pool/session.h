@@ -22,11 +22,11 @@
 #include "compute/reasoning.h"
 #include "compute/sampler.h"
 #include "compute/wire.h"
+#include "node/pool/check.h"
 #include "node/pool/draft.h"
 #include "node/pool/gain.h"
 #include "node/pool/logprobs.h"
 #include "node/pool/prefix.h"
-#include "node/pool/trail.h"
 #include "protocol/message_types.h"
 
 enum session_state { SESSION_WAITING, SESSION_READY, SESSION_FLYING, SESSION_DONE };
@@ -87,6 +87,7 @@ struct session {
 	uint32_t n_reported; /* rows of logits the member has */
 	uint32_t path;
 	struct trail *trail;    /* held; of this path. NULL: there is none */
+	struct check *check;    /* owned; NULL: a member's. Else see session_new_check */
 	uint64_t shunned;       /* assignment of the donor that failed it last, without a blame;
 	                           others go first; 0: none did */
 	bool not_finite;        /* a donor says so of its numbers */
@@ -110,6 +111,13 @@ struct logit_rows {
 /* On failure (AYNI_ERR_MEMORY) r->tokens is freed too. */
 int session_new(
     const struct session_request *r, uint64_t now_us, struct session **out, struct error *err);
+/*
+ * One that computes a trail (held) once more and compares, instead of answering: its spans are fed
+ * as the trail has them, and nothing is drawn. r->id and the context are the caller's, the rest is
+ * the trail's. AYNI_ERR_MEMORY; AYNI_ERR_ARGUMENT for a trail that cannot be followed.
+ */
+int session_new_check(const struct session_request *r, struct trail *t,
+    const struct model_sizes *sizes, uint64_t now_us, struct session **out, struct error *err);
 void session_free(struct session *s);                       /* wipes the history */
 void session_request_free(const struct session_request *r); /* its tokens, wiped */
 

@@ -288,3 +288,34 @@ void trail_empty(struct trail *t)
 	for (uint32_t k = 0; k < t->n_stages; k++)
 		trail_vouch(t, k, NULL);
 }
+
+struct trail_group trail_group(const struct trail *t, uint32_t first, uint32_t most_tokens)
+{
+	struct trail_group g = {.first = first};
+
+	while (first + g.n < t->n_spans) {
+		const struct trail_span *s = &t->spans[first + g.n];
+		uint32_t rows = g.n_rows > 0 ? g.n_rows + s->n_tokens : s->n_logits;
+
+		if (g.n > 0 &&
+		    (s->position != t->spans[first].position + g.n_tokens ||
+		        g.n_tokens + s->n_tokens > most_tokens || rows > TRAIL_GROUP_ROWS))
+			break;
+		g.n_rows = rows;
+		g.n_tokens += s->n_tokens;
+		g.n++;
+	}
+	return g;
+}
+
+uint32_t trail_positions(const struct trail *t)
+{
+	uint32_t most = 1;
+
+	for (uint32_t i = 0; i < t->n_spans; i++) {
+		uint32_t end = t->spans[i].position + t->spans[i].n_tokens;
+
+		most = end > most ? end : most;
+	}
+	return most;
+}

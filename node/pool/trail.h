@@ -19,7 +19,12 @@
 #include "node/chain.h"
 #include "protocol/frame.h"
 
-enum { TRAIL_MOST_BYTES = 64 << 20, TRAILS_MOST_BYTES = 1 << 30 };
+enum {
+	TRAIL_MOST_BYTES = 64 << 20,
+	TRAILS_MOST_BYTES = 1 << 30,
+	TRAIL_GROUP_TOKENS = 128, /* of spans that go through a layer together, at most, */
+	TRAIL_GROUP_ROWS = 32     /* and their rows of logits */
+};
 
 struct trail_budget;
 
@@ -92,6 +97,19 @@ void trail_begin_with(struct trail *t, const struct trail *from, uint32_t n);
 void trail_vouch(struct trail *t, uint32_t stage, struct statement *s);
 /* It has nothing of its own any more, nor of another. */
 void trail_empty(struct trail *t);
+
+/* Spans that continue each other and go through layers together. */
+struct trail_group {
+	uint32_t first, n; /* spans */
+	uint32_t n_tokens;
+	uint32_t n_rows; /* of logits, of its last tokens */
+};
+/* The spans from this one on that go together: so many tokens at most, and TRAIL_GROUP_ROWS, unless
+ * one span has more. */
+struct trail_group trail_group(const struct trail *t, uint32_t first, uint32_t most_tokens);
+
+/* That a session comes to which follows it; at least 1. */
+uint32_t trail_positions(const struct trail *t);
 
 /*
  * How many parts a span has after a layer, and their hashes, wherever the path was cut: of its

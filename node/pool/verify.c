@@ -3,38 +3,15 @@
  * Between the scheduler, which gives the trails of sessions, the thread that computes them once
  * more, and what follows for donors (trust.h), books and members.
  */
-#include "node/pool/verify.h"
+#include "node/pool/verify_internal.h"
 
 #include <stdlib.h>
 
 #include "node/pardons.h"
-#include "node/pool/auditor.h"
-#include "node/pool/doubts.h"
-#include "node/pool/trust.h"
+#include "node/pool/checking.h"
 #include "node/report.h"
-#include "storage/standing.h"
 
 enum { FINISH_WAIT_US = 1000000 /* the end of an answer waits for its recheck no longer */ };
-
-/* What is known of a session's trails, and its end if that waits. */
-struct verdict {
-	uint64_t session;
-	uint32_t pending;           /* trails being computed */
-	bool right, wrong, unknown; /* of others, some were */
-	bool parked;
-	struct action_finish finish; /* if so: its session is owned */
-	uint64_t until_us;
-	UT_hash_handle hh;
-};
-
-struct verify {
-	struct trust *trust;
-	struct standing_store *store;
-	struct auditor *auditor; /* NULL: nothing is computed once more */
-	struct verdict *verdicts;
-	struct doubts *doubts;
-	uint64_t right, wrong, missed; /* trails, since the pool started */
-};
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
@@ -77,6 +54,8 @@ int verify_open(struct pool *p, struct error *err)
 	rc = doubts_new(&p->verify->doubts, err);
 	if (rc == AYNI_OK)
 		rc = open_trust(p, p->verify, err);
+	if (rc == AYNI_OK)
+		rc = checking_open(p, err);
 	if (rc != AYNI_OK || strcmp(p->config->recheck, "none") == 0)
 		return rc;
 	(void)snprintf(folder, sizeof folder, "%s/evidence", p->folder);
@@ -114,6 +93,7 @@ void verify_free(struct pool *p)
 	if (v == NULL)
 		return;
 	auditor_free(v->auditor);
+	checking_free(p);
 	HASH_ITER(hh, v->verdicts, d, next)
 	forget(v, d);
 	doubts_free(v->doubts);
@@ -239,14 +219,18 @@ static struct verdict *find_or_add(struct verify *v, uint64_t session)
 }
 
 /* True: it is given to the auditor. */
-static bool ask(struct pool *p, struct trail *t)
+static bool ask_auditor(struct pool *p, struct trail *t)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, t->model);
 	struct recheck_model model = {.gguf = m->gguf, .kv = m->kv_type};
 
 	(void)catalog_blob(p->catalog, &m->id, &model.manifest);
+	return t->n_spans > 0 && auditor_ask(p->verify->auditor, &model, t);
+}
 
-	if (t->n_spans > 0 && auditor_ask(p->verify->auditor, &model, t))
+static bool ask(struct pool *p, struct trail *t)
+{
+	if (checking_gives(p, t) || ask_auditor(p, t))
 		return true;
 	p->verify->missed++;
 	report(REPORT_DEBUG, "session %llu is not rechecked: there is too much to do",
@@ -262,13 +246,18 @@ static void end_windows(struct pool *p, const struct trail *t, bool asked)
 		    p->books, t->session, &t->stages[k].key, asked ? t : NULL, t->n_missed > 0);
 }
 
-static void take_trails(struct pool *p)
+void verify_take_trails(struct pool *p)
 {
 	struct trail *t;
 
 	while ((t = scheduler_take_trail(p->scheduler)) != NULL) {
-		struct verdict *d = find_or_add(p->verify, t->session);
-		bool asked = d != NULL && trust_draws(p->verify->trust, t) && ask(p, t);
+		struct verdict *d;
+		bool asked;
+
+		if (checking_keeps(p, t))
+			continue;
+		d = find_or_add(p->verify, t->session);
+		asked = d != NULL && trust_draws(p->verify->trust, t) && ask(p, t);
 
 		p->verify->missed += t->n_missed > 0;
 		if (asked)
@@ -294,7 +283,7 @@ enum books_belief verify_believes(void *pool, const struct public_key *donor)
 
 void verify_run(struct pool *p)
 {
-	take_trails(p);
+	verify_take_trails(p);
 }
 
 bool verify_is_busy(const struct pool *p)
@@ -492,9 +481,48 @@ static void on_audited(void *context)
 
 	while (auditor_take(p->verify->auditor, &a)) {
 		conclude(p, &a);
+		checking_audited(p, a.trail, a.rc == AYNI_OK, a.finding.wrong);
 		trail_release(a.trail);
 	}
 	pool_advance(p);
+}
+
+const struct trust *verify_trust(const struct pool *p)
+{
+	return p->verify->trust;
+}
+
+void verify_agreed(struct pool *p, struct trail *t)
+{
+	conclude(p, &(struct audited){.trail = t, .rc = AYNI_OK});
+	trail_release(t);
+}
+
+void verify_audit(struct pool *p, struct trail *t)
+{
+	struct audited not_now = {.trail = t};
+
+	if (ask_auditor(p, t))
+		return;
+	not_now.rc = error_set(&not_now.err, AYNI_ERR_AGAIN, "there is too much to do");
+	conclude(p, &not_now);
+	trail_release(t);
+}
+
+void verify_audit_own(struct pool *p, struct trail *t, bool certainly)
+{
+	struct verdict *d = NULL;
+
+	if (certainly || trust_draws(p->verify->trust, t))
+		d = find_or_add(p->verify, t->session);
+	end_windows(p, t, d != NULL);
+	if (d == NULL) {
+		trail_release(t);
+		return;
+	}
+	d->pending++;
+	d->until_us = 1; /* nobody waits for it */
+	verify_audit(p, t);
 }
 
 /* ---- ends of answers ---------------------------------------------------------------------- */
@@ -519,7 +547,7 @@ void verify_finish(struct pool *p, const struct action_finish *a)
 {
 	struct verdict *d;
 
-	take_trails(p);
+	verify_take_trails(p);
 	books_end_session(p->books, a->session->r.id);
 	d = find(p->verify, a->session->r.id);
 	if (d == NULL || d->pending == 0 || p->stop_at_us != 0) {
@@ -555,23 +583,4 @@ void verify_save(struct pool *p)
 		return;
 	db_rollback(p->db);
 	report(REPORT_ERROR, "%s", err.text);
-}
-
-void verify_describe_donor(
-    const struct pool *p, const struct roster_donor *d, struct status_donor *out)
-{
-	const struct trust_record *r = trust_find(p->verify->trust, &d->key);
-
-	if (r == NULL || p->verify->auditor == NULL)
-		return;
-	(void)snprintf(out->trust, sizeof out->trust, "%s", trust_state_name(r->state));
-	out->verified_units = r->verified;
-	out->lies = r->lies;
-}
-
-void verify_describe(const struct pool *p, struct msg_status *out)
-{
-	out->checks_right = p->verify->right;
-	out->checks_wrong = p->verify->wrong;
-	out->checks_missed = p->verify->missed;
 }

@@ -8,6 +8,7 @@
 #define AYNI_NODE_POOL_VERIFY_H
 
 #include "node/pool/pool_internal.h"
+#include "node/pool/trust.h"
 
 int verify_open(struct pool *p, struct error *err); /* after the models, before the machines */
 bool verify_wants_trails(const struct pool *p);
@@ -22,6 +23,16 @@ enum books_belief verify_believes(void *pool, const struct public_key *donor);
 /* After the scheduler's turn. */
 void verify_run(struct pool *p);
 bool verify_is_busy(const struct pool *p);
+/* Those that ended: to be computed once more, if they are drawn. */
+void verify_take_trails(struct pool *p);
+const struct trust *verify_trust(const struct pool *p);
+/* Of a trail that donors were given: it is right, as they say. Taken over. */
+void verify_agreed(struct pool *p, struct trail *t);
+/* They could not tell: the pool itself computes it. Taken over. */
+void verify_audit(struct pool *p, struct trail *t);
+/* A trail of donors that checked: the pool computes it if it is drawn, or for certain. Taken over.
+ */
+void verify_audit_own(struct pool *p, struct trail *t, bool certainly);
 /* An answer is over: the member is told, perhaps later. Takes the session over. */
 void verify_finish(struct pool *p, const struct action_finish *a);
 /* Pardons that the operator asks for (node/pardons.h). */

@@ -361,6 +361,8 @@ static void begin(struct sim_world *w, uint64_t seed)
 
 static void end(struct sim_world *w)
 {
+	scheduler_fail_all(w->scheduler, "over", &w->actions); /* checks */
+	sim_carry_out(w);
 	for (int i = 0; i < roster_slots(w->roster); i++) {
 		const struct roster_donor *d = roster_get(w->roster, i);
 
@@ -475,6 +477,8 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 	    (unsigned long long)played.wrongly_handed, (unsigned long long)played.ahead);
 	print_message("guesses of a small model: %llu times in time, %llu times late or never\n",
 	    (unsigned long long)played.drafted, (unsigned long long)played.undrafted);
+	print_message("%llu trails that others computed, %llu not to the end\n",
+	    (unsigned long long)played.checks, (unsigned long long)played.checks_lost);
 	print_message("%llu answered, %llu cancelled, %llu failed; %llu units, %llu wrong, %llu "
 	              "lost; %llu crashes, %llu restarts, %llu boasts, %llu leaves, %llu "
 	              "suspicions, %llu went "
@@ -495,6 +499,7 @@ static void every_request_ends_once_and_with_the_right_tokens(void **state)
 		assert_true(played.boasts > 0);
 		assert_true(played.alike > 10 * played.alike_lost);
 		assert_true(played.traced > 10000 && played.inherited > 100);
+		assert_true(played.checks > n / 3 && played.checks_lost > n / 10);
 		assert_true(played.resumed > n / 2 && played.pools > 0);
 		assert_true(played.handed > 100 * played.not_handed / 10 && played.ahead > n);
 		assert_true(played.drafted > n / 2 && played.undrafted > n / 10);

@@ -26,6 +26,7 @@ struct fake_session {
 struct fake_donor {
 	struct layer_range layers;
 	uint32_t pages; /* of positions; more at once are refused */
+	bool lies;      /* now: the same wrong number is in each row of its results */
 	uint32_t n_sessions;
 	struct fake_session *sessions[FAKE_MAX_SESSIONS];
 	struct hash parts[WORK_PARTS_MAX]; /* of the last result */

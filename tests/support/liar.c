@@ -174,6 +174,8 @@ static void lie(struct liar *l, uint8_t *out, size_t len)
 		repeat(l, out, len);
 	else if (strcmp(l->lie, LIE_BIT) == 0 ||
 	         (strcmp(l->lie, LIE_LAST) == 0 && gives_logits(l)) ||
+	         (strcmp(l->lie, LIE_CHECKS) == 0 && gives_logits(l) &&
+	             l->run.n_logits > l->run.n_spans) ||
 	         (strcmp(l->lie, LIE_SWARM) == 0 && gives_logits(l) && ours))
 		out[0] ^= 1; /* of the first number, little endian */
 }

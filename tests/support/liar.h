@@ -18,6 +18,7 @@
 #define LIE_LAYER       "layer"       /* its first layer left out; not by who has layer 0 */
 #define LIE_OTHER_MODEL "other-model" /* a cheaper model's layers */
 #define LIE_LAST        "last"        /* a bit, but only in rows of logits */
+#define LIE_CHECKS      "checks" /* a bit, but only where a session wants several rows of logits */
 
 /* A bit, but only in rows of logits of sessions all of whose layers were computed by such donors:
  * AYNI_LIE_SHARED, a file, is where they tell each other. */

@@ -252,7 +252,8 @@ static void make_status(struct sample *s, bool full)
 		if (i == 0)
 			make_status_path(s, &m->models[0], full);
 	}
-	m->checks_right = m->checks_wrong = m->checks_missed = full ? UINT64_MAX : 0;
+	m->checks_right = m->checks_wrong = m->checks_missed = m->checks_by_donors =
+	    full ? UINT64_MAX : 0;
 	/* 4096 with all that they can say is more than a header holds: as many as commonly fit. */
 	m->n_donors = full ? 4096 : 1;
 	m->donors = own(s, m->n_donors, sizeof *m->donors);

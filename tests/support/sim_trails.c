@@ -72,6 +72,28 @@ static void replay(struct sim_world *w, const struct trail *t)
 	free(fakes);
 }
 
+static bool gave_it(const void *trail, const struct roster_donor *d)
+{
+	const struct trail *t = trail;
+
+	for (uint32_t k = 0; k < t->n_stages; k++) {
+		if (public_key_equal(&t->stages[k].key, &d->key))
+			return true;
+	}
+	return false;
+}
+
+/* Others compute it too, if there are some. */
+static void give(struct sim_world *w, struct trail *t)
+{
+	struct path path;
+
+	if (scheduler_recheckers(w->scheduler, t, gave_it, t, w->now_us, &path))
+		assert_int_equal(scheduler_recheck(w->scheduler, SIM_CHECKS + ++w->n_checks, t,
+		                     &path, w->now_us, NULL),
+		    AYNI_OK);
+}
+
 void sim_check_trails(struct sim_world *w)
 {
 	struct trail *t;
@@ -83,6 +105,8 @@ void sim_check_trails(struct sim_world *w)
 			w->played->traced += t->n_spans - t->n_inherited;
 			w->played->inherited += t->n_inherited;
 		}
+		if (t->session < SIM_CHECKS && t->n_spans > 0)
+			give(w, t);
 		trail_release(t);
 	}
 }

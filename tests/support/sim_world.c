@@ -306,10 +306,26 @@ static void take_piece(struct sim_world *w, const struct action_piece *p)
 	}
 }
 
+/* Who takes part is honest, or was refused: a check that was not lost has found no difference. */
+static void take_check(struct sim_world *w, const struct action_finish *f)
+{
+	const struct check *c = f->session->check;
+
+	assert_false(c->differs);
+	assert_true(f->reason == FINISH_FAILED || check_agrees(c) || !c->last_compared);
+	w->played->checks += check_agrees(c);
+	w->played->checks_lost += f->reason == FINISH_FAILED;
+	session_free(f->session);
+}
+
 static void take_finish(struct sim_world *w, const struct action_finish *f)
 {
-	struct sim_request *q = request_of(w, f->session);
+	struct sim_request *q = f->session->check == NULL ? request_of(w, f->session) : NULL;
 
+	if (q == NULL) {
+		take_check(w, f);
+		return;
+	}
 	assert_false(q->finished);
 	q->finished = true;
 	if (f->reason == FINISH_CANCELLED) {

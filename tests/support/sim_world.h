@@ -12,6 +12,10 @@
 
 enum { SIM_MAX_DONORS = 10, SIM_MAX_QUEUE = 64, SIM_MAX_REQUESTS = 40, SIM_KV_TOKENS = 100 };
 
+#define SIM_CHECKS                                                                                 \
+	(UINT64_C(1) << 32) /* sessions from this on compute once more what others did             \
+	                     */
+
 /* What was played, over all scenarios: a test of faults that never happen is no test. */
 struct sim_played {
 	uint64_t answered, cancelled, failed, units, wrong, lost, crashes, restarts, boasts, leaves,
@@ -20,8 +24,9 @@ struct sim_played {
 	    ahead; /* ahead: units of tokens not drawn yet */
 	uint64_t drafted,
 	    undrafted; /* guesses of a small model that were taken; that came too late, or never */
-	uint64_t traced, inherited; /* spans of trails: of their own, and begun with */
-	uint64_t early, partly;     /* units before all layers were ready; over some of them */
+	uint64_t traced, inherited;   /* spans of trails: of their own, and begun with */
+	uint64_t checks, checks_lost; /* trails that others computed; of which not to the end */
+	uint64_t early, partly;       /* units before all layers were ready; over some of them */
 	uint64_t alike,
 	    alike_lost; /* units with a session that begins with another's; of which refused */
 };
@@ -77,6 +82,7 @@ struct sim_world {
 	struct sim_draft drafts[SIM_MAX_REQUESTS]; /* not answered, by request */
 	const struct catalog_model *model;
 	struct sim_played *played;
+	uint64_t n_checks; /* given to donors */
 	uint64_t bookable; /* the unit whose right result is being given; 0: none */
 };
 

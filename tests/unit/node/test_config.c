@@ -165,6 +165,21 @@ static void http_is_an_address_or_none(void **state)
 	}
 }
 
+static void answers_are_computed_once_more_by_whom_it_says(void **state)
+{
+	static const char *const right[] = {"pool", "donors", "none"};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+		(void)snprintf(text, sizeof text, "[pool]\nrecheck = %s\n", right[i]);
+		assert_int_equal(pool_file(text), AYNI_OK);
+		assert_string_equal(pool.recheck, right[i]);
+	}
+	assert_int_equal(pool_file("[pool]\nrecheck = members\n"), AYNI_ERR_ARGUMENT);
+	assert_says("pool, donors, none are allowed");
+}
+
 struct number {
 	const char *key;
 	uint64_t min, max;
@@ -437,6 +452,7 @@ int main(void)
 	    TEST(each_option_of_a_pool_is_read),
 	    TEST(each_option_of_a_donor_is_read),
 	    TEST(http_is_an_address_or_none),
+	    TEST(answers_are_computed_once_more_by_whom_it_says),
 	    TEST(every_number_has_a_range_and_says_it),
 	    TEST(an_unknown_key_is_refused_with_the_one_that_is_most_like_it),
 	    TEST(another_section_is_refused),

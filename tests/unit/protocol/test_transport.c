@@ -138,6 +138,7 @@ static void carries_messages_both_ways(void **state)
 	assert_true(span_is(n->got.payload, "load"));
 	assert_int_equal(identity_curve_public(identity_public(n->donor), key), AYNI_OK);
 	assert_memory_equal(n->got.curve_key, key, CURVE_KEY_BYTES);
+	assert_string_equal(n->got.address, "127.0.0.1");
 	route = n->got.route;
 	transport_parts_free(&n->got);
 

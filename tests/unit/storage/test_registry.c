@@ -230,6 +230,22 @@ static void the_ban_list_is_asked_by_index(void **state)
 	(void)sqlite3_finalize(s);
 }
 
+static void a_donor_keeps_its_origin(void **state)
+{
+	struct hash used;
+	uint64_t admitted_ms;
+
+	(void)state;
+	invite(1, 0);
+	assert_int_equal(
+	    registry_donor_origin(registry, &ana, &used, &admitted_ms, &err), AYNI_ERR_NOT_FOUND);
+	assert_int_equal(registry_admit(registry, &ana, DONOR, "", &token, 70, &err), AYNI_OK);
+	assert_int_equal(registry_admit(registry, &ana, DONOR, "", NULL, 90, &err), AYNI_OK);
+	assert_int_equal(registry_donor_origin(registry, &ana, &used, &admitted_ms, &err), AYNI_OK);
+	assert_true(hash_equal(&used, &token));
+	assert_int_equal(admitted_ms, 70);
+}
+
 static void a_name_is_renewed_but_not_by_an_empty_one(void **state)
 {
 	char text[LIMIT_NAME_BYTES];
@@ -459,6 +475,7 @@ int main(void)
 	    TEST(a_ban_needs_no_transport_key),
 	    TEST(the_ban_list_is_asked_by_index),
 	    TEST(a_name_is_renewed_but_not_by_an_empty_one),
+	    TEST(a_donor_keeps_its_origin),
 	    TEST(a_donor_is_of_the_team_that_it_named_last_or_of_none),
 	    TEST(refuses_names_that_harm_a_terminal_or_are_too_long),
 	    TEST(an_erased_name_leaves_the_donor),
