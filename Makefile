@@ -233,6 +233,11 @@ install: $(BUILD)/ayni
 	install -D -m 755 $(BUILD)/ayni $(DESTDIR)$(PREFIX)/bin/ayni
 	install -D -m 644 configs/donor.conf $(DESTDIR)$(PREFIX)/share/ayni/donor.conf
 	install -D -m 644 configs/pool.conf $(DESTDIR)$(PREFIX)/share/ayni/pool.conf
+	install -D -m 644 configs/completions/ayni.bash \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ayni
+	install -D -m 644 configs/completions/_ayni $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ayni
+	install -D -m 644 configs/completions/ayni.fish \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ayni.fish
 	install -D -m 644 configs/models/ayni-demo.gguf $(DESTDIR)$(PREFIX)/share/ayni/ayni-demo.gguf
 
 clean:

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "tests/support/network.h"
+#include "tests/support/random_models.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_model.h"
 
@@ -58,6 +59,40 @@ static void every_command_has_help(void **state)
 	}
 	assert_int_equal(RUN(*state, NULL, "--help"), 0);
 	assert_int_equal(RUN(*state, NULL, "--version"), 0);
+}
+
+/* What bash offers for the last of these words, through its real completion. */
+static void complete(const char *words, char *to, size_t size)
+{
+	const char *program = network_program();
+	char script[1024];
+	FILE *f;
+	size_t n;
+
+	(void)snprintf(script, sizeof script,
+	    "bash -c 'PATH=%.*s:$PATH; source configs/completions/ayni.bash; "
+	    "COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _ayni; "
+	    "echo ${COMPREPLY[@]}'",
+	    (int)(strrchr(program, '/') - program), program, words);
+	f = tool_open(script);
+	n = fread(to, 1, size - 1, f);
+	to[n] = '\0';
+	assert_true(tool_close(f));
+}
+
+static void the_shell_completes_commands_and_their_options(void **state)
+{
+	char offered[4096];
+
+	(void)state;
+	complete("ayni \"\"", offered, sizeof offered);
+	assert_non_null(strstr(offered, "chat donate pool"));
+	complete("ayni ledger rec", offered, sizeof offered);
+	assert_string_equal(offered, "reconcile\n");
+	complete("ayni chat --temp", offered, sizeof offered);
+	assert_string_equal(offered, "--temperature=\n");
+	complete("ayni nothing --", offered, sizeof offered);
+	assert_null(strstr(offered, "--temperature"));
 }
 
 static void wrong_usage_ends_with_2_and_says_what_is_known(void **state)
@@ -269,6 +304,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    WITH_SCRATCH(every_command_has_help),
+	    cmocka_unit_test(the_shell_completes_commands_and_their_options),
 	    WITH_SCRATCH(wrong_usage_ends_with_2_and_says_what_is_known),
 	    WITH_SCRATCH(a_key_is_made_once_and_is_its_owners_alone),
 	    WITH_SCRATCH(a_wrong_setting_is_named_with_its_line),
