@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The gateway of a pool with two donors, asked by programs of npm: those that TESTS/package.json names
 # are installed into FOLDER (which needs npm and its registry once), and TESTS/*.test.mjs is run with
-# AYNI_CLIENTS and AYNI_URL. Not a part of `make test`.
+# AYNI_CLIENTS (FOLDER), AYNI_URL and AYNI_DONORS (their processes). Not a part of `make test`.
 # Usage: tests/clients/run.sh PROGRAM TESTS FOLDER     (make test-clients, make test-web)
 set -eu
 [ $# -eq 3 ] || {
@@ -43,12 +43,14 @@ wait_for() { # a file
 pids="$pids $!"
 wait_for "$AYNI_HOME/pool/endpoint"
 invite=$("$program" invite --folder "$AYNI_HOME/pool" --uses 2)
+AYNI_DONORS=
 for i in 1 2; do
 	"$program" donate --folder "$AYNI_HOME/donor$i" --pool "$invite" --cores 1 \
 	    2>"$AYNI_HOME/donor$i.log" &
 	pids="$pids $!"
+	AYNI_DONORS="$AYNI_DONORS $!"
 done
 wait_for "$AYNI_HOME/pool/http"
 AYNI_CLIENTS=$(cd "$folder" && pwd) AYNI_URL=http://$(cat "$AYNI_HOME/pool/http")
-export AYNI_CLIENTS AYNI_URL
+export AYNI_CLIENTS AYNI_DONORS AYNI_URL
 node --test "$tests"/*.test.mjs

@@ -140,6 +140,21 @@ describe("the pool", () => {
 		await stream;
 	});
 
+	it("is not as it should be while a donor stands still: an alert says so until it is back", async () => {
+		await open("overview");
+		const donor = Number(process.env.AYNI_DONORS.trim().split(" ")[0]);
+		process.kill(donor, "SIGSTOP");
+		try {
+			await page.locator(".alerts").getByText(/does not respond|Nobody holds/).first().waitFor();
+			assert.equal(await page.locator(".pipeline li[data-kind=path]").count() < 2, true);
+			await page.screenshot({ path: `${screens}/overview-silent.png`, fullPage: true });
+		} finally {
+			process.kill(donor, "SIGCONT");
+		}
+		while (!(await fetch(`${url}/readyz`)).ok);
+		await page.locator(".alerts li").first().waitFor({ state: "detached" });
+	});
+
 	it("is said to be away, as an alert that can be acknowledged, when the gateway is", async () => {
 		await open("overview");
 		expected = ["ERR_", "Failed to load"];

@@ -4,13 +4,16 @@ import en from "./en.mjs";
 import zh from "./zh.mjs";
 
 const dictionaries = { en, zh };
+const languageOf = (tag) => tag.toLowerCase().split("-")[0];
+let locale = "en"; // how numbers and times are written
 let language = "en";
 
 export const languages = Object.keys(dictionaries);
 
 // The first of these, such as "zh-Hans-CN", that there is a dictionary for.
 export function chooseLanguage(wanted) {
-	language = wanted.map((tag) => tag.toLowerCase().split("-")[0]).find((tag) => tag in dictionaries) ?? "en";
+	locale = wanted.find((tag) => languageOf(tag) in dictionaries) ?? "en";
+	language = languageOf(locale);
 	return language;
 }
 
@@ -25,19 +28,19 @@ export function word(kind, said) {
 }
 
 export function number(value, digits = 3) {
-	return new Intl.NumberFormat(language, { maximumSignificantDigits: digits }).format(value);
+	return new Intl.NumberFormat(locale, { maximumSignificantDigits: digits }).format(value);
 }
 
 export function count(value) {
-	return new Intl.NumberFormat(language).format(value);
+	return new Intl.NumberFormat(locale).format(value);
 }
 
 export function time(ms) {
-	return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(ms);
+	return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }).format(ms);
 }
 
 export function clock(s) {
-	return new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23" }).format(s * 1000);
+	return new Intl.DateTimeFormat(locale, { timeStyle: "medium", hourCycle: "h23" }).format(s * 1000);
 }
 
 // How long, in its two largest units.
@@ -51,7 +54,7 @@ export function duration(ms) {
 	});
 	const first = Math.min(parts.findIndex(([, n]) => n > 0) >>> 0, units.length - 1);
 	return parts.slice(first, first + 2).map(([unit, n]) =>
-		new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short" }).format(n)).join(" ");
+		new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short" }).format(n)).join(" ");
 }
 
 // Layers as people count them where the pool does: from 0, the last one included.

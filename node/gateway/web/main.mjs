@@ -61,6 +61,12 @@ function showFrame() {
 	showPage();
 }
 
+// The chosen one as the reader's system writes it, such as en-GB, if it has it at all.
+function readLanguage() {
+	const chosen = choice.get("language"), wanted = navigator.languages;
+	language = chooseLanguage(chosen === null ? wanted : [...wanted.filter((tag) => tag.startsWith(chosen)), chosen]);
+}
+
 const theme = () => (themes.includes(choice.get("theme")) ? choice.get("theme") : "auto");
 
 function showTheme() {
@@ -90,8 +96,8 @@ function update() {
 }
 
 byId("language").addEventListener("click", () => {
-	language = chooseLanguage([languages[(languages.indexOf(language) + 1) % languages.length]]);
-	choice.set("language", language);
+	choice.set("language", languages[(languages.indexOf(language) + 1) % languages.length]);
+	readLanguage();
 	showFrame();
 });
 byId("theme").addEventListener("click", () => {
@@ -107,7 +113,7 @@ addEventListener("hashchange", () => {
 	showPage();
 	byId("main").focus();
 });
-language = chooseLanguage([choice.get("language") ?? "", ...navigator.languages]);
+readLanguage();
 showTheme();
 showFrame();
 live.addEventListener("change", update);
