@@ -29,7 +29,6 @@ static void on_time(void *http)
 void watch_status(struct http *h, const struct msg_status *s)
 {
 	struct text event = {0};
-	struct exchange *x;
 
 	if (!h->watch_due)
 		return; /* somebody else's question */
@@ -37,8 +36,7 @@ void watch_status(struct http *h, const struct msg_status *s)
 	text_add_string(&event, s != NULL ? "data: " : "event: gone\ndata: ");
 	text_add_json(&event, s != NULL ? status_json(s) : json_object());
 	text_add_string(&event, "\n\n");
-	DL_FOREACH2(h->watchers, x, wait_next)
-	{
+	for (struct exchange *x = h->watchers; x != NULL; x = x->wait_next) {
 		if (x->out.len > 0 || event.failed)
 			continue;
 		text_add(&x->out, event.data, event.len);

@@ -28,7 +28,7 @@
 /* As long as the context allows, and never the same text twice. */
 #define LONG SUM ",\"stream\":true,\"ignore_eos\":true,\"temperature\":1.5,\"seed\":11"
 
-enum { IDLE = 1000, STREAMS = 200, DESCRIPTORS = 4096, WATCHERS = 64 };
+enum { IDLE = 1000, STREAMS = 200, DESCRIPTORS = 4096 };
 
 static const char *const pool_settings[] = {"stages=2", "http=127.0.0.1:0", "keep_s=0", NULL};
 
@@ -235,132 +235,6 @@ static void the_pool_can_be_looked_at(void **state)
 	assert_non_null(strstr(a.body, "\nayni_model_missing_layers{model=\"ayni-demo\"} 0\n"));
 	assert_non_null(strstr(a.body, ",name=\"donor1\"} 1\n"));
 	http_answer_free(&a);
-}
-
-static void the_page_is_served_and_may_load_nothing_from_elsewhere(void **state)
-{
-	struct http_answer a = http_ask(at, "/", NULL);
-
-	(void)state;
-	assert_int_equal(a.status, 200);
-	assert_non_null(strstr(a.body, "<html lang=\"en\">"));
-	assert_non_null(strstr(a.headers, "Content-Type: text/html; charset=utf-8\r\n"));
-	assert_non_null(strstr(a.headers, "Content-Security-Policy: default-src 'self';"));
-	assert_non_null(strstr(a.headers, "X-Content-Type-Options: nosniff\r\n"));
-	assert_non_null(strstr(a.headers, "Referrer-Policy: no-referrer\r\n"));
-	http_answer_free(&a);
-	a = http_ask(at, "/room/main.mjs", NULL);
-	assert_int_equal(a.status, 200);
-	assert_non_null(strstr(a.headers, "Content-Type: text/javascript; charset=utf-8\r\n"));
-	http_answer_free(&a);
-	assert_fault("/room/key", NULL, 404, NULL);
-	assert_fault("/room/", NULL, 404, NULL);
-}
-
-/* As a browser asks once more for what it has kept. */
-static char *ask_with_tag(const char *tag)
-{
-	int fd = http_socket(at, 0);
-	char path[160];
-	char *answer;
-
-	(void)snprintf(
-	    path, sizeof path, "/room/style.css HTTP/1.1\r\nIf-None-Match: %s\r\nX: ", tag);
-	http_send(fd, path, NULL);
-	answer = http_read_until(fd, "\r\n\r\n");
-	(void)close(fd);
-	return answer;
-}
-
-static void a_file_of_the_page_is_sent_only_to_who_has_it_not(void **state)
-{
-	char *first = ask_with_tag("\"another\""), *again, tag[64] = "";
-
-	(void)state;
-	assert_non_null(strstr(first, "200 OK"));
-	assert_int_equal(sscanf(strstr(first, "ETag: "), "ETag: %63s", tag), 1);
-	again = ask_with_tag(tag);
-	assert_non_null(strstr(again, "304 Not Modified"));
-	free(again);
-	free(first);
-}
-
-static json_int_t requests_done(void)
-{
-	json_t *o = http_json(at, "/room/status", NULL, 200);
-	json_int_t n = json_integer_value(json_object_get(o, "requests_done"));
-
-	json_decref(o);
-	return n;
-}
-
-static void who_watches_sees_what_others_ask(void **state)
-{
-	json_int_t before = requests_done();
-	int fds[2] = {http_socket(at, 0), http_socket(at, 0)};
-	char expected[64];
-
-	(void)state;
-	(void)snprintf(expected, sizeof expected, "\"requests_done\":%lld,", (long long)before + 1);
-	for (int i = 0; i < 2; i++) {
-		char *text;
-
-		http_send(fds[i], "/room/events", NULL);
-		text = http_read_until(fds[i], "data: {\"pool\":");
-		assert_non_null(strstr(text, "Content-Type: text/event-stream\r\n"));
-		assert_null(strstr(text, expected));
-		free(text);
-	}
-	json_decref(http_json(at, CHAT, "{" SUM "}", 200));
-	for (int i = 0; i < 2; i++) {
-		char *text = http_read_until(fds[i], expected);
-
-		assert_non_null(strstr(text, expected));
-		free(text);
-		(void)close(fds[i]);
-	}
-}
-
-/* A socket that watches; -1: too many do. */
-static int watch(void)
-{
-	int fd = http_socket(at, 0);
-	char *head;
-	bool served;
-
-	http_send(fd, "/room/events", NULL);
-	head = http_read_until(fd, "\r\n\r\n");
-	served = strstr(head, "200 OK") != NULL;
-	assert_true(served || strstr(head, "503 Service Unavailable") != NULL);
-	free(head);
-	if (!served)
-		(void)close(fd);
-	return served ? fd : -1;
-}
-
-/* Those that have gone may not be missed yet. */
-static int watch_when_there_is_room(void)
-{
-	int fd;
-
-	do
-		fd = watch();
-	while (fd < 0);
-	return fd;
-}
-
-static void only_so_many_may_watch_until_one_goes(void **state)
-{
-	int fds[WATCHERS];
-
-	(void)state;
-	for (int i = 0; i < WATCHERS; i++)
-		fds[i] = watch_when_there_is_room();
-	assert_int_equal(watch(), -1);
-	(void)close(fds[0]);
-	fds[0] = watch_when_there_is_room();
-	for (int i = 0; i < WATCHERS; i++)
-		(void)close(fds[i]);
 }
 
 /* Each series that an expression names is one that is served. */
@@ -633,10 +507,6 @@ int main(void)
 	    cmocka_unit_test(ollamas_clients_are_answered_too),
 	    cmocka_unit_test(what_is_wrong_gets_its_status),
 	    cmocka_unit_test(the_pool_can_be_looked_at),
-	    cmocka_unit_test(the_page_is_served_and_may_load_nothing_from_elsewhere),
-	    cmocka_unit_test(a_file_of_the_page_is_sent_only_to_who_has_it_not),
-	    cmocka_unit_test(who_watches_sees_what_others_ask),
-	    cmocka_unit_test(only_so_many_may_watch_until_one_goes),
 	    cmocka_unit_test(the_dashboard_asks_for_metrics_that_are_there),
 	    cmocka_unit_test(files_of_the_log_are_served_and_no_others),
 	    cmocka_unit_test(a_reader_audits_the_log_over_http),

@@ -22,6 +22,13 @@ export function pack(bars) {
 	return placed;
 }
 
+// What a donor with layers is for; one that could be on a path, where there is none, is just ready.
+function purpose(donor, path) {
+	if (donor.state === "ready" && path.has(donor.key))
+		return word("role", "path");
+	return donor.state === "ready" && donor.role !== "path" && donor.role !== "" ? word("role", donor.role) : word("state", donor.state);
+}
+
 function bars(model, index, donors) {
 	const path = new Set(model.path.map((stage) => stage.donor));
 	const missing = model.missing.map(([first, last]) => ({
@@ -32,8 +39,7 @@ function bars(model, index, donors) {
 		key: d.key, first: d.layers[0], last: d.layers[1],
 		kind: d.state !== "ready" ? "unready" : path.has(d.key) ? "path" : "replica",
 		text: t("pipeline.donor", {
-			name: d.name || d.key.slice(0, 8), layers: layers(d.layers),
-			what: d.state !== "ready" ? word("state", d.state) : word("role", path.has(d.key) ? "path" : "replica"),
+			name: d.name || d.key.slice(0, 8), layers: layers(d.layers), what: purpose(d, path),
 		}),
 	}));
 	return [...missing, ...held];

@@ -42,7 +42,7 @@ export function donors(live) {
 		{ label: t("donors.trust") },
 	]);
 	return {
-		node: el("div", {}, el("p", { class: "quiet" }, t("donors.help")), all.node),
+		node: el("div", { class: "titled" }, el("p", { class: "quiet" }, t("donors.help")), all.node),
 		update() {
 			if (live.status !== null)
 				all.update(live.status.donors.map((d) => row(d, live.status.models)));

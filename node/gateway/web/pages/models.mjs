@@ -54,7 +54,7 @@ export function models(live) {
 	}
 
 	return {
-		node: el("div", {}, all.node, details),
+		node: el("div", { class: "titled" }, all.node, details),
 		update() {
 			if (live.status === null)
 				return;
