@@ -5,7 +5,7 @@
 #   make demo       a whole network on this machine, from nothing
 #   make check      structure and style, seconds  make lint     clang-tidy, cppcheck, clang-format
 #   make test-adversary  every kind of donor that lies, and what becomes of it
-#   make bench      speed figures (bench-pool: of a pool under load; bench-ledger)
+#   make bench      speed figures (bench-pool: of a pool under load; bench-ledger, bench-http)
 #   make test-web   the gateway's page in a real browser (test-clients: clients of npm)
 #   make fuzz       fuzz each parser for FUZZ_SECONDS
 #   make install    PREFIX, DESTDIR               make clean
@@ -203,6 +203,11 @@ BENCH_LEDGER := $(BUILD)/tests/bench/bench_ledger
 .PHONY: bench-ledger
 bench-ledger: $(BENCH_LEDGER)
 	@$(BENCH_LEDGER)
+
+BENCH_HTTP := $(BUILD)/tests/bench/bench_http
+.PHONY: bench-http
+bench-http: $(BUILD)/ayni $(BENCH_HTTP)
+	@$(BENCH_HTTP)
 
 # ---- fuzzing: clang's libFuzzer, one program a parser -----------------------------------------
 FUZZ_SECONDS ?= 30

@@ -24,6 +24,8 @@ struct layers {
 	struct block blocks[MAX_BLOCKS];
 	size_t n_blocks;
 	struct block scores; /* grows with the longest context seen */
+	layers_seen_fn *seen;
+	void *seen_context;
 };
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -388,6 +390,12 @@ static void cross_wire(struct layers *l, const struct layers_span *spans, size_t
 	}
 }
 
+void layers_watch(struct layers *l, layers_seen_fn *seen, void *context)
+{
+	l->seen = seen;
+	l->seen_context = context;
+}
+
 int layers_run(struct layers *l, const struct layers_span *spans, size_t n_spans,
     const uint32_t *tokens, float *activations, float *logits, struct error *err)
 {
@@ -421,6 +429,8 @@ int layers_run_part(struct layers *l, uint32_t first, uint32_t last,
 	batch_angles(&l->batch);
 	batch_groups(&l->batch);
 	for (uint32_t layer = first; layer < last; layer++) {
+		if (layer > first && l->seen != NULL)
+			l->seen(l->seen_context, layer - 1, activations);
 		if (layer > first)
 			cross_wire(l, spans, n_spans);
 		l->model->arch->attention(&l->batch, layer - l->model->layer_first);

@@ -32,6 +32,14 @@ int layers_new(const struct model *m, const struct kernels *k, struct team *team
 void layers_free(struct layers *l);
 
 /*
+ * Who is told what the residual stream is after each layer of a run but its last: all tokens of the
+ * batch x d_model, before they go through their sessions' wire types. Called by the thread that
+ * runs the layers, which may use the team meanwhile. NULL: nobody.
+ */
+typedef void layers_seen_fn(void *context, uint32_t layer, const float *activations);
+void layers_watch(struct layers *l, layers_seen_fn *seen, void *context);
+
+/*
  * Run the batch. Let n = all spans' n_tokens together.
  *   tokens       n token ids, used if the range begins at layer 0, else NULL
  *   activations  n x d_model in; out: the residual stream after the last layer of the range, before

@@ -34,6 +34,7 @@ struct option {
 static const struct option donor_options[] = {
     TEXT(donor_config, pool, ""),
     TEXT(donor_config, name, ""),
+    TEXT(donor_config, team, ""),
     TEXT(donor_config, folder, ""),
     NUMBER(donor_config, cores, 0, 256, "0"),
     NUMBER(donor_config, memory_mib, 0, 1 << 24, "0"),

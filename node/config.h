@@ -19,6 +19,7 @@ enum {
 struct donor_config {
 	char pool[CONFIG_TEXT_BYTES];   /* invite */
 	char name[65];                  /* shown in the ledger; "" is fine */
+	char team[65];                  /* likewise */
 	char folder[CONFIG_PATH_BYTES]; /* key, receipts, layer cache */
 	uint64_t cores;                 /* 0: all but one, at least one */
 	uint64_t memory_mib;            /* for layers and KV cache; 0: half of what is available */

@@ -16,8 +16,8 @@ enum { URL_BYTES = 2048, CONNECT_S = 15, TRANSFER_S = 60, REDIRECTS_MAX = 4 };
 struct log_reader {
 	int folder_fd; /* or -1: */
 	CURL *curl;
-	char url[URL_BYTES]; /* with '/' at its end */
-	uint8_t *data;       /* the last file; owned */
+	char where[URL_BYTES]; /* the folder; of a URL, with '/' at its end */
+	uint8_t *data;         /* the last file; owned */
 	size_t len, limit;
 	struct error why; /* of the last tile */
 };
@@ -29,9 +29,9 @@ static int open_url(struct log_reader *r, const char *where, struct error *err)
 	size_t len = strlen(where);
 	const char *slash = len > 0 && where[len - 1] == '/' ? "" : "/";
 
-	if (len + TILE_PATH_BYTES + 1 >= sizeof r->url)
+	if (len + TILE_PATH_BYTES + 1 >= sizeof r->where)
 		return error_set(err, AYNI_ERR_ARGUMENT, "the log's address is too long");
-	(void)snprintf(r->url, sizeof r->url, "%s%s", where, slash);
+	(void)snprintf(r->where, sizeof r->where, "%s%s", where, slash);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
 	    (r->curl = curl_easy_init()) == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "libcurl cannot begin");
@@ -50,6 +50,7 @@ int log_reader_open(const char *where, struct log_reader **out, struct error *er
 	if (strstr(where, "://") != NULL) {
 		rc = open_url(r, where, err);
 	} else {
+		(void)snprintf(r->where, sizeof r->where, "%s", where);
 		r->folder_fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (r->folder_fd < 0)
 			rc = error_set(err, errno == ENOENT ? AYNI_ERR_NOT_FOUND : AYNI_ERR_IO,
@@ -112,7 +113,7 @@ static int fetch_url(struct log_reader *r, const char *path, struct error *err)
 	long status = 0;
 	CURLcode code;
 
-	(void)snprintf(url, sizeof url, "%s%s", r->url, path);
+	(void)snprintf(url, sizeof url, "%s%s", r->where, path);
 	curl_easy_reset(r->curl); /* keeps its connections */
 	(void)curl_easy_setopt(r->curl, CURLOPT_URL, url);
 	(void)curl_easy_setopt(r->curl, CURLOPT_NOSIGNAL, 1L);
@@ -163,6 +164,10 @@ int log_reader_head(
 	int rc = fetch(r, TILE_CHECKPOINT, NOTE_BYTES_MAX, err);
 
 	memset(out, 0, sizeof *out);
+	if (rc == AYNI_ERR_NOT_FOUND)
+		return error_set(err, AYNI_ERR_NOT_FOUND,
+		    "%.180s: there is no pool's log, whose \"" TILE_CHECKPOINT "\" would be there",
+		    r->where);
 	if (rc == AYNI_OK && r->len == 0)
 		rc = error_set(err, AYNI_ERR_FORMAT, "the checkpoint is empty");
 	if (rc == AYNI_OK && pool != NULL)
@@ -231,6 +236,26 @@ int log_reader_bundle(
 		    err, AYNI_ERR_FORMAT, "%s: is not a bundle of %u entries", path, there);
 	out->n = width;
 	return rc;
+}
+
+int log_reader_first(struct log_reader *r, uint64_t size, uint64_t *bundle, struct error *err)
+{
+	uint64_t low = 0, high = (size + TILE_WIDTH - 1) / TILE_WIDTH;
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		struct bundle b;
+		int rc = log_reader_bundle(r, middle, tile_width(0, middle, size), &b, err);
+
+		if (rc == AYNI_ERR_IO || rc == AYNI_ERR_MEMORY)
+			return rc;
+		if (rc == AYNI_ERR_NOT_FOUND)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*bundle = low;
+	return AYNI_OK;
 }
 
 int log_reader_signatures(

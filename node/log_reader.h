@@ -38,6 +38,9 @@ const char *log_reader_why(const struct log_reader *r);
 /* The entries of a bundle, valid until the next call. AYNI_ERR_FORMAT if it is not one. */
 int log_reader_bundle(
     struct log_reader *r, uint64_t index, unsigned width, struct bundle *out, struct error *err);
+/* The first bundle of a log of this size whose entries are there; past the last one: none is. Those
+ * before it were pruned, if all behind it are there. */
+int log_reader_first(struct log_reader *r, uint64_t size, uint64_t *bundle, struct error *err);
 /* Countersignatures of a bundle; zeros where there is none. */
 int log_reader_signatures(
     struct log_reader *r, uint64_t index, struct signature out[TILE_WIDTH], struct error *err);

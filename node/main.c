@@ -17,6 +17,7 @@ static const struct command {
     {"pool", cli_pool, "run a pool"},
     {"serve", cli_serve, "answer OpenAI's and Ollama's clients with a pool's models"},
     {"invite", cli_invite, "make a ticket with which others join a pool"},
+    {"pardon", cli_pardon, "let a pool believe a donor again"},
     {"status", cli_status, "show a pool's models, donors and counters"},
     {"ledger", cli_ledger, "read and check the contribution ledger"},
     {"run", cli_run, "run a model on this machine alone"},

@@ -1,6 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/receipts.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
+enum {
+	BATCH_MIN = 16, /* receipts that are worth a thread */
+	THREADS_MAX = 16
+};
+
+struct batch {
+	const struct receipt *const *receipts;
+	size_t n;
+	const struct identity *pool;
+	struct signed_receipt *out;
+	struct error err;
+	int rc;
+};
+
+static void *issue_batch(void *context)
+{
+	struct batch *s = context;
+
+	for (size_t i = 0; s->rc == AYNI_OK && i < s->n; i++)
+		s->rc = receipt_issue(s->receipts[i], s->pool, &s->out[i], &s->err);
+	return NULL;
+}
+
+static size_t n_batches(size_t n)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t most = n / BATCH_MIN < THREADS_MAX ? n / BATCH_MIN : THREADS_MAX;
+
+	most = processors > 0 && (size_t)processors < most ? (size_t)processors : most;
+	return most > 0 ? most : 1;
+}
+
+int receipts_issue(const struct receipt *const *receipts, size_t n, const struct identity *pool,
+    struct signed_receipt *out, struct error *err)
+{
+	struct batch batches[THREADS_MAX];
+	pthread_t threads[THREADS_MAX];
+	bool started[THREADS_MAX] = {false};
+	size_t n_threads = n_batches(n);
+	int rc = AYNI_OK;
+
+	for (size_t i = 0; i < n_threads; i++) {
+		size_t first = n * i / n_threads;
+
+		batches[i] = (struct batch){receipts + first, n * (i + 1) / n_threads - first, pool,
+		    out + first, {0}, AYNI_OK};
+		started[i] =
+		    i > 0 && pthread_create(&threads[i], NULL, issue_batch, &batches[i]) == 0;
+	}
+	for (size_t i = 0; i < n_threads; i++) {
+		if (!started[i]) /* the first is ours, and what could not be started */
+			(void)issue_batch(&batches[i]);
+		else
+			(void)pthread_join(threads[i], NULL);
+		if (rc == AYNI_OK && batches[i].rc != AYNI_OK)
+			rc = error_set(
+			    err, (enum ayni_error)batches[i].rc, "%s", batches[i].err.text);
+	}
+	return rc;
+}
+
 struct ledger_entry receipts_entry(const struct receipt *r, const struct signed_receipt *s)
 {
 	return (struct ledger_entry){.number = r->number,

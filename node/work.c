@@ -119,7 +119,8 @@ static size_t span_parts(
 size_t work_parts(uint32_t d_model, const struct msg_work_unit *u, bool logits,
     struct work_part out[WORK_PARTS_MAX])
 {
-	size_t n = 0;
+	size_t n = 0, offset = 0;
+	uint32_t row = 0;
 
 	for (size_t i = 0; i < u->n_spans; i++) {
 		const struct unit_span *s = &u->spans[i];
@@ -127,11 +128,28 @@ size_t work_parts(uint32_t d_model, const struct msg_work_unit *u, bool logits,
 		                          : wire_row_bytes((enum wire_type)s->wire, d_model);
 		size_t more = span_parts(s, logits ? s->n_logits : s->n_tokens, row_bytes, out + n);
 
-		for (size_t k = 0; k < more; k++)
-			out[n + k].span = (uint32_t)i;
+		for (size_t k = n; k < n + more; k++) {
+			out[k].span = (uint32_t)i;
+			out[k].row = row;
+			out[k].offset = offset;
+			row += out[k].n_rows;
+			offset += out[k].bytes;
+		}
 		n += more;
 	}
 	return n;
+}
+
+size_t work_n_parts(const struct msg_work_unit *u)
+{
+	struct work_part parts[WORK_PARTS_MAX];
+
+	return work_parts(1, u, false, parts);
+}
+
+size_t work_layer_hashes(const struct msg_work_unit *u)
+{
+	return (u->layer_last - u->layer_first - 1) * work_n_parts(u);
 }
 
 void work_whole(const struct hash *parts, size_t n, struct hash *whole)

@@ -44,6 +44,8 @@ struct work_part {
 	uint32_t position; /* of its first row */
 	uint32_t n_rows;   /* at least 1 */
 	size_t bytes;
+	uint32_t row;  /* its first, and */
+	size_t offset; /* its first byte, of the payload */
 };
 size_t work_parts(uint32_t d_model, const struct msg_work_unit *u, bool logits,
     struct work_part out[WORK_PARTS_MAX]);
@@ -58,6 +60,11 @@ void work_commit_input(
     uint32_t d_model, const struct msg_work_unit *u, const uint8_t *payload, struct hash *whole);
 /* Of more than one part. */
 void work_whole(const struct hash *parts, size_t n, struct hash *whole);
+
+/* Parts of the activations, and hashes of them after all layers of the unit but its last: in order
+ * of the layers, each of all parts. */
+size_t work_n_parts(const struct msg_work_unit *u);
+size_t work_layer_hashes(const struct msg_work_unit *u);
 
 /* Activations of every token, or at the model's last layer the rows of logits asked for. */
 size_t work_result_bytes(uint32_t n_layers, uint32_t d_model, const struct msg_work_unit *u);

@@ -201,6 +201,23 @@ int envelope_open(struct envelope_channel *c, struct span envelope, struct span 
 		    "the payload is not the one that the header names");
 	}
 	m->payload = payload;
+	m->envelope = envelope;
+	m->header = header;
 	*out = m;
 	return AYNI_OK;
+}
+
+int envelope_read(struct span envelope, struct span header, struct frame *frame,
+    struct message **out, struct error *err)
+{
+	enum refusal why;
+	int rc = frame_parse(envelope.data, envelope.len, frame, err);
+
+	if (rc == AYNI_OK && message_name(frame->type) == NULL)
+		rc = error_set(err, AYNI_ERR_UNSUPPORTED, "envelope: unknown message type");
+	if (rc == AYNI_OK && header.len > LIMIT_HEADER_BYTES)
+		rc = error_set(err, AYNI_ERR_LIMIT, "envelope: a header of %zu bytes", header.len);
+	if (rc == AYNI_OK)
+		rc = check_signature(frame, envelope, header, &why, err);
+	return rc == AYNI_OK ? message_decode(frame->type, header.data, header.len, out, err) : rc;
 }

@@ -2,7 +2,7 @@
 /*
  * Signs and opens messages. The Ed25519 signature covers
  *
- *   "ayni v4 " <name of the message type> NUL  <first 104 bytes of the envelope>  <header as sent>
+ *   "ayni v6 " <name of the message type> NUL  <first 104 bytes of the envelope>  <header as sent>
  *
  * so that a signature for one type never serves as another, and nothing is encoded again to be
  * checked. The header holds the payload's hash, so the payload is covered too.
@@ -49,5 +49,13 @@ int envelope_seal(struct envelope_channel *c, struct message *m, uint64_t expire
 int envelope_open(struct envelope_channel *c, struct span envelope, struct span header,
     struct span payload, uint64_t now_ms, struct message **out, enum refusal *why,
     struct error *err);
+
+/*
+ * Of a message that was kept: who signed it, and for whom, whenever that was. *out borrows nothing
+ * (message_free), and has no payload. AYNI_ERR_SIGNATURE if it is not rightly signed, else as
+ * frame_parse and message_decode.
+ */
+int envelope_read(struct span envelope, struct span header, struct frame *frame,
+    struct message **out, struct error *err);
 
 #endif

@@ -21,7 +21,7 @@
 
 #include "protocol/base.h"
 
-enum { PROTOCOL_VERSION = 5, FRAME_BYTES = 168, FRAME_SIGNED_BYTES = 104 };
+enum { PROTOCOL_VERSION = 6, FRAME_BYTES = 168, FRAME_SIGNED_BYTES = 104 };
 
 struct frame {
 	uint16_t version;

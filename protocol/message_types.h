@@ -53,6 +53,7 @@ struct msg_hello {
 	uint8_t invite[INVITE_TOKEN_MAX];
 	char name[TEXT_SHORT];
 	char software[TEXT_SHORT];
+	char team[TEXT_SHORT]; /* a donor's; "": none */
 };
 struct msg_welcome {
 	char pool_name[TEXT_SHORT];
@@ -170,6 +171,11 @@ struct msg_result {
 	struct hash input_hash, handed_hash; /* if so */
 	size_t n_parts;                      /* 0: the whole is one, or empty */
 	struct hash *parts;
+	size_t n_layer_hashes; /* [layers but the last][parts of the activations] */
+	struct hash *layer_hashes;
+	size_t n_chains; /* spans */
+	struct hash *chains;
+	struct span envelope, header; /* as they came, borrowed: what its donor signed */
 };
 struct msg_unit_failed {
 	uint64_t unit;
@@ -268,7 +274,7 @@ struct msg_receipts_query {
 };
 struct donor_name {
 	struct public_key donor;
-	char name[TEXT_SHORT];
+	char name[TEXT_SHORT], team[TEXT_SHORT];
 };
 struct msg_receipts {
 	size_t n_receipts;

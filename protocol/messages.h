@@ -47,7 +47,8 @@ enum message_type {
 
 struct message {
 	enum message_type type;
-	struct span payload; /* borrowed; set by envelope_open */
+	struct span payload;          /* borrowed; set by envelope_open */
+	struct span envelope, header; /* likewise: as they came */
 	union {
 		struct msg_hello hello;
 		struct msg_welcome welcome;

@@ -409,6 +409,8 @@ static void receipts_load(struct conversion *c, const void *wire, struct message
 		    PUBLIC_KEY_BYTES);
 		load_line(
 		    c, "names.name", in->names[i]->name, m->names[i].name, sizeof m->names[i].name);
+		load_line(
+		    c, "names.team", in->names[i]->team, m->names[i].team, sizeof m->names[i].team);
 	}
 }
 
@@ -420,8 +422,10 @@ static void receipts_check(struct conversion *c, const struct message *in)
 	check_range(c, "names", m->n_names, 0, RECEIPTS_MAX);
 	for (size_t i = 0; c->code == AYNI_OK && i < m->n_receipts; i++)
 		check_signed_receipt(c, &m->receipts[i]);
-	for (size_t i = 0; c->code == AYNI_OK && i < m->n_names; i++)
+	for (size_t i = 0; c->code == AYNI_OK && i < m->n_names; i++) {
 		check_line(c, "names.name", m->names[i].name, sizeof m->names[i].name);
+		check_line(c, "names.team", m->names[i].team, sizeof m->names[i].team);
+	}
 }
 
 static Ayni__DonorName *donor_name_store(struct conversion *c, const struct donor_name *in)
@@ -432,6 +436,7 @@ static Ayni__DonorName *donor_name_store(struct conversion *c, const struct dono
 		return NULL;
 	out->donor = store_bytes(in->donor.bytes, PUBLIC_KEY_BYTES);
 	out->name = store_line(in->name);
+	out->team = store_line(in->team);
 	return out;
 }
 

@@ -21,6 +21,7 @@ static void hello_load(struct conversion *c, const void *wire, struct message *o
 		load_bytes(c, "invite", in->invite, m->invite, sizeof m->invite);
 	load_line(c, "name", in->name, m->name, sizeof m->name);
 	load_line(c, "software", in->software, m->software, sizeof m->software);
+	load_line(c, "team", in->team, m->team, sizeof m->team);
 }
 
 static void hello_check(struct conversion *c, const struct message *m)
@@ -28,6 +29,7 @@ static void hello_check(struct conversion *c, const struct message *m)
 	check_range(c, "role", m->hello.role, ROLE_DONOR, ROLE_MEMBER);
 	check_line(c, "name", m->hello.name, sizeof m->hello.name);
 	check_line(c, "software", m->hello.software, sizeof m->hello.software);
+	check_line(c, "team", m->hello.team, sizeof m->hello.team);
 }
 
 static void *hello_store(struct conversion *c, const struct message *in)
@@ -42,6 +44,7 @@ static void *hello_store(struct conversion *c, const struct message *in)
 		out->invite = store_bytes(m->invite, sizeof m->invite);
 	out->name = store_line(m->name);
 	out->software = store_line(m->software);
+	out->team = store_line(m->team);
 	return out;
 }
 

@@ -101,8 +101,7 @@ static void link_state_load(struct conversion *c, const void *wire, struct messa
 
 static void link_state_check(struct conversion *c, const struct message *m)
 {
-	(void)c; /* every value is one that can be */
-	(void)m;
+	check_range(c, "round_trip_us", m->link_state.round_trip_us, 0, LIMIT_ROUND_TRIP_US);
 }
 
 static void *link_state_store(struct conversion *c, const struct message *in)

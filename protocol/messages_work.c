@@ -355,6 +355,19 @@ const struct codec codec_work_unit = {.name = "work-unit",
 
 /* ---- Result ------------------------------------------------------------------------------- */
 
+/* Hashes in a row. */
+static void load_hashes(struct conversion *c, const char *field, ProtobufCBinaryData in,
+    size_t most, struct hash **out, size_t *n)
+{
+	check_range(c, field, in.len % HASH_BYTES, 0, 0);
+	check_range(c, field, in.len / HASH_BYTES, 0, most);
+	*out = conversion_take(c, in.len / HASH_BYTES, sizeof **out);
+	if (*out == NULL || in.len == 0)
+		return;
+	memcpy(*out, in.data, in.len);
+	*n = in.len / HASH_BYTES;
+}
+
 static void result_load(struct conversion *c, const void *wire, struct message *out)
 {
 	const Ayni__Result *in = wire;
@@ -377,12 +390,17 @@ static void result_load(struct conversion *c, const void *wire, struct message *
 	m->n_parts = in->n_part_hashes;
 	for (size_t i = 0; i < m->n_parts; i++)
 		load_bytes(c, "part_hashes", in->part_hashes[i], m->parts[i].bytes, HASH_BYTES);
+	load_hashes(c, "layer_hashes", in->layer_hashes, LIMIT_LAYER_HASHES, &m->layer_hashes,
+	    &m->n_layer_hashes);
+	load_hashes(c, "chains", in->chains, LIMIT_UNIT_SPANS, &m->chains, &m->n_chains);
 }
 
 static void result_check(struct conversion *c, const struct message *m)
 {
 	check_range(c, "part_hashes: one is none", m->result.n_parts == 1, 0, 0);
 	check_range(c, "part_hashes", m->result.n_parts, 0, LIMIT_UNIT_TOKENS);
+	check_range(c, "chains", m->result.n_chains, 0, LIMIT_UNIT_SPANS);
+	check_range(c, "layer_hashes", m->result.n_layer_hashes, 0, LIMIT_LAYER_HASHES);
 	check_range(c, "cost_flop", flop_count(m->result.cost), 0, FLOP_MAX);
 	check_range(c, "compute_us", m->result.compute_us, 0, INT64_MAX);
 }
@@ -408,6 +426,8 @@ static void *result_store(struct conversion *c, const struct message *in)
 	out->n_part_hashes = m->n_parts;
 	for (size_t i = 0; i < m->n_parts; i++)
 		out->part_hashes[i] = store_bytes(m->parts[i].bytes, HASH_BYTES);
+	out->chains = store_bytes(m->chains, m->n_chains * HASH_BYTES);
+	out->layer_hashes = store_bytes(m->layer_hashes, m->n_layer_hashes * HASH_BYTES);
 	return out;
 }
 

@@ -15,9 +15,6 @@ enum statement {
 	COUNTERSIGN,
 	EACH,
 	EACH_UNCOUNTERSIGNED,
-	TOTALS,
-	TOTALS_SINCE,
-	TOTALS_OF,
 	N_STATEMENTS
 };
 
@@ -28,32 +25,6 @@ enum statement {
 	"SELECT number, " KEY "pool), " KEY "donor), " KEY "model), layer_first, layer_last,"      \
 	" units, tokens, cost, first_ms, last_ms, receipt, keys_at, pool_signature,"               \
 	" donor_signature FROM receipts"
-
-/* Of a total's donor: its key and name, and how many of its receipts wait to be countersigned. */
-#define WHO(donor)                                                                                 \
-	"SELECT " KEY donor "), (SELECT name FROM names WHERE role = 1 AND key = " KEY donor ")),"
-#define WAITING(donor)                                                                             \
-	" (SELECT count(*) FROM receipts AS w INDEXED BY receipts_waiting WHERE w.donor = " donor  \
-	"  AND w.donor_signature = zeroblob(64) AND w.last_ms >= ?1),"
-
-/*
- * Sums in two parts, so that no sum of 64-bit values overflows and none depends on the order of
- * rows: cost in whole GFLOP and the rest, counts in high and low 32 bits.
- */
-#define TOTAL_COLUMNS                                                                              \
-	WHO("r.donor")                                                                             \
-	" sum(r.cost / 1000000000) + sum(r.cost % 1000000000) / 1e9, count(*)," WAITING(           \
-	    "r.donor") " sum(r.units >> 32), sum(r.units & 4294967295),"                           \
-	               " sum(r.tokens >> 32), sum(r.tokens & 4294967295),"                         \
-	               " min(r.first_ms), max(r.last_ms) FROM receipts AS r"                       \
-	               " WHERE r.last_ms >= ?1"
-
-/* Sums of the log's full subtrees (tree.h makes them), and the first that one level lacks, counted
- * in subtrees of the level below. */
-#define SUMS(level, first)                                                                         \
-	"SELECT donor, receipts, giga, rest, units_high, units_low, tokens_high, tokens_low,"      \
-	" first_ms, last_ms FROM sums WHERE level = " level " AND block >= " first
-#define BEHIND(level) "16 * (SELECT coalesce(max(block) + 1, 0) FROM sums WHERE level = " level ")"
 
 static const char *const texts[N_STATEMENTS] = {
     [LAST_NUMBER] = "SELECT max(number) FROM receipts",
@@ -67,23 +38,6 @@ static const char *const texts[N_STATEMENTS] = {
     [EACH] = COLUMNS " WHERE number > ? ORDER BY number, pool",
     [EACH_UNCOUNTERSIGNED] = COLUMNS " WHERE donor = " ID " AND donor_signature = zeroblob(64)"
                                      " ORDER BY number, pool LIMIT ?",
-    /* Each level's sums behind what the level above has, and the receipts behind all of them. */
-    [TOTALS] = WHO("t.donor") " sum(t.giga) + sum(t.rest) / 1e9, sum(t.receipts)," WAITING(
-        "t.donor") " sum(t.units_high), sum(t.units_low), sum(t.tokens_high), sum(t.tokens_low),"
-                   " min(t.first_ms), max(t.last_ms)"
-                   " FROM (" SUMS("24", "0") " UNION ALL " SUMS("20",
-                       BEHIND("24")) " UNION ALL " SUMS("16", BEHIND("20")) " UNION ALL " SUMS("12",
-                       BEHIND("16")) " UNION ALL SELECT donor, 1, cost / 1000000000, cost % "
-                                     "1000000000,"
-                                     " units >> 32, units & 4294967295, tokens >> 32, tokens & "
-                                     "4294967295,"
-                                     " first_ms, last_ms FROM receipts NOT INDEXED"
-                                     " WHERE number > 256 * " BEHIND(
-                                         "12") ") AS t"
-                                               " GROUP BY t.donor ORDER BY 3 DESC, 1",
-    [TOTALS_SINCE] = TOTAL_COLUMNS " GROUP BY r.donor ORDER BY 3 DESC, 1",
-    [TOTALS_OF] = TOTAL_COLUMNS " AND r.donor = (SELECT id FROM keys WHERE key = ?2)"
-                                " GROUP BY r.donor",
 };
 
 static const struct signature not_signed;
@@ -422,57 +376,4 @@ int ledger_each_uncountersigned(struct ledger *l, const struct public_key *donor
 	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
 	query_u64(&q, limit);
 	return walk(&q, limit, fn, context, err);
-}
-
-/* The sum of high and low 32-bit parts; what does not fit shows as the largest value. */
-static uint64_t join_parts(uint64_t high, uint64_t low)
-{
-	uint64_t sum;
-
-	if (high > UINT32_MAX || __builtin_add_overflow(high << 32, low, &sum))
-		return UINT64_MAX;
-	return sum;
-}
-
-static void read_total(struct query *q, struct ledger_total *t)
-{
-	uint64_t waiting = query_get_u64(q, 4);
-
-	memset(t, 0, sizeof *t);
-	query_get_bytes(q, 0, t->donor.bytes, PUBLIC_KEY_BYTES);
-	t->name = (const char *)sqlite3_column_text(q->statement, 1);
-	if (t->name == NULL)
-		t->name = "";
-	t->cost_gflop = sqlite3_column_double(q->statement, 2);
-	t->receipts = query_get_u64(q, 3);
-	t->countersigned = t->receipts - waiting;
-	t->units = join_parts(query_get_u64(q, 5), query_get_u64(q, 6));
-	t->tokens = join_parts(query_get_u64(q, 7), query_get_u64(q, 8));
-	t->first_ms = query_get_u64(q, 9);
-	t->last_ms = query_get_u64(q, 10);
-}
-
-int ledger_totals(struct ledger *l, const struct ledger_filter *filter, ledger_total_fn *fn,
-    void *context, struct error *err)
-{
-	bool one = filter->donor != NULL;
-	enum statement which = one ? TOTALS_OF : filter->since_ms > 0 ? TOTALS_SINCE : TOTALS;
-	struct query q = query_begin(l->db, l->statements[which], "ledger: adding up");
-	int rc = QUERY_DONE, end, stop = 0;
-
-	query_u64(&q, filter->since_ms);
-	if (one)
-		query_blob(&q, filter->donor->bytes, PUBLIC_KEY_BYTES);
-	while (stop == 0 && (rc = query_step(&q, err)) == QUERY_ROW) {
-		struct ledger_total t;
-
-		read_total(&q, &t);
-		if (q.failed != AYNI_OK)
-			break;
-		stop = fn(context, &t);
-	}
-	end = query_end(&q, rc < 0 ? NULL : err);
-	if (rc < 0)
-		return rc;
-	return stop != 0 ? stop : end;
 }

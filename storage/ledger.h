@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contribution ledger: receipts in order of number, append-only, and totals derived from them.
+ * The contribution ledger: receipts in order of number, append-only. What they come to: sums.h.
  *
  * This room stores receipts as the bytes that were signed, with the columns that queries need
  * beside them; checking signatures is protocol/receipt.h's duty and happens before. Also used by a
@@ -29,20 +29,7 @@ struct ledger_entry {
 	struct signature donor_signature;
 };
 
-struct ledger_total {
-	struct public_key donor;
-	const char *name; /* display name or ""; valid during the callback */
-	double cost_gflop;
-	uint64_t receipts, countersigned, units, tokens, first_ms, last_ms;
-};
-
-struct ledger_filter {
-	uint64_t since_ms;              /* receipts whose window ended at or after; 0 all */
-	const struct public_key *donor; /* or NULL */
-};
-
 typedef int ledger_entry_fn(void *context, const struct ledger_entry *e);
-typedef int ledger_total_fn(void *context, const struct ledger_total *t);
 
 int ledger_new(struct db *d, struct ledger **out, struct error *err); /* borrows d */
 void ledger_free(struct ledger *l);
@@ -64,8 +51,5 @@ int ledger_each(struct ledger *l, uint64_t after, uint32_t limit, ledger_entry_f
 /* Receipts of a donor that it has not countersigned, to send again. */
 int ledger_each_uncountersigned(struct ledger *l, const struct public_key *donor, uint32_t limit,
     ledger_entry_fn *fn, void *context, struct error *err);
-/* Totals by donor, most cost first. */
-int ledger_totals(struct ledger *l, const struct ledger_filter *filter, ledger_total_fn *fn,
-    void *context, struct error *err);
 
 #endif

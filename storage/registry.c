@@ -19,6 +19,9 @@ enum statement {
 	MEMBER_SEEN,
 	NAME_SET,
 	NAME_GET,
+	TEAM_SET,
+	TEAM_ERASE,
+	TEAM_GET,
 	BAN_FIND,
 	BAN_FIND_CURVE,
 	BAN_ADD,
@@ -51,7 +54,11 @@ static const char *const texts[N_STATEMENTS] = {
     [MEMBER_SEEN] = "UPDATE members SET seen_ms = max(seen_ms, ?) WHERE key = ?",
     [NAME_SET] = "INSERT INTO names (role, key, name) VALUES (?, ?, ?)"
                  " ON CONFLICT DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
-    [NAME_GET] = "SELECT name FROM names WHERE role = ? AND key = ?",
+    [NAME_GET] = "SELECT name FROM names WHERE role = 1 AND key = ?",
+    [TEAM_SET] = "INSERT INTO teams (donor, team) VALUES (?, ?)"
+                 " ON CONFLICT DO UPDATE SET team = excluded.team WHERE team <> excluded.team",
+    [TEAM_ERASE] = "DELETE FROM teams WHERE donor = ?",
+    [TEAM_GET] = "SELECT team FROM teams WHERE donor = ?",
     [BAN_FIND] = "SELECT 1 FROM bans WHERE key = ? LIMIT 1",
     [BAN_FIND_CURVE] = "SELECT 1 FROM bans WHERE curve_key = ? LIMIT 1",
     [BAN_ADD] = "INSERT INTO bans (key, curve_key, why, banned_ms) VALUES (?, ?, ?, ?)"
@@ -300,15 +307,15 @@ int registry_seen(
 	return rc;
 }
 
-int registry_donor_name(struct registry *r, const struct public_key *key, char *text, size_t len)
+static int get_text(
+    struct registry *r, enum statement which, const struct public_key *key, char *text, size_t len)
 {
-	struct query q = start(r, NAME_GET, "registry: looking up a name");
+	struct query q = start(r, which, "registry: looking up a name");
 	int rc;
 
 	if (len == 0)
 		return AYNI_ERR_ARGUMENT;
 	text[0] = '\0';
-	query_int(&q, ROLE_DONOR);
 	query_blob(&q, key->bytes, PUBLIC_KEY_BYTES);
 	rc = query_step(&q, NULL);
 	if (rc == QUERY_ROW) {
@@ -321,6 +328,31 @@ int registry_donor_name(struct registry *r, const struct public_key *key, char *
 	}
 	(void)query_end(&q, NULL);
 	return rc;
+}
+
+int registry_donor_name(struct registry *r, const struct public_key *key, char *text, size_t len)
+{
+	return get_text(r, NAME_GET, key, text, len);
+}
+
+int registry_donor_team(struct registry *r, const struct public_key *key, char *text, size_t len)
+{
+	return get_text(r, TEAM_GET, key, text, len);
+}
+
+int registry_donor_team_set(
+    struct registry *r, const struct public_key *key, const char *team, struct error *err)
+{
+	struct query q;
+	int rc = check_name(team, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	q = start(r, team[0] != '\0' ? TEAM_SET : TEAM_ERASE, "registry: naming a team");
+	query_blob(&q, key->bytes, PUBLIC_KEY_BYTES);
+	if (team[0] != '\0')
+		query_text(&q, team);
+	return query_run(&q, err);
 }
 
 int registry_model_put(struct registry *r, const struct hash *model, const char *name,

@@ -37,8 +37,12 @@ int registry_ban(struct registry *r, const struct public_key *key, const uint8_t
     const char *why, uint64_t now_ms, struct error *err);
 int registry_seen(
     struct registry *r, const struct public_key *key, int role, uint64_t now_ms, struct error *err);
-/* Display name of a donor into text ("" if none). */
+/* Display name of a donor into text ("" if none), and the name of its team. */
 int registry_donor_name(struct registry *r, const struct public_key *key, char *text, size_t len);
+int registry_donor_team(struct registry *r, const struct public_key *key, char *text, size_t len);
+/* "": it is of none any more. */
+int registry_donor_team_set(
+    struct registry *r, const struct public_key *key, const char *team, struct error *err);
 
 /* ---- models, assignments, sessions ---- */
 int registry_model_put(struct registry *r, const struct hash *model, const char *name,

@@ -3,7 +3,7 @@
 -- Times are milliseconds since 1970 UTC. Keys are Ed25519 public keys, hashes are BLAKE2b-256.
 
 PRAGMA application_id = 0x61796e69; -- "ayni"
-PRAGMA user_version = 5;            -- the number of the last migration
+PRAGMA user_version = 6;            -- the number of the last migration
 
 -- Facts about this file.
 CREATE TABLE meta (
@@ -17,6 +17,12 @@ CREATE TABLE names (
 	key BLOB NOT NULL CHECK (length(key) = 32),   -- the party's public key
 	name TEXT NOT NULL CHECK (name <> ''),        -- as the party gave it
 	PRIMARY KEY (role, key)
+) STRICT, WITHOUT ROWID;
+
+-- Teams that donors say they are of, likewise apart and erasable.
+CREATE TABLE teams (
+	donor BLOB NOT NULL PRIMARY KEY CHECK (length(donor) = 32), -- public key
+	team TEXT NOT NULL CHECK (team <> '')                       -- as the donor gave it
 ) STRICT, WITHOUT ROWID;
 
 -- Who may join. The token itself is never stored.
@@ -158,8 +164,6 @@ CREATE TABLE receipts (
 	PRIMARY KEY (number, pool)
 ) STRICT, WITHOUT ROWID;
 
--- Holds all that totals need, donor by donor, so that they never read the receipts themselves.
-CREATE INDEX receipts_totals ON receipts (donor, last_ms, first_ms, cost, units, tokens);
 -- Receipts to be sent again.
 CREATE INDEX receipts_waiting ON receipts (donor, number, last_ms) WHERE donor_signature = zeroblob(64);
 
@@ -199,13 +203,16 @@ CREATE TABLE tree (
 	PRIMARY KEY (level, number)
 ) STRICT, WITHOUT ROWID;
 
--- What donors did in full subtrees of the log, so that totals of many receipts are a few sums.
+-- What full subtrees of the log come to, by donor, by model and by day, so that views of many receipts
+-- are a few sums. Receipts of work only.
 CREATE TABLE sums (
-	level INTEGER NOT NULL CHECK (level >= 12),           -- of a subtree of 2^level receipts, 12, 16, 20 or 24,
-	block INTEGER NOT NULL CHECK (block >= 0),            -- the how manieth of its level, from 0
-	donor INTEGER NOT NULL REFERENCES keys (id),
+	level INTEGER NOT NULL CHECK (level >= 12),       -- of a subtree of 2^level receipts: 12, 14 ... 24
+	block INTEGER NOT NULL CHECK (block >= 0),        -- the how manieth of its level, from 0
+	kind INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),  -- 1 by donor, 2 by model, 3 by day
+	id INTEGER NOT NULL CHECK (id >= 0),              -- which: an id of keys, or the days from 1970 to the
+	                                                  -- window's end
 	receipts INTEGER NOT NULL CHECK (receipts > 0),
-	giga INTEGER NOT NULL CHECK (giga >= 0),      -- cost in whole GFLOP, summed, and the rest in FLOP
+	giga INTEGER NOT NULL CHECK (giga >= 0),          -- cost in whole GFLOP, summed, and the rest in FLOP
 	rest INTEGER NOT NULL CHECK (rest >= 0),
 	units_high INTEGER NOT NULL CHECK (units_high >= 0), -- sums of high and low 32 bits
 	units_low INTEGER NOT NULL CHECK (units_low >= 0),
@@ -213,7 +220,7 @@ CREATE TABLE sums (
 	tokens_low INTEGER NOT NULL CHECK (tokens_low >= 0),
 	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),
 	last_ms INTEGER NOT NULL CHECK (last_ms >= 0),
-	PRIMARY KEY (level, block, donor)
+	PRIMARY KEY (level, block, kind, id)
 ) STRICT, WITHOUT ROWID;
 
 -- All that this pool ever signed of its log. Ed25519 gives the same signature again.

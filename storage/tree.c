@@ -4,36 +4,14 @@
 #include <stdlib.h>
 
 #include "storage/query.h"
+#include "storage/sums.h"
 
-enum statement {
-	PUT,
-	SUM,
-	SUM_UP,
-	READ,
-	LAST,
-	SETTLED,
-	ADD,
-	EACH,
-	UNPUBLISHED,
-	PUBLISHED,
-	N_STATEMENTS
-};
+enum statement { PUT, READ, LAST, SETTLED, ADD, EACH, UNPUBLISHED, PUBLISHED, N_STATEMENTS };
 
 #define CHECKPOINT "SELECT size, root, signed_ms FROM checkpoints ORDER BY size"
 
 static const char *const texts[N_STATEMENTS] = {
     [PUT] = "INSERT INTO tree VALUES (?, ?, ?)",
-    [SUM] = "INSERT INTO sums SELECT ?1, ?2, donor, count(*),"
-            " sum(cost / 1000000000), sum(cost % 1000000000),"
-            " sum(units >> 32), sum(units & 4294967295),"
-            " sum(tokens >> 32), sum(tokens & 4294967295), min(first_ms), max(last_ms)"
-            " FROM receipts NOT INDEXED"
-            " WHERE number > (?2 << ?1) AND number <= (?2 + 1 << ?1) GROUP BY donor",
-    [SUM_UP] = "INSERT INTO sums SELECT ?1, ?2, donor, sum(receipts), sum(giga), sum(rest),"
-               " sum(units_high), sum(units_low), sum(tokens_high), sum(tokens_low),"
-               " min(first_ms), max(last_ms) FROM sums"
-               " WHERE level = ?1 - 4 AND block >= ?2 * 16 AND block < ?2 * 16 + 16"
-               " GROUP BY donor",
     [READ] = "SELECT hash FROM tree WHERE level = ? AND number >= ? ORDER BY number LIMIT ?",
     [LAST] = CHECKPOINT " DESC LIMIT 1",
     [SETTLED] = "SELECT size FROM checkpoints WHERE signed_ms <= ? ORDER BY size DESC LIMIT 1",
@@ -43,29 +21,16 @@ static const char *const texts[N_STATEMENTS] = {
     [PUBLISHED] = "DELETE FROM unpublished WHERE bundle = ?",
 };
 
-/* Sums are kept of subtrees of 2^12 receipts, 2^16 ..., each from 16 of those below. */
-enum { SUMS_FIRST = 12, SUMS_LAST = 24, SUMS_STEP = 4 };
-
 struct tree {
 	struct db *db;
 	struct ledger *ledger;
+	struct sums *sums; /* owned */
 	struct merkle merkle;
 	struct error *err; /* of the call that is being carried out */
 	sqlite3_stmt *statements[N_STATEMENTS];
 };
 
 /* ---- growing ------------------------------------------------------------------------------ */
-
-/* Of the receipts of a subtree, whose last one is in the ledger by now. */
-static int put_sums(struct tree *t, unsigned level, uint64_t index)
-{
-	enum statement which = level == SUMS_FIRST ? SUM : SUM_UP;
-	struct query q = query_begin(t->db, t->statements[which], "tree: adding up");
-
-	query_u64(&q, level);
-	query_u64(&q, index);
-	return query_run(&q, t->err);
-}
 
 static int put_hash(struct tree *t, unsigned level, uint64_t index, const struct hash *root)
 {
@@ -85,8 +50,8 @@ static int on_full(void *context, unsigned level, uint64_t index, const struct h
 
 	if (level % TILE_HEIGHT == 0)
 		rc = put_hash(t, level, index, root);
-	if (rc == AYNI_OK && level % SUMS_STEP == 0 && level >= SUMS_FIRST && level <= SUMS_LAST)
-		rc = put_sums(t, level, index);
+	if (rc == AYNI_OK && sums_has_level(level))
+		rc = sums_add(t->sums, level, index, t->err);
 	return rc;
 }
 
@@ -212,6 +177,8 @@ int tree_new(struct db *d, struct ledger *l, struct tree **out, struct error *er
 	t->ledger = l;
 	rc = statements_prepare(d, texts, N_STATEMENTS, t->statements, err);
 	if (rc == AYNI_OK)
+		rc = sums_new(d, &t->sums, err);
+	if (rc == AYNI_OK)
 		rc = load_first(t, err);
 	if (rc == AYNI_OK)
 		rc = check_last(t, err);
@@ -228,6 +195,7 @@ void tree_free(struct tree *t)
 	if (t == NULL)
 		return;
 	statements_finalize(t->statements, N_STATEMENTS);
+	sums_free(t->sums);
 	free(t);
 }
 

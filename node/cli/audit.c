@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "node/receipts.h"
+#include "storage/sums.h"
 
 enum { PAGE = 256 };
 
@@ -14,19 +15,32 @@ void audit_free(struct audit *a)
 	*a = (struct audit){0};
 }
 
-/* ---- totals by donor ---------------------------------------------------------------------- */
+/* ---- totals ------------------------------------------------------------------------------- */
+
+static struct hash key_of(const struct audit *a, const struct receipt *r)
+{
+	uint64_t day = r->last_ms / SUMS_DAY_MS;
+	struct hash key = {{0}};
+
+	if (a->by == SUMS_BY_MODEL)
+		return r->model;
+	if (a->by == SUMS_BY_DAY)
+		memcpy(key.bytes, &day, sizeof day);
+	else
+		memcpy(key.bytes, r->donor.bytes, PUBLIC_KEY_BYTES);
+	return key;
+}
 
 enum { NO_TOTAL = UINT32_MAX };
 
-static size_t slot_of(const struct audit *a, const struct public_key *donor)
+static size_t slot_of(const struct audit *a, const struct hash *key)
 {
 	uint64_t hash;
 	size_t slot;
 
-	memcpy(&hash, donor->bytes, sizeof hash); /* a key's bytes are as good as random */
+	memcpy(&hash, key->bytes, sizeof hash); /* a key's bytes are as good as random */
 	slot = (size_t)hash & (a->n_slots - 1);
-	while (a->slots[slot] != NO_TOTAL &&
-	       !public_key_equal(&a->totals[a->slots[slot]].donor, donor))
+	while (a->slots[slot] != NO_TOTAL && !hash_equal(&a->totals[a->slots[slot]].key, key))
 		slot = (slot + 1) & (a->n_slots - 1);
 	return slot;
 }
@@ -46,36 +60,35 @@ static int make_index(struct audit *a)
 	a->slots = slots;
 	a->n_slots = n;
 	for (size_t i = 0; i < a->n_totals; i++)
-		slots[slot_of(a, &a->totals[i].donor)] = (uint32_t)i;
+		slots[slot_of(a, &a->totals[i].key)] = (uint32_t)i;
 	return AYNI_OK;
 }
 
-/* The donor's total, a new one if there is none; NULL without memory. */
-static struct audit_total *total_of(struct audit *a, const struct public_key *donor)
+/* The total of a key, a new one if there is none; NULL without memory. */
+static struct audit_total *total_of(struct audit *a, const struct hash *key)
 {
 	struct audit_total *totals;
 	size_t slot;
 
 	if (a->n_slots < 2 * (a->n_totals + 1) && make_index(a) != AYNI_OK)
 		return NULL;
-	slot = slot_of(a, donor);
+	slot = slot_of(a, key);
 	if (a->slots[slot] != NO_TOTAL)
 		return &a->totals[a->slots[slot]];
 	totals = reallocarray(a->totals, a->n_totals + 1, sizeof *totals);
 	if (totals == NULL)
 		return NULL;
 	a->totals = totals;
-	totals[a->n_totals] = (struct audit_total){.donor = *donor};
+	totals[a->n_totals] = (struct audit_total){.key = *key};
 	a->slots[slot] = (uint32_t)a->n_totals;
 	return &totals[a->n_totals++];
 }
 
-static int add_cost(struct audit_total *t, struct flop cost, struct error *err)
+/* Below 10^9 each, so they fit; the sum of GFLOP has room for 2^31 receipts of the largest cost. */
+static void add_cost(struct audit_total *t, uint64_t giga, uint64_t flop)
 {
-	if (flop_add(t->cost, cost, &t->cost) != AYNI_OK)
-		return error_set(
-		    err, AYNI_ERR_LIMIT, "a donor's total does not fit 63 bits of FLOP");
-	return AYNI_OK;
+	t->giga += giga + (t->flop + flop) / 1000000000;
+	t->flop = (t->flop + flop) % 1000000000;
 }
 
 static void add_times(struct audit_total *t, uint64_t first_ms, uint64_t last_ms)
@@ -86,11 +99,12 @@ static void add_times(struct audit_total *t, uint64_t first_ms, uint64_t last_ms
 
 int audit_count(struct audit *a, const struct receipt *r, bool countersigned, struct error *err)
 {
+	struct hash key = key_of(a, r);
 	struct audit_total *t;
 
 	if (r->last_ms < a->since_ms)
 		return AYNI_OK;
-	t = total_of(a, &r->donor);
+	t = total_of(a, &key);
 	if (t == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
 	if (!countersigned) {
@@ -101,16 +115,15 @@ int audit_count(struct audit *a, const struct receipt *r, bool countersigned, st
 	t->receipts++;
 	t->units += r->units;
 	t->tokens += r->tokens;
-	return add_cost(t, r->cost, err);
+	add_cost(t, flop_count(r->cost) / 1000000000, flop_count(r->cost) % 1000000000);
+	return AYNI_OK;
 }
 
 int audit_merge(struct audit *a, const struct audit *from, struct error *err)
 {
-	int rc = AYNI_OK;
-
-	for (size_t i = 0; rc == AYNI_OK && i < from->n_totals; i++) {
+	for (size_t i = 0; i < from->n_totals; i++) {
 		const struct audit_total *f = &from->totals[i];
-		struct audit_total *t = total_of(a, &f->donor);
+		struct audit_total *t = total_of(a, &f->key);
 
 		if (t == NULL)
 			return error_set(err, AYNI_ERR_MEMORY, "out of memory");
@@ -121,9 +134,9 @@ int audit_merge(struct audit *a, const struct audit *from, struct error *err)
 		t->receipts += f->receipts;
 		t->units += f->units;
 		t->tokens += f->tokens;
-		rc = add_cost(t, f->cost, err);
+		add_cost(t, f->giga, f->flop);
 	}
-	return rc;
+	return AYNI_OK;
 }
 
 /* ---- receipts ----------------------------------------------------------------------------- */
@@ -150,27 +163,93 @@ int audit_add(struct audit *a, const struct signed_receipt *s, struct error *err
 	return audit_count(a, &r, s->countersigned, err);
 }
 
-void audit_name(struct audit *a, const struct public_key *donor, const char *name)
+void audit_name(struct audit *a, const struct hash *key, const char *name, const char *team)
 {
-	for (size_t i = 0; i < a->n_totals; i++) {
-		if (public_key_equal(&a->totals[i].donor, donor))
-			(void)snprintf(a->totals[i].name, sizeof a->totals[i].name, "%s", name);
-	}
+	struct audit_total *t;
+
+	if (a->n_slots == 0 || a->slots[slot_of(a, key)] == NO_TOTAL)
+		return;
+	t = &a->totals[a->slots[slot_of(a, key)]];
+	(void)snprintf(t->name, sizeof t->name, "%s", name);
+	(void)snprintf(t->team, sizeof t->team, "%s", team);
+}
+
+/* ---- finishing ---------------------------------------------------------------------------- */
+
+double audit_gflop(const struct audit_total *t)
+{
+	return (double)t->giga + (double)t->flop / 1e9;
+}
+
+uint64_t audit_day_ms(const struct audit_total *t)
+{
+	uint64_t day;
+
+	memcpy(&day, t->key.bytes, sizeof day);
+	return day * SUMS_DAY_MS;
 }
 
 static int by_cost(const void *a, const void *b)
 {
-	uint64_t x = flop_count(((const struct audit_total *)a)->cost);
-	uint64_t y = flop_count(((const struct audit_total *)b)->cost);
+	const struct audit_total *x = a, *y = b;
 
-	return x < y ? 1 : x > y ? -1 : 0;
+	if (x->giga != y->giga)
+		return x->giga < y->giga ? 1 : -1;
+	if (x->flop != y->flop)
+		return x->flop < y->flop ? 1 : -1;
+	return memcmp(x->key.bytes, y->key.bytes, HASH_BYTES);
 }
 
-void audit_sort(struct audit *a)
+static int by_day(const void *a, const void *b)
 {
+	uint64_t x = audit_day_ms(a), y = audit_day_ms(b);
+
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/* The totals of donors into those of their teams, whose key is the hash of the name. */
+static int join_teams(struct audit *a, struct error *err)
+{
+	struct audit teams = {.by = SUMS_BY_TEAM};
+	int rc;
+
+	for (size_t i = 0; i < a->n_totals; i++) {
+		struct audit_total *t = &a->totals[i];
+
+		hash_bytes((const uint8_t *)t->team, strlen(t->team), &t->key);
+	}
+	rc = audit_merge(&teams, a, err);
+	for (size_t i = 0; rc == AYNI_OK && i < a->n_totals; i++)
+		audit_name(&teams, &a->totals[i].key, "", a->totals[i].team);
+	free(a->totals);
+	free(a->slots);
+	a->totals = teams.totals;
+	a->n_totals = teams.n_totals;
+	a->slots = teams.slots;
+	return rc;
+}
+
+int audit_finish(struct audit *a, struct error *err)
+{
+	int rc = a->by == SUMS_BY_TEAM ? join_teams(a, err) : AYNI_OK;
+
 	if (a->n_totals > 0)
-		qsort(a->totals, a->n_totals, sizeof *a->totals, by_cost);
+		qsort(a->totals, a->n_totals, sizeof *a->totals,
+		    a->by == SUMS_BY_DAY ? by_day : by_cost);
 	a->n_slots = 0;
+	return rc;
+}
+
+/* ---- where receipts come from ------------------------------------------------------------- */
+
+static void name_donor(struct audit *a, const struct donor_name *n)
+{
+	struct hash key;
+
+	if (a->by == SUMS_BY_MODEL || a->by == SUMS_BY_DAY)
+		return;
+	memcpy(key.bytes, n->donor.bytes, PUBLIC_KEY_BYTES);
+	audit_name(a, &key, n->name, n->team);
 }
 
 int audit_pool(struct audit *a, struct client *c, struct error *err)
@@ -188,7 +267,7 @@ int audit_pool(struct audit *a, struct client *c, struct error *err)
 		for (size_t i = 0; rc == AYNI_OK && i < m->receipts.n_receipts; i++)
 			rc = audit_add(a, &m->receipts.receipts[i], err);
 		for (size_t i = 0; rc == AYNI_OK && i < m->receipts.n_names; i++)
-			audit_name(a, &m->receipts.names[i].donor, m->receipts.names[i].name);
+			name_donor(a, &m->receipts.names[i]);
 		after += PAGE;
 		if (a->last_number > after)
 			after = a->last_number;
@@ -213,16 +292,24 @@ static int add_entry(void *context, const struct ledger_entry *e)
 	return audit_add(w->audit, &s, w->err);
 }
 
-static int add_name(void *context, const struct ledger_total *t)
+static int add_name(void *context, const struct sums_row *r)
 {
-	audit_name(context, &t->donor, t->name);
+	audit_name(context, &r->key, r->name, r->team);
 	return 0;
+}
+
+/* Names and teams; days have none. */
+static int add_names(struct audit *a, struct sums *sums, struct error *err)
+{
+	struct sums_filter f = {.by = a->by == SUMS_BY_MODEL ? SUMS_BY_MODEL : SUMS_BY_DONOR};
+
+	return a->by == SUMS_BY_DAY ? AYNI_OK : sums_each(sums, &f, add_name, a, err);
 }
 
 int audit_file(struct audit *a, const char *path, struct error *err)
 {
 	struct walk w = {a, err};
-	struct ledger_filter all = {0};
+	struct sums *sums = NULL;
 	struct db *db = NULL;
 	struct ledger *ledger = NULL;
 	int rc = db_open(path, DB_READ_ONLY, &db, err);
@@ -230,9 +317,61 @@ int audit_file(struct audit *a, const char *path, struct error *err)
 	if (rc == AYNI_OK)
 		rc = ledger_new(db, &ledger, err);
 	if (rc == AYNI_OK)
+		rc = sums_new(db, &sums, err);
+	if (rc == AYNI_OK)
 		rc = ledger_each(ledger, 0, UINT32_MAX, add_entry, &w, err);
 	if (rc == AYNI_OK)
-		rc = ledger_totals(ledger, &all, add_name, a, err);
+		rc = add_names(a, sums, err);
+	sums_free(sums);
+	ledger_free(ledger);
+	db_free(db);
+	return rc;
+}
+
+static int add_row(void *context, const struct sums_row *r)
+{
+	struct audit *a = context;
+	struct audit_total *totals = reallocarray(a->totals, a->n_totals + 1, sizeof *totals);
+	uint64_t day = r->day_ms / SUMS_DAY_MS;
+	struct audit_total *t;
+
+	if (totals == NULL)
+		return AYNI_ERR_MEMORY;
+	a->totals = totals;
+	t = &totals[a->n_totals++];
+	*t = (struct audit_total){.key = r->key,
+	    .giga = r->giga,
+	    .flop = r->flop,
+	    .receipts = r->receipts,
+	    .units = r->units,
+	    .tokens = r->tokens,
+	    .first_ms = r->first_ms,
+	    .last_ms = r->last_ms,
+	    .unsigned_receipts = r->waiting};
+	if (a->by == SUMS_BY_DAY)
+		memcpy(t->key.bytes, &day, sizeof day);
+	(void)snprintf(t->name, sizeof t->name, "%s", r->name);
+	(void)snprintf(t->team, sizeof t->team, "%s", r->team);
+	return 0;
+}
+
+int audit_sums(struct audit *a, const char *path, struct error *err)
+{
+	struct sums_filter f = {.by = a->by != 0 ? a->by : SUMS_BY_DONOR, .since_ms = a->since_ms};
+	struct sums *sums = NULL;
+	struct ledger *ledger = NULL;
+	struct db *db = NULL;
+	int rc = db_open(path, DB_READ_ONLY, &db, err);
+
+	if (rc == AYNI_OK)
+		rc = ledger_new(db, &ledger, err);
+	if (rc == AYNI_OK)
+		rc = sums_new(db, &sums, err);
+	if (rc == AYNI_OK)
+		rc = sums_each(sums, &f, add_row, a, err);
+	if (rc == AYNI_OK)
+		a->last_number = ledger_last_number(ledger);
+	sums_free(sums);
 	ledger_free(ledger);
 	db_free(db);
 	return rc;

@@ -28,6 +28,7 @@ int cli_invite(int argc, char **argv);
 int cli_key(int argc, char **argv);
 int cli_ledger(int argc, char **argv);
 int cli_model(int argc, char **argv);
+int cli_pardon(int argc, char **argv);
 int cli_pool(int argc, char **argv);
 int cli_run(int argc, char **argv);
 int cli_serve(int argc, char **argv);

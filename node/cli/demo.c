@@ -245,8 +245,9 @@ static int show_books(struct demo *d, struct error *err)
 		audit_free(&a);
 		pause_ms(100);
 	}
+	if (rc == AYNI_OK)
+		rc = audit_finish(&a, err);
 	if (rc == AYNI_OK) {
-		audit_sort(&a);
 		(void)printf(
 		    "\nThe ledger: %llu receipts, each signed by the pool and by its donor; "
 		    "%llu wrong, %llu missing\n",
@@ -256,7 +257,7 @@ static int show_books(struct demo *d, struct error *err)
 			const struct audit_total *t = &a.totals[i];
 
 			(void)printf("  %-8s %10.3f verified GFLOP  %6llu units  %6llu tokens\n",
-			    t->name, flop_giga(t->cost), (unsigned long long)t->units,
+			    t->name, audit_gflop(t), (unsigned long long)t->units,
 			    (unsigned long long)t->tokens);
 		}
 		if (a.bad > 0 || a.missing > 0 || units < d->units)

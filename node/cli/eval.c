@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "node/cli/cli.h"
+#include "node/cli/deviate.h"
 #include "node/cli/evaluate.h"
 #include "node/cli/model.h"
 #include "node/cli/perplexity.h"
@@ -23,12 +24,14 @@ enum {
 	KEY_WINDOW,
 	KEY_STRIDE,
 	KEY_LIMIT,
-	KEY_JSON
+	KEY_JSON,
+	KEY_COMPARE
 };
 
 struct options {
 	struct evaluation eval;
 	struct perplexity perplexity; /* where a text is given */
+	const char *against;          /* kernels to compare with, or NULL */
 	bool json;
 };
 
@@ -69,6 +72,10 @@ static void check(const struct options *o, struct argp_state *state)
 	if (o->perplexity.text == NULL && e->n_tokens == 0)
 		argp_error(state, "--text FILE is needed, or --tokens 1,2,3 (`ayni model tokenize` "
 		                  "makes them)");
+	if (o->against != NULL && (e->n_tokens == 0 || e->pool != NULL || e->n_greedy > 0))
+		argp_error(state, "--compare wants --tokens, and neither --pool nor --greedy");
+	if (o->against != NULL && e->local.wire != WIRE_F32)
+		argp_error(state, "--compare is of activations as they are, without --wire");
 	if (e->file == NULL && e->pool == NULL)
 		argp_error(state, "FILE is needed");
 }
@@ -122,6 +129,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_JSON:
 		o->json = true;
 		return 0;
+	case KEY_COMPARE:
+		o->against = arg;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (e->file != NULL)
 			argp_error(state, "one FILE is enough");
@@ -163,6 +173,17 @@ static int print_evaluation(const struct evaluation *e, struct error *err)
 	(void)printf("\n");
 	json_decref(root);
 	return rc == 0 ? AYNI_OK : error_set(err, AYNI_ERR_IO, "cannot write the result");
+}
+
+static int eval_agreement(const struct options *o, struct error *err)
+{
+	return deviate(&(struct deviate){.file = o->eval.file,
+	                   .local = o->eval.local,
+	                   .against = o->against,
+	                   .tokens = o->eval.tokens,
+	                   .n_tokens = o->eval.n_tokens,
+	                   .json = o->json},
+	    err);
 }
 
 static int eval_tokens(struct options *o, struct error *err)
@@ -266,9 +287,14 @@ int cli_model_eval(int argc, char **argv)
 	    {"top", KEY_TOP, "K", 0, "logits to print for each position (default 5)", 2},
 	    {"pool", KEY_POOL, "INVITE", 0, "let a pool compute it, in place of FILE", 2},
 	    {"model", KEY_MODEL, "NAME", 0, "one of the pool's models", 2},
+	    {NULL, 0, NULL, 0, "How far kernels lie from others for the tokens of a prompt:", 3},
+	    {"compare", KEY_COMPARE, "NAME", 0,
+	        "compare each layer's activations with those of these kernels (with --kernels "
+	        "fast --compare auto: how the class fast is checked)",
+	        3},
 	    {0},
 	};
-	static const struct argp_child children[] = {{&local_argp, 0, "Computing:", 3}, {0}};
+	static const struct argp_child children[] = {{&local_argp, 0, "Computing:", 4}, {0}};
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .children = children,
@@ -283,7 +309,9 @@ int cli_model_eval(int argc, char **argv)
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return CLI_USAGE;
-	rc = o.perplexity.text != NULL ? eval_text(&o, &err) : eval_tokens(&o, &err);
+	rc = o.perplexity.text != NULL ? eval_text(&o, &err)
+	     : o.against != NULL       ? eval_agreement(&o, &err)
+	                               : eval_tokens(&o, &err);
 	evaluation_free(&o.eval);
 	return rc == AYNI_OK ? CLI_OK : cli_fail("model eval", &err);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/cli/ledger.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -12,9 +11,12 @@ enum { JOIN_MS = 15000 };
 
 struct options {
 	const char *pool, *db;
-	bool json, csv;
+	bool json, csv, unchecked;
+	enum sums_by by;
 	uint64_t since_ms;
 };
+
+enum { KEY_UNCHECKED = 0x100 };
 
 static const struct command {
 	const char *name;
@@ -24,7 +26,9 @@ static const struct command {
     {"check", ledger_check},
     {"mine", ledger_mine},
     {"prove", ledger_prove},
+    {"prune", ledger_prune},
     {"reconcile", ledger_reconcile},
+    {"verify-evidence", ledger_verify_evidence},
     {"watch", ledger_watch},
     {"witness", ledger_witness},
 };
@@ -76,7 +80,7 @@ uint64_t ledger_parse_day(struct argp_state *state, const char *text)
 	const char *end = strptime(text, "%Y-%m-%d", &day);
 
 	if (end == NULL || *end != '\0')
-		argp_error(state, "--since %s: a day such as 2026-01-31 is wanted (UTC)", text);
+		argp_error(state, "%s: a day such as 2026-01-31 is wanted (UTC)", text);
 	return (uint64_t)timegm(&day) * 1000;
 }
 
@@ -100,98 +104,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 's':
 		o->since_ms = ledger_parse_day(state, arg);
 		return 0;
+	case 'b':
+		o->by = ledger_parse_by(state, arg);
+		return 0;
+	case KEY_UNCHECKED:
+		o->unchecked = true;
+		return 0;
 	case ARGP_KEY_END:
-		if (o->pool != NULL && o->db != NULL)
-			argp_error(state, "--pool and --db exclude each other");
+		if (o->pool != NULL && (o->db != NULL || o->unchecked))
+			argp_error(state, "--pool excludes --db and --unchecked");
 		if (o->json && o->csv)
 			argp_error(state, "--json and --csv exclude each other");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-void ledger_format_time(uint64_t ms, char text[32])
-{
-	time_t seconds = (time_t)(ms / 1000);
-	struct tm tm;
-
-	if (ms == 0 || gmtime_r(&seconds, &tm) == NULL || strftime(text, 32, "%FT%TZ", &tm) == 0)
-		(void)snprintf(text, 32, "-");
-}
-
-int ledger_print_json(const struct audit *a)
-{
-	json_t *donors = json_array();
-	json_t *root;
-	int rc = -1;
-
-	for (size_t i = 0; i < a->n_totals; i++) {
-		const struct audit_total *t = &a->totals[i];
-		char hex[HEX32_CHARS], first[32], last[32];
-
-		hex32(t->donor.bytes, hex);
-		ledger_format_time(t->first_ms, first);
-		ledger_format_time(t->last_ms, last);
-		json_array_append_new(donors,
-		    json_pack("{ss ss sI sf sI sI sI ss ss sI}", "donor", hex, "name", t->name,
-		        "flop", (json_int_t)flop_count(t->cost), "gflop", flop_giga(t->cost),
-		        "receipts", (json_int_t)t->receipts, "units", (json_int_t)t->units,
-		        "tokens", (json_int_t)t->tokens, "first", first, "last", last,
-		        "not_countersigned", (json_int_t)t->unsigned_receipts));
-	}
-	root =
-	    json_pack("{so sI sI sI}", "donors", donors, "last_receipt", (json_int_t)a->last_number,
-	        "bad", (json_int_t)a->bad, "missing", (json_int_t)a->missing);
-	if (root != NULL) {
-		rc = json_dumpf(root, stdout, JSON_COMPACT);
-		(void)printf("\n");
-	}
-	json_decref(root);
-	return rc;
-}
-
-/* RFC 4180: quotes doubled; a name that a spreadsheet could take for a formula gets a quote mark.
- */
-static void print_csv_name(const char *name)
-{
-	(void)printf("\"%s", name[0] != '\0' && strchr("=+-@", name[0]) != NULL ? "'" : "");
-	for (; *name != '\0'; name++)
-		(void)printf(*name == '"' ? "\"\"" : "%c", *name);
-	(void)printf("\"");
-}
-
-void ledger_print_rows(const struct audit *a, bool csv)
-{
-	if (csv)
-		(void)printf(
-		    "donor,name,gflop,receipts,units,tokens,first,last,not_countersigned\n");
-	else
-		(void)printf(
-		    "donor     name             verified GFLOP receipts    units   tokens  "
-		    "first seen            last seen\n");
-	for (size_t i = 0; i < a->n_totals; i++) {
-		const struct audit_total *t = &a->totals[i];
-		char hex[HEX32_CHARS], first[32], last[32];
-
-		hex32(t->donor.bytes, hex);
-		ledger_format_time(t->first_ms, first);
-		ledger_format_time(t->last_ms, last);
-		if (csv) {
-			(void)printf("%s,", hex);
-			print_csv_name(t->name);
-			(void)printf(",%.9f,%llu,%llu,%llu,%s,%s,%llu\n", flop_giga(t->cost),
-			    (unsigned long long)t->receipts, (unsigned long long)t->units,
-			    (unsigned long long)t->tokens, first, last,
-			    (unsigned long long)t->unsigned_receipts);
-			continue;
-		}
-		(void)printf("%.8s  %-16.16s %14.3f %8llu %8llu %8llu  %-20s  %s\n", hex, t->name,
-		    flop_giga(t->cost), (unsigned long long)t->receipts,
-		    (unsigned long long)t->units, (unsigned long long)t->tokens, first, last);
-		if (t->unsigned_receipts > 0)
-			(void)printf("          and %llu receipts that it has not countersigned\n",
-			    (unsigned long long)t->unsigned_receipts);
 	}
 }
 
@@ -227,13 +153,14 @@ static int read_books(struct audit *a, const struct options *o, struct error *er
 		client_free(c);
 		return rc;
 	}
-	if (o->db != NULL)
-		return audit_file(a, o->db, err);
-	rc = config_folder("donor", folder, sizeof folder, err);
-	if (rc != AYNI_OK)
-		return rc;
-	(void)snprintf(path, sizeof path, "%s/donor.db", folder);
-	return audit_file(a, path, err);
+	(void)snprintf(path, sizeof path, "%s", o->db != NULL ? o->db : "");
+	if (o->db == NULL) {
+		rc = config_folder("donor", folder, sizeof folder, err);
+		if (rc != AYNI_OK)
+			return rc;
+		(void)snprintf(path, sizeof path, "%s/donor.db", folder);
+	}
+	return o->unchecked ? audit_sums(a, path, err) : audit_file(a, path, err);
 }
 
 static int run_command(const struct command *c, int argc, char **argv)
@@ -250,7 +177,10 @@ int cli_ledger(int argc, char **argv)
 	static const struct argp_option options[] = {
 	    {"pool", 'p', "INVITE", 0, "a pool's books, over the network", 0},
 	    {"db", 'd', "FILE", 0, "books in a file: a pool's pool.db or a donor's donor.db", 0},
+	    {"by", 'b', "WHAT", 0, "add up by day, donor (as without it), model or team", 0},
 	    {"since", 's', "DAY", 0, "work that ended on this day or later (2026-01-31, UTC)", 0},
+	    {"unchecked", KEY_UNCHECKED, NULL, 0,
+	        "take a file's own sums: at once, and checks nothing", 0},
 	    {"json", 'j', NULL, 0, "for programs", 0},
 	    {"csv", 'c', NULL, 0, "for spreadsheets", 0},
 	    {0},
@@ -258,7 +188,8 @@ int cli_ledger(int argc, char **argv)
 	static const struct argp argp = {.options = options,
 	    .parser = parse,
 	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
-	                "prove NUMBER URL|FOLDER\ncheck FILE\nmine",
+	                "prove NUMBER URL|FOLDER\ncheck FILE\n"
+	                "verify-evidence FILE --model MODEL\nmine\nprune FOLDER",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
 	        "donor's, are checked here, and totals are made from the receipts alone. Without "
@@ -270,6 +201,8 @@ int cli_ledger(int argc, char **argv)
 	        "  witness    check that it only grew, and sign that\n"
 	        "  prove      that a receipt is in it, in a file that proves it by itself\n"
 	        "  check      such a file, offline\n"
+	        "  prune      its oldest entries away, but no hash\n"
+	        "  verify-evidence  did a donor sign what the model does not give?\n"
 	        "  mine       totals of this machine's receipts as a donor\n"
 	        "  reconcile  these receipts with the log: is each of them there?\n\n"
 	        "`ayni ledger audit --help` and so on tell more."};
@@ -286,8 +219,10 @@ int cli_ledger(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
 		return CLI_USAGE;
 	a.since_ms = o.since_ms;
+	a.by = o.by;
 	rc = read_books(&a, &o, &err);
-	audit_sort(&a);
+	if (rc == AYNI_OK && !o.unchecked)
+		rc = audit_finish(&a, &err);
 	if (rc == AYNI_OK && o.json && ledger_print_json(&a) != 0)
 		rc = error_set(&err, AYNI_ERR_IO, "cannot write the answer");
 	if (rc == AYNI_OK && !o.json)

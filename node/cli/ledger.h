@@ -16,7 +16,9 @@ int ledger_audit(int argc, char **argv);
 int ledger_check(int argc, char **argv);
 int ledger_mine(int argc, char **argv);
 int ledger_prove(int argc, char **argv);
+int ledger_prune(int argc, char **argv);
 int ledger_reconcile(int argc, char **argv);
+int ledger_verify_evidence(int argc, char **argv);
 int ledger_watch(int argc, char **argv);
 int ledger_witness(int argc, char **argv);
 
@@ -36,6 +38,8 @@ extern const struct argp ledger_log_argp;
 struct public_key ledger_parse_key(struct argp_state *state, const char *text);
 /* A day such as 2026-01-31 (UTC) to milliseconds, likewise. */
 uint64_t ledger_parse_day(struct argp_state *state, const char *text);
+/* "day", "donor", "model" or "team", likewise. */
+enum sums_by ledger_parse_by(struct argp_state *state, const char *text);
 void ledger_format_time(uint64_t ms, char text[32]);
 
 void ledger_print_rows(const struct audit *a, bool csv);

@@ -12,7 +12,7 @@ struct options {
 	struct log_audit_options audit;
 };
 
-enum { KEY_SIGNATURES = 0x100, KEY_THREADS };
+enum { KEY_SIGNATURES = 0x100, KEY_PRUNED, KEY_THREADS };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -26,6 +26,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 's':
 		o->audit.since_ms = ledger_parse_day(state, arg);
 		return 0;
+	case 'b':
+		o->audit.by = ledger_parse_by(state, arg);
+		if (o->audit.by == SUMS_BY_TEAM)
+			argp_error(state, "--by team: a log knows keys, not teams");
+		return 0;
 	case 'j':
 		o->json = true;
 		return 0;
@@ -34,6 +39,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SIGNATURES:
 		o->audit.signatures = true;
+		return 0;
+	case KEY_PRUNED:
+		o->audit.pruned = true;
 		return 0;
 	case KEY_THREADS:
 		o->audit.threads = (unsigned)strtoul(arg, &end, 10);
@@ -57,6 +65,11 @@ static void print_findings(const struct log_audit *a, bool signatures)
 	hex32(a->head.pool.bytes, hex);
 	(void)fprintf(stderr, "log of pool %s: %llu receipts\n", hex,
 	    (unsigned long long)a->head.checkpoint.size);
+	if (a->unread > 0)
+		(void)fprintf(stderr,
+		    "the entries of receipts 1 to %llu are not there any more: their hashes are "
+		    "part of the tree, what they say is in no total\n",
+		    (unsigned long long)a->unread);
 	if (signatures)
 		(void)fprintf(stderr, "%llu are countersigned by their donors\n",
 		    (unsigned long long)a->countersigned);
@@ -72,7 +85,12 @@ int ledger_audit(int argc, char **argv)
 	static const struct argp_option options[] = {
 	    {"signatures", KEY_SIGNATURES, NULL, 0,
 	        "check donors' countersignatures too, and count only what has a right one", 0},
+	    {"pruned", KEY_PRUNED, NULL, 0,
+	        "the oldest entries may be gone (`ayni ledger prune`): go by their hashes, and say "
+	        "which",
+	        0},
 	    {"since", 's', "DAY", 0, "totals of work that ended on this day or later (UTC)", 0},
+	    {"by", 'b', "WHAT", 0, "totals by day, donor (as without it) or model", 0},
 	    {"threads", KEY_THREADS, "N", 0, "(default: as many as processors)", 0},
 	    {"json", 'j', NULL, 0, "totals for programs", 0},
 	    {"csv", 'c', NULL, 0, "totals for spreadsheets", 0},

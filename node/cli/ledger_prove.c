@@ -52,8 +52,9 @@ static error_t parse_prove(int key, char *arg, struct argp_state *state)
 }
 
 struct search {
-	const struct proof *proof;
+	const struct proof *proof; /* NULL: whatever the receipt says */
 	const struct public_key *pool;
+	uint64_t number;
 	struct signed_receipt found;
 	bool is_found;
 };
@@ -61,28 +62,52 @@ struct search {
 static int on_entry(void *context, const struct ledger_entry *e)
 {
 	struct search *s = context;
-	const struct signed_receipt *r = &s->proof->receipt;
+	const struct signed_receipt *r = s->proof != NULL ? &s->proof->receipt : NULL;
 
-	if (!public_key_equal(&e->pool, s->pool) || e->receipt.len != r->receipt_len ||
-	    memcmp(e->receipt.data, r->receipt, r->receipt_len) != 0)
+	if (!public_key_equal(&e->pool, s->pool) || e->number != s->number ||
+	    (r != NULL && (e->receipt.len != r->receipt_len ||
+	                      memcmp(e->receipt.data, r->receipt, r->receipt_len) != 0)))
 		return 0;
 	s->is_found = receipts_signed(e, &s->found) == AYNI_OK;
 	return 0;
+}
+
+/* From one's own books; what a receipt must be otherwise is said by the search. */
+static bool take_own(const struct options *o, struct search *s, struct signed_receipt *out)
+{
+	struct ledger *ledger;
+	struct db *db;
+
+	if (ledger_open_books(o->db, &db, &ledger, NULL) == AYNI_OK)
+		(void)ledger_each(ledger, o->number - 1, 1, on_entry, s, NULL);
+	if (s->is_found)
+		*out = s->found;
+	ledger_free(ledger);
+	db_free(db);
+	return s->is_found;
 }
 
 /* The log has no pool's signature of a single receipt; who has the receipt itself adds it. */
 static void add_pool_signature(
     const struct options *o, struct proof *p, const struct public_key *pool)
 {
-	struct search s = {.proof = p, .pool = pool};
-	struct ledger *ledger;
-	struct db *db;
+	struct search s = {.proof = p, .pool = pool, .number = o->number};
 
-	if (ledger_open_books(o->db, &db, &ledger, NULL) == AYNI_OK &&
-	    ledger_each(ledger, o->number - 1, 1, on_entry, &s, NULL) == AYNI_OK && s.is_found)
-		p->receipt = s.found;
-	ledger_free(ledger);
-	db_free(db);
+	(void)take_own(o, &s, &p->receipt);
+}
+
+/* Its entry is gone (log_prune.h): who holds the receipt can still prove it. */
+static int take_pruned(
+    const struct options *o, struct proof *p, const struct public_key *pool, struct error *err)
+{
+	struct search s = {.pool = pool, .number = o->number};
+
+	if (take_own(o, &s, &p->receipt))
+		return AYNI_OK;
+	return error_set(err, AYNI_ERR_NOT_FOUND,
+	    "the log has not kept the entry of receipt %llu, and the books here (--db) do not have "
+	    "it",
+	    (unsigned long long)o->number);
 }
 
 static int take_receipt(struct log_reader *r, const struct log_head *h, uint64_t index,
@@ -120,6 +145,8 @@ static int prove(const struct options *o, struct log_reader *r, struct error *er
 		    (unsigned long long)h.checkpoint.size);
 	if (rc == AYNI_OK)
 		rc = take_receipt(r, &h, p.index, &p, err);
+	if (rc == AYNI_ERR_NOT_FOUND && p.index < h.checkpoint.size)
+		rc = take_pruned(o, &p, &h.pool, err);
 	if (rc == AYNI_OK)
 		rc = log_reader_prove(r, &h, &p, err);
 	if (rc == AYNI_OK) {

@@ -21,11 +21,14 @@ struct local {
 	float *scratch;     /* vocabulary */
 };
 
-static const struct kernels *choose_kernels(const char *name)
+int local_find_kernels(const char *name, const struct kernels **out, struct error *err)
 {
-	if (name == NULL || strcmp(name, "auto") == 0)
-		return kernels_best();
-	return kernels_by_name(name);
+	*out = name == NULL || strcmp(name, "auto") == 0 ? kernels_best() : kernels_by_name(name);
+	return *out != NULL ? AYNI_OK
+	                    : error_set(err, AYNI_ERR_ARGUMENT,
+	                          "no kernels \"%.20s\" on this machine: auto, " KERNELS_NAMES
+	                          ", fast are known",
+	                          name);
 }
 
 static unsigned choose_threads(unsigned wanted)
@@ -35,18 +38,20 @@ static unsigned choose_threads(unsigned wanted)
 	return n < 1 ? 1 : n > TEAM_MAX_THREADS ? TEAM_MAX_THREADS : (unsigned)n;
 }
 
+int local_make_team(const struct local_options *o, struct team **out, struct error *err)
+{
+	int rc = team_new(choose_threads(o->threads), out, err);
+
+	return rc == AYNI_OK && o->pinned ? team_pin(*out, err) : rc;
+}
+
 static int start(
     struct local *l, const struct local_options *o, const struct model_sizes *s, struct error *err)
 {
 	int rc;
 
-	l->kernels = choose_kernels(o->kernels);
-	if (l->kernels == NULL)
-		return error_set(err, AYNI_ERR_ARGUMENT,
-		    "no kernels \"%.20s\" on this machine: auto, " KERNELS_NAMES ", fast are known",
-		    o->kernels);
-	if ((rc = team_new(choose_threads(o->threads), &l->team, err)) != AYNI_OK ||
-	    (o->pinned && (rc = team_pin(l->team, err)) != AYNI_OK) ||
+	if ((rc = local_find_kernels(o->kernels, &l->kernels, err)) != AYNI_OK ||
+	    (rc = local_make_team(o, &l->team, err)) != AYNI_OK ||
 	    (rc = model_load_for(l->gguf, 0, s->n_layers, l->kernels, l->team, &l->model, err)) !=
 	        AYNI_OK ||
 	    (rc = layers_new(l->model, l->kernels, l->team, CHUNK, &l->layers, err)) != AYNI_OK ||

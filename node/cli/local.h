@@ -27,6 +27,10 @@ struct local_options {
  * local_options down in ARGP_KEY_INIT. */
 extern const struct argp local_argp;
 
+/* The parts of it alone. NULL stands for "auto". */
+int local_find_kernels(const char *name, const struct kernels **out, struct error *err);
+int local_make_team(const struct local_options *o, struct team **out, struct error *err);
+
 /* `name`: a path, or a model of the folder of models. */
 int local_open(
     const char *name, const struct local_options *o, struct local **out, struct error *err);

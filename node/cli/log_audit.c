@@ -12,6 +12,7 @@ struct part {
 	const struct log_head *head;
 	bool signatures;
 	uint64_t first, last;
+	uint64_t pruned;     /* bundles without entries, from the first on */
 	struct hash *roots;  /* of all whole bundles; this part fills its own */
 	struct merkle *tail; /* the last bundle's leaves, if it is partial and ours */
 	struct log_audit found;
@@ -104,6 +105,10 @@ static int check_bundle(struct part *p, uint64_t index)
 		fault(&p->found, "%.150s", log_reader_why(p->reader));
 	else
 		return error_set(&p->err, (enum ayni_error)rc, "%s", log_reader_why(p->reader));
+	if (has_tile && index < p->pruned) {
+		keep_leaves(p, index, width, tile);
+		return AYNI_OK;
+	}
 	if (p->signatures)
 		rc = log_reader_signatures(p->reader, index, p->countersignatures, &p->err);
 	if (!is_fault(rc) && rc != AYNI_OK)
@@ -229,7 +234,7 @@ static void run_parts(struct part *parts, unsigned n)
 }
 
 static int audit_bundles(struct log_audit *a, const char *where, const struct log_audit_options *o,
-    struct hash *roots, struct merkle *tail, struct error *err)
+    uint64_t pruned, struct hash *roots, struct merkle *tail, struct error *err)
 {
 	uint64_t bundles = (a->head.checkpoint.size + TILE_WIDTH - 1) / TILE_WIDTH;
 	unsigned n = n_parts(o, bundles);
@@ -241,11 +246,13 @@ static int audit_bundles(struct log_audit *a, const char *where, const struct lo
 
 		p->head = &a->head;
 		p->signatures = o->signatures;
+		p->pruned = pruned;
 		p->first = bundles * i / n;
 		p->last = bundles * (i + 1) / n;
 		p->roots = roots;
 		p->tail = tail;
 		p->found.totals.since_ms = o->since_ms;
+		p->found.totals.by = o->by;
 		rc = log_reader_open(where, &p->reader, err);
 	}
 	if (rc == AYNI_OK)
@@ -266,7 +273,7 @@ int log_audit_run(const char *where, const struct log_audit_options *options, st
 	struct log_reader *r = NULL;
 	struct hash *roots = NULL;
 	struct merkle tail = {0};
-	uint64_t whole;
+	uint64_t whole, pruned = 0;
 	int rc;
 
 	memset(out, 0, sizeof *out);
@@ -281,12 +288,18 @@ int log_audit_run(const char *where, const struct log_audit_options *options, st
 		rc = error_set(err, AYNI_ERR_MEMORY, "no memory for so large a log");
 		goto out;
 	}
-	rc = audit_bundles(out, where, options, roots, &tail, err);
+	if (options->pruned)
+		rc = log_reader_first(r, out->head.checkpoint.size, &pruned, err);
+	out->unread = pruned <= whole ? pruned * TILE_WIDTH : out->head.checkpoint.size;
+	if (rc == AYNI_OK)
+		rc = audit_bundles(out, where, options, pruned, roots, &tail, err);
 	if (rc == AYNI_OK) {
 		check_root(out, roots, &tail);
 		rc = check_levels(out, r, roots, whole, err);
 	}
-	audit_sort(&out->totals);
+	out->totals.by = options->by;
+	if (rc == AYNI_OK)
+		rc = audit_finish(&out->totals, err);
 out:
 	free(roots);
 	log_reader_free(r);

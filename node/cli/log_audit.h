@@ -18,15 +18,18 @@ enum { LOG_AUDIT_FAULTS_KEPT = 20, LOG_AUDIT_THREADS_MAX = 16 };
 struct log_audit_options {
 	const struct public_key *pool; /* NULL: whoever the log says */
 	bool signatures;
+	bool pruned;      /* entries of the oldest receipts may be gone */
 	unsigned threads; /* 0: as many as there are processors */
 	uint64_t since_ms;
+	enum sums_by by; /* not by team: the log does not know them */
 };
 
 struct log_audit {
 	struct log_head head;
 	struct audit totals;    /* a receipt counts if it is in the tree; with signatures, if it is
-	                           also    countersigned */
+	                           also countersigned */
 	uint64_t countersigned; /* with signatures */
+	uint64_t unread;        /* if pruned: of receipts 1 to this only the hashes were there */
 	uint64_t n_faults;
 	char faults[LOG_AUDIT_FAULTS_KEPT][160]; /* the first: what does not fit, and where */
 };

@@ -280,7 +280,8 @@ static void on_probe(struct donor *d, struct link *l, uint64_t echo_us, const st
 		report(REPORT_DEBUG, "another donor is reached directly");
 		l->up = true;
 		l->told_down = false;
-		l->round_trip_us = now - echo_us;
+		l->round_trip_us =
+		    now - echo_us < LIMIT_ROUND_TRIP_US ? now - echo_us : LIMIT_ROUND_TRIP_US;
 		tell_pool(d, l);
 	}
 }

@@ -66,6 +66,7 @@ static void say_hello(struct donor *d)
 	m.hello.has_invite = d->invite.has_token;
 	memcpy(m.hello.invite, d->invite.token, sizeof d->invite.token);
 	(void)snprintf(m.hello.name, sizeof m.hello.name, "%s", d->config->name);
+	(void)snprintf(m.hello.team, sizeof m.hello.team, "%s", d->config->team);
 	(void)snprintf(m.hello.software, sizeof m.hello.software, "ayni");
 	donor_send(d, &m, (struct span){0});
 }

@@ -8,6 +8,7 @@
 #define AYNI_NODE_DONOR_DONOR_INTERNAL_H
 
 #include "node/config.h"
+#include "node/donor/chains.h"
 #include "node/donor/donor.h"
 #include "node/donor/intake.h"
 #include "node/donor/open_work.h"
@@ -107,6 +108,7 @@ struct donor {
 	struct refusal_counts refused;
 
 	struct holding holding;
+	struct chains chains;    /* of the sessions that the worker holds */
 	struct unit_queue queue; /* the first is at the worker, if `running` */
 	bool running, orphaned;  /* orphaned: of a connection that was lost, nobody waits for it */
 	bool ran_last;           /* the worker's last command was a unit */

@@ -37,6 +37,7 @@ static void stop_worker(struct donor *d)
 		return;
 	loop_unwatch(d->loop, worker_link_fd(d->worker));
 	worker_link_free(d->worker);
+	chains_forget(&d->chains);
 	d->worker = NULL;
 	d->holding.loading = false;
 	d->holding.loaded = d->holding.a.layer_first;

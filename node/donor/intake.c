@@ -138,6 +138,8 @@ static enum refusal check_bounds(
 		    span->n_tokens > i->a.kv_tokens - span->position)
 			return refuse(why, REFUSAL_BOUNDS, "a session past its context");
 	}
+	if (work_layer_hashes(u) > LIMIT_LAYER_HASHES)
+		return refuse(why, REFUSAL_BOUNDS, "too many tokens for so many layers");
 	return REFUSAL_NONE;
 }
 

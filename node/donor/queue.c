@@ -91,6 +91,7 @@ void queue_remove(struct unit_queue *q, size_t i)
 	message_free(u->message);
 	transport_parts_free(&u->parts);
 	free(u->input);
+	free(u->inputs);
 	q->n--;
 	memmove(u, u + 1, (q->n - i) * sizeof *u);
 }

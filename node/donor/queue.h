@@ -19,7 +19,8 @@ struct queued_unit {
 	uint8_t *input; /* owned; what was handed over */
 	struct span payload;
 	struct hash input_hash;
-	bool waits; /* for its input */
+	struct hash *inputs; /* owned; of its parts, once it runs */
+	bool waits;          /* for its input */
 };
 
 struct unit_queue {

@@ -75,6 +75,23 @@ void units_withdraw(struct donor *d, uint64_t unit)
 	units_pump(d); /* what it held up */
 }
 
+/* While the worker computes, what it was given is hashed here. */
+static bool run_first(struct donor *d, struct error *err)
+{
+	struct queued_unit *q = &d->queue.units[0];
+	const struct msg_work_unit *u = &q->message->work_unit;
+
+	q->inputs = calloc(WORK_PARTS_MAX, sizeof *q->inputs);
+	if (q->inputs == NULL) {
+		(void)error_set(err, AYNI_ERR_MEMORY, "out of memory");
+		return false;
+	}
+	if (worker_link_run(d->worker, u, q->payload, err) != AYNI_OK)
+		return false;
+	chain_inputs(d->holding.sizes->d_model, u->layer_first, u, q->payload.data, q->inputs);
+	return true;
+}
+
 /* Units and layers take turns, so that neither waits for all of the other. */
 void units_pump(struct donor *d)
 {
@@ -89,8 +106,7 @@ void units_pump(struct donor *d)
 		}
 		if (!waits || d->queue.n == 0)
 			return;
-		if (worker_link_run(d->worker, &q->message->work_unit, q->payload, &err) ==
-		    AYNI_OK) {
+		if (run_first(d, &err)) {
 			d->running = d->ran_last = true;
 			return;
 		}
@@ -144,6 +160,7 @@ void units_orphan(struct donor *d)
 	while (d->queue.n > first)
 		queue_remove(&d->queue, d->queue.n - 1);
 	d->orphaned = d->running;
+	chains_forget(&d->chains);
 	if (d->worker != NULL)
 		worker_link_forget(d->worker);
 }
@@ -175,18 +192,53 @@ static bool hand_on(struct donor *d, const struct msg_work_unit *u, struct span 
 	return false;
 }
 
-/* What this donor stands for. A payload that is one part is hashed when it is sent. */
-static void commit(const struct donor *d, const struct msg_work_unit *u, struct span payload,
-    struct hash parts[WORK_PARTS_MAX], struct msg_result *r)
-{
-	const struct model_sizes *m = d->holding.sizes;
-	struct work_part list[WORK_PARTS_MAX];
-	bool logits = u->layer_last == m->n_layers;
+/* What this donor stands for. */
+struct word {
+	struct hash parts[WORK_PARTS_MAX];
+	struct hash chains[LIMIT_UNIT_SPANS];
+};
 
-	r->parts = parts;
-	if (r->handed || work_parts(m->d_model, u, logits, list) > 1)
-		r->n_parts =
-		    work_commit(m->d_model, u, logits, payload.data, parts, &r->handed_hash);
+static int give_word(
+    struct donor *d, const struct worker_event *e, struct word *w, struct msg_result *r)
+{
+	const struct queued_unit *q = &d->queue.units[0];
+	const struct msg_work_unit *u = &q->message->work_unit;
+	const struct model_sizes *m = d->holding.sizes;
+	struct chain_unit unit = {.work = u,
+	    .layers = {u->layer_first, u->layer_last},
+	    .logits = u->layer_last == m->n_layers,
+	    .inputs = q->inputs,
+	    .after = e->layer_hashes,
+	    .outputs = w->parts};
+
+	r->n_parts =
+	    work_commit(m->d_model, u, unit.logits, e->payload.data, w->parts, &r->handed_hash);
+	r->parts = w->parts;
+	r->n_layer_hashes = e->n_layer_hashes;
+	r->layer_hashes = e->layer_hashes;
+	r->n_chains = u->n_spans;
+	r->chains = w->chains;
+	return chains_ran(&d->chains, &unit, d->holding.a.kv_type, w->chains);
+}
+
+static void send_result(struct donor *d, const struct worker_event *e, struct message *m)
+{
+	const struct msg_work_unit *u = unit_at(d, 0);
+	struct span payload = e->payload;
+	struct word word;
+
+	m->result.handed = hand_on(d, u, e->payload);
+	if (m->result.handed)
+		payload = (struct span){0};
+	if (give_word(d, e, &word, &m->result) != AYNI_OK) {
+		send_failed(d, u->unit, REFUSAL_MEMORY, "what it stands for could not be kept");
+		return;
+	}
+	d->units_done++;
+	open_work_add(&d->open, &u->model,
+	    (struct layer_range){d->holding.a.layer_first, d->holding.a.layer_last}, u->n_tokens,
+	    m->result.cost);
+	donor_send(d, m, payload);
 }
 
 static void on_result(struct donor *d, const struct worker_event *e)
@@ -194,27 +246,15 @@ static void on_result(struct donor *d, const struct worker_event *e)
 	const struct queued_unit *q = &d->queue.units[0];
 	const struct msg_work_unit *u = &q->message->work_unit;
 	struct message m = {.type = MSG_RESULT};
-	struct hash parts[WORK_PARTS_MAX];
 
 	m.result.unit = u->unit;
 	m.result.compute_us = e->compute_us;
 	m.result.has_input = u->input.ticket != 0;
 	m.result.input_hash = q->input_hash;
-	if (work_cost(d->holding.sizes, u, &m.result.cost) != AYNI_OK) {
+	if (work_cost(d->holding.sizes, u, &m.result.cost) != AYNI_OK)
 		send_failed(d, u->unit, REFUSAL_BOUNDS, "the cost does not fit");
-	} else {
-		struct span payload = e->payload;
-
-		m.result.handed = hand_on(d, u, e->payload);
-		if (m.result.handed)
-			payload = (struct span){0};
-		commit(d, u, e->payload, parts, &m.result);
-		d->units_done++;
-		open_work_add(&d->open, &u->model,
-		    (struct layer_range){d->holding.a.layer_first, d->holding.a.layer_last},
-		    u->n_tokens, m.result.cost);
-		donor_send(d, &m, payload);
-	}
+	else
+		send_result(d, e, &m);
 	intake_done(d->intake, u, false);
 	pop(d);
 }
@@ -241,6 +281,7 @@ static void on_unit_failed(struct donor *d, const struct worker_event *e)
 
 	report(REPORT_WARNING, "a unit failed: %s", e->text);
 	send_failed(d, u->unit, reason_of(e->code), e->text);
+	chains_failed(&d->chains, u);
 	intake_done(d->intake, u, true);
 	pop(d);
 }

@@ -18,6 +18,7 @@
 #include "node/donor/spare.h"
 #include "node/donor/worker_wire.h"
 #include "node/work.h"
+#include "protocol/identity.h"
 #include "protocol/messages.h"
 
 static_assert((int)KV_TYPE_END == (int)LIMIT_KV_TYPES, "assignments name all types");
@@ -41,6 +42,11 @@ struct worker {
 	struct held *sessions;
 	/* scratch */
 	struct layers_span spans[LIMIT_UNIT_SPANS];
+	uint32_t layer_first; /* of the run; parts: of its activations */
+	size_t n_parts;
+	struct work_part parts[WORK_PARTS_MAX];
+	const float *seen; /* activations after a layer, being hashed */
+	struct hash *hashes;
 	uint32_t *tokens;   /* LIMIT_UNIT_TOKENS */
 	float *activations; /* LIMIT_UNIT_TOKENS x d_model */
 	float *logits;      /* n_rows x vocabulary, grown as needed */
@@ -156,6 +162,8 @@ static int open_span(
 	return rc;
 }
 
+static void on_layer(void *context, uint32_t layer, const float *activations);
+
 /* ---- load --------------------------------------------------------------------------------- */
 
 static void unload(struct worker *w)
@@ -187,6 +195,7 @@ static int load(struct worker *w, const struct worker_command *c, int image_fd,
 	    (rc = layers_new(w->model, w->kernels, w->team, LIMIT_UNIT_TOKENS, &w->layers, err)) !=
 	        AYNI_OK)
 		return rc;
+	layers_watch(w->layers, on_layer, w);
 	w->kv_tokens = c->kv_tokens;
 	w->most_sessions = work_room_pages(c->kv_tokens, c->max_sessions); /* each takes a page */
 	w->kv_type = (enum kv_type)c->kv_type;
@@ -244,21 +253,46 @@ static void get_activations(struct worker *w, const struct worker_command *c)
 	}
 }
 
-static size_t put_activations(struct worker *w, const struct worker_command *c)
+static void put_part(struct worker *w, const struct work_part *p, const float *activations)
 {
-	size_t d = w->model->sizes.d_model;
-	uint8_t *out = w->shared->out;
-	const float *row = w->activations;
+	size_t d = w->model->sizes.d_model, row_bytes = p->bytes / p->n_rows;
+	enum wire_type wire = kv_wire(w->spans[p->span].kv);
 
-	for (uint32_t i = 0; i < c->n_spans; i++) {
-		enum wire_type wire = kv_wire(w->spans[i].kv);
+	for (uint32_t i = 0; i < p->n_rows; i++)
+		wire_encode(wire, activations + (p->row + i) * d, d,
+		    w->shared->out + p->offset + i * row_bytes);
+}
 
-		for (uint32_t t = 0; t < w->spans[i].n_tokens; t++, row += d) {
-			wire_encode(wire, row, d, out);
-			out += wire_row_bytes(wire, d);
-		}
+static size_t put_activations(struct worker *w)
+{
+	const struct work_part *last = &w->parts[w->n_parts - 1];
+
+	for (size_t i = 0; i < w->n_parts; i++)
+		put_part(w, &w->parts[i], w->activations);
+	return last->offset + last->bytes;
+}
+
+static void hash_parts(void *context, size_t first, size_t end, unsigned thread)
+{
+	struct worker *w = context;
+
+	(void)thread;
+	for (size_t i = first; i < end; i++) {
+		const struct work_part *p = &w->parts[i];
+
+		put_part(w, p, w->seen);
+		hash_bytes(w->shared->out + p->offset, p->bytes, &w->hashes[i]);
 	}
-	return (size_t)(out - w->shared->out);
+}
+
+/* What this donor stands for. The place of the result is free until the last layer is done. */
+static void on_layer(void *context, uint32_t layer, const float *activations)
+{
+	struct worker *w = context;
+
+	w->seen = activations;
+	w->hashes = w->shared->layers + (layer - w->layer_first) * w->n_parts;
+	team_run(w->team, w->n_parts, 1, hash_parts, w);
 }
 
 static bool is_source(const struct worker *w, const struct worker_command *c, uint64_t session)
@@ -299,6 +333,12 @@ static int prepare(struct worker *w, const struct worker_command *c, struct erro
 		rc = open_span(w, &s->spans[i], &w->spans[i], err);
 	if (rc != AYNI_OK)
 		return rc;
+	w->layer_first = c->layer_first;
+	w->n_parts = work_parts(w->model->sizes.d_model,
+	    &(struct msg_work_unit){.n_spans = c->n_spans, .spans = w->shared->spans}, false,
+	    w->parts);
+	if (w->n_parts * (c->layer_last - c->layer_first - 1) > LIMIT_LAYER_HASHES)
+		return error_set(err, AYNI_ERR_LIMIT, "too many parts for so many layers");
 	if (c->layer_first == 0)
 		payload_get_u32(s->in, w->tokens, c->n_tokens);
 	else
@@ -360,7 +400,7 @@ static int run(
 		forget_spans(w, c);
 		return rc;
 	}
-	a->result_bytes = last ? put_rows(w, c) : put_activations(w, c);
+	a->result_bytes = last ? put_rows(w, c) : put_activations(w);
 	a->compute_us = now_us() - began;
 	return AYNI_OK;
 }

@@ -25,7 +25,7 @@ struct worker_link {
 	bool forget; /* to be said with the next unit */
 	struct worker_range range;
 	uint32_t d_model, n_vocabulary, n_layers; /* as the worker said when it had loaded */
-	size_t result_bytes;                      /* that the running unit must give */
+	size_t result_bytes, n_layer_hashes;      /* that the running unit must give */
 };
 
 /* ---- start -------------------------------------------------------------------------------- */
@@ -197,7 +197,8 @@ int worker_link_run(
 	    payload.len > sizeof l->shared->in)
 		return error_set(err, AYNI_ERR_LIMIT, "worker: the unit is too large");
 	l->result_bytes = work_result_bytes(l->n_layers, l->d_model, u);
-	if (l->result_bytes > sizeof l->shared->out)
+	l->n_layer_hashes = work_layer_hashes(u);
+	if (l->result_bytes > sizeof l->shared->out || l->n_layer_hashes > LIMIT_LAYER_HASHES)
 		return error_set(err, AYNI_ERR_LIMIT, "worker: the result would be too large");
 	memcpy(l->shared->spans, u->spans, u->n_spans * sizeof *u->spans);
 	if (u->n_closed > 0)
@@ -260,8 +261,11 @@ static bool take_result(
 		return false;
 	out->unit = a->unit;
 	out->compute_us = a->compute_us;
-	if (a->code == AYNI_OK)
-		out->payload = (struct span){l->shared->out, l->result_bytes};
+	if (a->code != AYNI_OK)
+		return true;
+	out->payload = (struct span){l->shared->out, l->result_bytes};
+	out->layer_hashes = l->shared->layers;
+	out->n_layer_hashes = l->n_layer_hashes;
 	return true;
 }
 

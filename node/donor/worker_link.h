@@ -44,6 +44,8 @@ struct worker_event {
 	enum ayni_error code;
 	char text[ERROR_TEXT_BYTES];
 	struct span payload; /* of a result: in the shared mapping, valid until the next command */
+	struct hash *layer_hashes; /* likewise */
+	size_t n_layer_hashes;
 	uint64_t compute_us;
 };
 

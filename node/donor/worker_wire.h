@@ -15,6 +15,7 @@ enum { WORKER_CLOSED_MAX = 1024 };
 struct worker_shared {
 	struct unit_span spans[LIMIT_UNIT_SPANS];
 	uint64_t closed[WORKER_CLOSED_MAX];
+	struct hash layers[LIMIT_LAYER_HASHES]; /* of the result: work_layer_hashes of the unit */
 	uint8_t in[LIMIT_PAYLOAD_BYTES];
 	uint8_t out[LIMIT_PAYLOAD_BYTES];
 };

@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "protocol/identity.h"
+#include "storage/files.h"
 
 enum { LOWEST_PRIORITY = 19 };
 
@@ -21,6 +25,7 @@ struct job {
 struct auditor {
 	pthread_t thread;
 	unsigned threads;
+	int folder_fd; /* of evidence, or -1 */
 	int fd;
 	atomic_bool stops;
 
@@ -55,6 +60,36 @@ static void finish(struct auditor *a, const struct audited *result)
 		assert(errno == EAGAIN); /* readable it is */
 }
 
+/* It holds numbers of somebody's prompt. */
+static int write_evidence(int folder_fd, struct audited *a, struct error *err)
+{
+	struct recheck_finding *f = &a->finding;
+	char hex[HEX32_CHARS], name[HEX32_CHARS + 16];
+	int rc;
+
+	hash_bytes(f->evidence, f->evidence_len, &a->evidence);
+	hex32(a->evidence.bytes, hex);
+	(void)snprintf(name, sizeof name, "%s.evidence", hex);
+	rc = files_write(
+	    folder_fd, name, (struct span){f->evidence, f->evidence_len}, FILES_NOW, err);
+	if (rc == AYNI_OK && fchmodat(folder_fd, name, 0600, 0) != 0)
+		rc = error_set(err, AYNI_ERR_IO, "evidence: %s", strerror(errno));
+	return rc;
+}
+
+static void keep_evidence(const struct auditor *a, struct audited *result)
+{
+	struct recheck_finding *f = &result->finding;
+
+	if (f->evidence != NULL && a->folder_fd >= 0)
+		result->has_evidence =
+		    write_evidence(a->folder_fd, result, &f->no_evidence) == AYNI_OK;
+	if (f->evidence != NULL)
+		explicit_bzero(f->evidence, f->evidence_len);
+	free(f->evidence);
+	f->evidence = NULL;
+}
+
 /* The lock is held, and given up meanwhile. */
 static void do_job(struct auditor *a, struct recheck *recheck, const struct job *next)
 {
@@ -67,6 +102,7 @@ static void do_job(struct auditor *a, struct recheck *recheck, const struct job 
 		    recheck, &model, result.trail, &a->stops, &result.finding, &result.err);
 	else
 		result.rc = error_set(&result.err, AYNI_ERR_MEMORY, "recheck: out of memory");
+	keep_evidence(a, &result);
 	(void)pthread_mutex_lock(&a->lock);
 	finish(a, &result);
 }
@@ -111,13 +147,32 @@ static int start(struct auditor *a)
 	return rc;
 }
 
-int auditor_new(unsigned threads, struct auditor **out, struct error *err)
+/* Only its owner reads what is there, from the moment that it is. */
+static int open_folder(struct auditor *a, const char *path, struct error *err)
+{
+	int rc = files_open_folder(path, &a->folder_fd, err);
+
+	if (rc == AYNI_OK && fchmod(a->folder_fd, 0700) != 0)
+		rc = error_set(err, AYNI_ERR_IO, "%.180s: %s", path, strerror(errno));
+	return rc;
+}
+
+int auditor_new(unsigned threads, const char *folder, struct auditor **out, struct error *err)
 {
 	struct auditor *a = calloc(1, sizeof *a);
+	int rc;
 
 	if (a == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "auditor: out of memory");
 	a->threads = threads;
+	a->folder_fd = -1;
+	rc = folder != NULL ? open_folder(a, folder, err) : AYNI_OK;
+	if (rc != AYNI_OK) {
+		if (a->folder_fd >= 0)
+			(void)close(a->folder_fd);
+		free(a);
+		return rc;
+	}
 	a->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (a->fd < 0)
 		goto err0;
@@ -137,6 +192,8 @@ err2:
 err1:
 	(void)close(a->fd);
 err0:
+	if (a->folder_fd >= 0)
+		(void)close(a->folder_fd);
 	free(a);
 	return error_set(err, AYNI_ERR_MEMORY, "auditor: no thread to be had");
 }
@@ -155,6 +212,8 @@ void auditor_free(struct auditor *a)
 	(void)pthread_cond_destroy(&a->work);
 	(void)pthread_mutex_destroy(&a->lock);
 	(void)close(a->fd);
+	if (a->folder_fd >= 0)
+		(void)close(a->folder_fd);
 	free(a);
 }
 

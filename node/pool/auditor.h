@@ -19,11 +19,14 @@ struct auditor;
 struct audited {
 	struct trail *trail; /* the caller releases it */
 	int rc;              /* of recheck_run: only AYNI_OK says something of the donors */
-	struct recheck_finding finding;
+	struct recheck_finding finding; /* without its evidence: that is in a file, or nowhere */
+	bool has_evidence;
+	struct hash evidence; /* if so: of the file, which it names */
 	struct error err;
 };
 
-int auditor_new(unsigned threads, struct auditor **out, struct error *err);
+/* Evidence goes into files of this folder, HASH.evidence, for its owner alone; NULL: nowhere. */
+int auditor_new(unsigned threads, const char *folder, struct auditor **out, struct error *err);
 void auditor_free(struct auditor *a); /* what is left is released unlooked at */
 
 /* Readable when auditor_take has something. */

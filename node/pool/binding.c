@@ -84,8 +84,13 @@ void binding_release(struct scheduler *s, struct session *session)
 /* A suspicion is no failure: however often it was wrong, the request goes on. */
 void binding_rewind(struct scheduler *s, struct session *session)
 {
-	session->replays += !s->paths[session->path].hedged;
+	const struct path *p = &s->paths[session->path];
+
+	session->replays += !p->hedged;
+	if (p->lost != 0)
+		session->shunned = p->lost;
 	binding_release(s, session);
+	kept_restart(s, session->r.id);
 	session_rewind(session);
 	wait_again(s, session);
 }
@@ -314,12 +319,26 @@ static bool bind_to(struct scheduler *s, struct session *session, const struct p
 /* How a model's donors stand in one run, found once for all who wait for it. */
 enum stand { UNKNOWN, FULL, MISSING };
 
+/* Who failed it is asked again only if there is nobody else. */
+static enum path_search find_path(
+    struct scheduler *s, const struct session *session, uint64_t now_us, struct path *path)
+{
+	uint32_t n_layers = catalog_at(s->catalog, session->r.model)->sizes.n_layers;
+	struct path_donors donors = {s->roster, s->pairs, now_us, session->shunned};
+	uint32_t pages = session_pages(session);
+	enum path_search found = path_find(&donors, session->r.model, n_layers, pages, path);
+
+	if (found == PATH_FOUND || donors.shunned == 0)
+		return found;
+	donors.shunned = 0;
+	return path_find(&donors, session->r.model, n_layers, pages, path);
+}
+
 /* A session that waits, where its model has room. False: it waits no more. */
 static bool bind_or_wait(struct scheduler *s, struct session *session, enum stand *stand,
     uint64_t now_us, struct actions *q)
 {
 	const struct catalog_model *m = catalog_at(s->catalog, session->r.model);
-	const struct path_donors donors = {s->roster, s->pairs, now_us};
 	struct path path;
 
 	if (session->replays > MAX_REPLAYS) {
@@ -328,8 +347,7 @@ static bool bind_or_wait(struct scheduler *s, struct session *session, enum stan
 	}
 	if (*stand == MISSING)
 		return wait_for_layers(s, session, now_us, q);
-	switch (path_find(
-	    &donors, session->r.model, m->sizes.n_layers, session_pages(session), &path)) {
+	switch (find_path(s, session, now_us, &path)) {
 	case PATH_MISSING:
 		*stand = MISSING;
 		return wait_for_layers(s, session, now_us, q);

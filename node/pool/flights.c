@@ -10,7 +10,7 @@ void flight_clear(struct scheduler *s, struct flight *f)
 {
 	if (f->legs != NULL) {
 		for (uint32_t k = 0; k < s->paths[f->path].n_stages; k++)
-			free(f->legs[k].parts);
+			trails_forget(&f->legs[k].word);
 		s->paths[f->path].flights--;
 		s->paths[f->path].ahead -= f->ahead;
 	}
@@ -74,6 +74,20 @@ void flight_drop(struct scheduler *s, struct flight *f, struct actions *q)
 	flight_abandon(s, f, q);
 }
 
+void flight_blame(
+    struct scheduler *s, struct flight *f, uint32_t stage, uint32_t strikes, struct actions *q)
+{
+	struct path *p = &s->paths[f->path];
+	struct roster_donor *d = path_donor(s->roster, &p->stages[stage]);
+
+	if (d != NULL) {
+		d->failures += strikes;
+		d->stalled_us = 0;
+	}
+	p->broken = true;
+	flight_drop(s, f, q);
+}
+
 static struct flight *free_flight(struct scheduler *s)
 {
 	for (size_t i = 0; i < s->n_flights; i++) {
@@ -130,13 +144,28 @@ static bool path_decodes(const struct scheduler *s, uint32_t path)
 	return false;
 }
 
+/* In a unit: each is a part, perhaps, and a result has a bound for what it says of all parts after
+ * each layer but the last of a stage. */
+static uint32_t most_tokens(const struct path *p)
+{
+	uint32_t most = BATCH_TOKENS;
+
+	for (uint32_t k = 0; k < p->n_stages; k++) {
+		uint32_t layers = p->stages[k].layers.last - p->stages[k].layers.first - 1;
+
+		if (layers > 0 && LIMIT_LAYER_HASHES / layers < most)
+			most = LIMIT_LAYER_HASHES / layers;
+	}
+	return most;
+}
+
 /*
  * Who writes goes before who reads: a token costs little, and a person waits for each. Where
  * somebody writes, prompts are read in small parts, so that the next token is never far.
  */
 static void board_all(struct scheduler *s, struct flight *f, uint32_t path, uint32_t most_spans)
 {
-	uint32_t most = BATCH_TOKENS;
+	uint32_t most = most_tokens(&s->paths[path]);
 
 	for (int reads = 0; reads <= 1; reads++) {
 		if (reads && path_decodes(s, path) && f->work.n_tokens + READ_BESIDE_TOKENS < most)

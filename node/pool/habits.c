@@ -71,6 +71,19 @@ uint64_t habit_stay_s(const struct habit *known, uint64_t here_s)
 	return here_s > known->stay_s ? here_s : known->stay_s;
 }
 
+void habit_out(struct habit *h, uint64_t now_us)
+{
+	uint64_t us = HABIT_OUT_S * UINT64_C(1000000);
+	uint64_t most = HABIT_OUT_MOST_S * UINT64_C(1000000);
+
+	if (h->out_until_us + HABIT_OUT_DAY_S * UINT64_C(1000000) < now_us)
+		h->outs = 0;
+	for (uint32_t i = 0; i < h->outs && us < most; i++)
+		us *= 2;
+	h->outs++;
+	h->out_until_us = now_us + (us < most ? us : most);
+}
+
 uint64_t habit_stayed_s(const struct habit *known, uint64_t here_s)
 {
 	if (known == NULL || known->stay_s == 0)

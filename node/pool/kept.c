@@ -118,6 +118,15 @@ void kept_add(struct scheduler *s, struct session *session, uint64_t now_us)
 	count_at_donors(s, &k, 1);
 }
 
+/* What the donors hold of it is fed anew: nothing of that is in what was recorded before. */
+void kept_restart(struct scheduler *s, uint64_t session)
+{
+	for (size_t i = 0; i < s->n_bound; i++) {
+		if (s->bound[i]->from == session && s->bound[i]->state == SESSION_READY)
+			begin_alone(s, s->bound[i]);
+	}
+}
+
 void kept_lose(struct scheduler *s, uint64_t session)
 {
 	for (size_t i = 0; i < s->n_kept; i++) {

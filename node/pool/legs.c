@@ -204,9 +204,7 @@ static bool book(struct scheduler *s, const struct flight *f, uint32_t at,
 	if (leg->begun_us > 0)
 		learn_pace(d, f, stage->layers, now_us - leg->begun_us);
 	d->units++;
-	/* one that failed too often stays out, whatever it still sends */
-	if (d->failures < ROSTER_MAX_FAILURES)
-		d->failures = 0;
+	roster_did_right(d);
 	(void)flop_add(d->cost, r->cost, &d->cost);
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		if (f->sessions[i] != NULL)
@@ -333,12 +331,12 @@ static void land(struct scheduler *s, struct flight *f, uint64_t now_us, struct 
 }
 
 /* Take out the sessions that ended meanwhile, with their rows; returns the bytes left. */
-static size_t disembark(struct flight *f, uint8_t *rows, size_t d_model)
+static size_t disembark(const struct scheduler *s, struct flight *f, uint8_t *rows, size_t d_model)
 {
 	struct msg_work_unit *u = &f->work;
 	size_t n = 0, from = 0, to = 0;
 
-	trails_disembark(f);
+	trails_disembark(s, f);
 	for (size_t i = 0; i < u->n_spans; i++) {
 		struct unit_span span = u->spans[i];
 		size_t bytes = span.n_tokens * wire_row_bytes((enum wire_type)span.wire, d_model);
@@ -366,7 +364,7 @@ static void fly_on(struct scheduler *s, struct flight *f, uint64_t now_us, struc
 	size_t len;
 
 	assert(payload != NULL); /* kept before its leg was done */
-	len = disembark(f, payload, m->sizes.d_model);
+	len = disembark(s, f, payload, m->sizes.d_model);
 
 	f->result = NULL;
 	if (f->work.n_spans == 0) {
@@ -394,6 +392,10 @@ static void settle(struct scheduler *s, struct flight *f, uint64_t now_us, struc
 		if (!input_is_right(f)) {
 			legs_input_lost(s, f, f->stage, now_us);
 			flight_drop(s, f, q);
+			return;
+		}
+		if (!trails_fit(s, f, f->stage)) {
+			flight_blame(s, f, f->stage, ROSTER_MAX_FAILURES, q);
 			return;
 		}
 		input_kept(s, f, f->stage);
@@ -461,11 +463,16 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 
 	if (wrong != REFUSAL_NONE)
 		return wrong;
-	binding_closed_heard(s, &p->stages[stage], leg->unit);
-	leg->done = true;
 	leg->input = r->input_hash;
 	note_output(leg, r);
 	trails_note(s, leg, r);
+	if (!f->ahead && stage == f->stage && input_is_right(f) && !trails_fit(s, f, stage)) {
+		(void)error_set(
+		    why, AYNI_ERR_FORMAT, "a chain that does not fit what it was given and gave");
+		return REFUSAL_BOUNDS;
+	}
+	binding_closed_heard(s, &p->stages[stage], leg->unit);
+	leg->done = true;
 	if (stage + 1 == f->sent)
 		ok = keep_result(f, payload);
 	else if (!r->handed)

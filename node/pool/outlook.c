@@ -93,7 +93,8 @@ static void describe_path(const struct path_donors *donors, struct pool *p, cons
 
 void outlook_model(struct pool *p, uint32_t index, struct status_model *out)
 {
-	const struct path_donors donors = {p->roster, scheduler_pairs(p->scheduler), loop_now_us()};
+	const struct path_donors donors = {
+	    p->roster, scheduler_pairs(p->scheduler), loop_now_us(), 0};
 	struct parts parts = {0};
 	struct path path = {0};
 

@@ -121,9 +121,12 @@ static uint64_t hop_us(
 
 /* ---- the search --------------------------------------------------------------------------- */
 
-static bool takes(const struct roster_donor *d, const struct wanted *w)
+static bool takes(const struct field *f, const struct roster_donor *d)
 {
+	const struct wanted *w = f->w;
+
 	return roster_serves(d) && d->assignment.model == w->model &&
+	       d->assignment.number != f->all->shunned &&
 	       d->assignment.layers.last <= w->n_layers &&
 	       (w->pages == 0 || (roster_has_room(d, w->pages) && roster_responds(d)));
 }
@@ -140,7 +143,7 @@ static void gather(struct field *f)
 		const struct roster_donor *d = roster_get(r, i);
 		struct choice *c = &f->choices[f->n];
 
-		if (!takes(d, w))
+		if (!takes(f, d))
 			continue;
 		*c = (struct choice){.d = d,
 		    .slot = i,

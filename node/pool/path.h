@@ -24,8 +24,9 @@ struct path_stage {
 };
 
 struct path {
-	bool broken; /* a stage failed: no new work */
-	bool hedged; /* broken, but by a suspicion alone */
+	bool broken;   /* a stage failed: no new work */
+	bool hedged;   /* broken, but by a suspicion alone */
+	uint64_t lost; /* broken, because the donor with this assignment lost its layers; else 0 */
 	uint32_t model;
 	uint32_t n_stages; /* 0: free slot */
 	struct path_stage stages[PATH_MAX_STAGES];
@@ -44,6 +45,7 @@ struct path_donors {
 	struct roster *roster;
 	const struct pairs *pairs; /* who hands over to whom, at now_us; NULL: nobody */
 	uint64_t now_us;
+	uint64_t shunned; /* assignment of one that is left out; 0: nobody is */
 };
 
 /*

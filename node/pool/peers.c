@@ -120,6 +120,8 @@ static void hello(struct pool *p, struct peer *peer, const struct msg_hello *h)
 		hash_bytes(h->invite, sizeof h->invite, &token);
 	rc = registry_admit(p->registry, &peer->channel.peer, (int)h->role, h->name,
 	    h->has_invite ? &token : NULL, loop_wall_ms(), &err);
+	if (rc == AYNI_OK && h->role == ROLE_DONOR)
+		rc = registry_donor_team_set(p->registry, &peer->channel.peer, h->team, &err);
 	if (rc != AYNI_OK) {
 		peer->admitted = false;
 		peer_refuse(p, peer, REFUSAL_INVITE, err.text);

@@ -3,6 +3,7 @@
 
 #include "compute/kv.h"
 #include "node/pool/pool_internal.h"
+#include "node/pool/verify.h"
 #include "node/report.h"
 #include "node/work.h"
 
@@ -14,16 +15,34 @@ static bool holds_layers(const struct roster_donor *d)
 	return d->state == DONOR_FETCHING || d->state == DONOR_LOADING || d->state == DONOR_READY;
 }
 
+/* Who failed too often is out for a while, and a proven liar for good. */
+static bool is_out(struct pool *p, struct roster_donor *d)
+{
+	uint64_t now = loop_now_us();
+
+	if (d->failures < ROSTER_MAX_FAILURES)
+		return false;
+	if (!verify_pays(p, d))
+		return true;
+	if (d->out_until_us == 0) {
+		remember_out(p, d);
+		report(REPORT_WARNING, "donor %s failed too often: it gets no work for %llu s",
+		    d->name, (unsigned long long)(d->out_until_us - now) / 1000000);
+	}
+	if (now < d->out_until_us)
+		return true;
+	roster_forgive(d);
+	report(REPORT_INFO, "donor %s may try again", d->name);
+	return false;
+}
+
 static void unassign_failing(struct pool *p)
 {
 	for (int i = 0; i < roster_slots(p->roster); i++) {
 		struct roster_donor *d = roster_get(p->roster, i);
 
-		if (d == NULL || d->failures < ROSTER_MAX_FAILURES || !holds_layers(d))
-			continue;
-		report(REPORT_WARNING, "donor %s failed %u times: it gets no more work", d->name,
-		    d->failures);
-		donor_unassign(p, i);
+		if (d != NULL && is_out(p, d) && holds_layers(d))
+			donor_unassign(p, i);
 	}
 }
 

@@ -172,6 +172,7 @@ static void on_tick(void *context)
 	if (books_close_idle(p->books, loop_wall_ms() - WINDOW_IDLE_MS, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 	remember_sometimes(p);
+	verify_pardon(p);
 	verify_save(p);
 	donors_place(p);
 	pool_advance(p);

@@ -153,6 +153,10 @@ uint64_t remember_stay_s(const struct pool *p, const struct roster_donor *d, uin
 void remember_offer(struct pool *p, int slot, const struct msg_offer *offer);
 /* Its connection ended. */
 void remember_gone(struct pool *p, const struct roster_donor *d);
+/* It failed too often: for how long it is out. */
+void remember_out(struct pool *p, struct roster_donor *d);
+/* It joins: it may be out from before. */
+void remember_joined(struct pool *p, struct roster_donor *d);
 /* Write down what all are like: now, or if it is time. */
 void remember_all(struct pool *p);
 void remember_sometimes(struct pool *p);

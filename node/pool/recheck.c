@@ -3,65 +3,47 @@
 
 #include <stdlib.h>
 
-#include "compute/layers.h"
-#include "compute/logits.h"
+#include "node/pool/accuse.h"
+#include "node/replay.h"
 #include "protocol/identity.h"
-
-enum {
-	GROUP_TOKENS = 128, /* go through a layer together, */
-	GROUP_ROWS = 32     /* with rows of logits for so many at most, unless one span has more */
-};
 
 /* Of the activations between two layers; a trail that needs more is not computed. */
 #define MOST_BYTES (UINT64_C(1) << 30)
 
-/* Spans that continue each other. */
-struct group {
-	uint32_t first, n; /* spans */
-	uint32_t n_tokens;
-	uint32_t n_rows; /* of logits, of its last tokens */
-};
-
 struct recheck {
-	const struct kernels *kernels;
-	struct team *team;
+	struct replay *replay;
 	/* Of one run: */
 	const struct recheck_model *model;
 	const struct trail *trail;
 	struct model_sizes sizes;
-	float *activations; /* [trail's n_tokens] x d_model, between two layers */
-	uint8_t *rows;      /* of a group: activations in the wire type, or rows of logits */
+	struct replay_span *spans; /* [trail's n_spans] */
+	uint8_t *in, *out;         /* [trail's n_tokens] rows in the wire type, around a layer */
 	size_t rows_bytes;
-	float *logits; /* logits_rows x n_vocabulary */
-	uint32_t logits_rows;
-	float *scratch;    /* n_vocabulary */
-	struct logit *top; /* n_vocabulary */
+	uint32_t layer;
 	struct recheck_finding finding;
-};
-
-/* One layer, as long as all spans go through it. */
-struct layer {
-	struct model *model;
-	struct layers *layers;
-	struct kv *kv;
-	uint32_t stage; /* that it is of */
-	bool ends_stage, last;
 };
 
 int recheck_new(const struct kernels *k, struct team *team, struct recheck **out, struct error *err)
 {
 	struct recheck *c = calloc(1, sizeof *c);
+	int rc;
 
 	if (c == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "recheck: out of memory");
-	c->kernels = k;
-	c->team = team;
+	rc = replay_new(k, team, &c->replay, err);
+	if (rc != AYNI_OK) {
+		free(c);
+		return rc;
+	}
 	*out = c;
 	return AYNI_OK;
 }
 
 void recheck_free(struct recheck *c)
 {
+	if (c == NULL)
+		return;
+	replay_free(c->replay);
 	free(c);
 }
 
@@ -75,19 +57,12 @@ static void wipe(void *memory, size_t bytes)
 	free(memory);
 }
 
-static size_t activation_bytes(const struct recheck *c)
-{
-	return (size_t)c->trail->n_tokens * c->sizes.d_model * sizeof *c->activations;
-}
-
 static void close_run(struct recheck *c)
 {
-	wipe(c->activations, activation_bytes(c));
-	wipe(c->rows, c->rows_bytes);
-	wipe(c->logits, (size_t)c->logits_rows * c->sizes.n_vocabulary * sizeof *c->logits);
-	wipe(c->scratch, c->sizes.n_vocabulary * sizeof *c->scratch);
-	wipe(c->top, c->sizes.n_vocabulary * sizeof *c->top);
-	*c = (struct recheck){.kernels = c->kernels, .team = c->team, .finding = c->finding};
+	wipe(c->in, c->rows_bytes);
+	wipe(c->out, c->rows_bytes);
+	free(c->spans);
+	*c = (struct recheck){.replay = c->replay};
 }
 
 /* Stages that join end to end over the whole model. */
@@ -117,259 +92,110 @@ static int open_run(
 	if ((rc = model_sizes_read(m->gguf, &c->sizes, err)) != AYNI_OK ||
 	    (rc = check_stages(c, err)) != AYNI_OK)
 		return rc;
-	if (activation_bytes(c) > MOST_BYTES)
+	c->rows_bytes = t->n_tokens * wire_row_bytes(t->wire, c->sizes.d_model);
+	if (c->rows_bytes > MOST_BYTES)
 		return error_set(
 		    err, AYNI_ERR_LIMIT, "recheck: %u tokens are too many", t->n_tokens);
-	c->rows_bytes = GROUP_TOKENS * wire_row_bytes(t->wire, c->sizes.d_model);
-	c->activations = calloc(activation_bytes(c), 1);
-	c->rows = calloc(c->rows_bytes, 1);
-	c->scratch = calloc(c->sizes.n_vocabulary, sizeof *c->scratch);
-	c->top = calloc(c->sizes.n_vocabulary, sizeof *c->top);
-	if (c->activations == NULL || c->rows == NULL || c->scratch == NULL || c->top == NULL)
+	c->in = calloc(c->rows_bytes, 1);
+	c->out = calloc(c->rows_bytes, 1);
+	c->spans = calloc(t->n_spans, sizeof *c->spans);
+	if (c->in == NULL || c->out == NULL || c->spans == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "recheck: out of memory");
-	return AYNI_OK;
-}
-
-static uint32_t positions(const struct trail *t)
-{
-	uint32_t most = 1;
-
-	for (uint32_t i = 0; i < t->n_spans; i++) {
-		uint32_t end = t->spans[i].position + t->spans[i].n_tokens;
-
-		most = end > most ? end : most;
-	}
-	return most;
-}
-
-static void close_layer(struct layer *l)
-{
-	kv_free(l->kv);
-	layers_free(l->layers);
-	model_free(l->model);
-}
-
-static int open_layer(struct recheck *c, uint32_t index, struct layer *l, struct error *err)
-{
-	int rc;
-
-	*l = (struct layer){.last = index + 1 == c->sizes.n_layers};
-	while (c->trail->stages[l->stage].layers.last <= index)
-		l->stage++;
-	l->ends_stage = c->trail->stages[l->stage].layers.last == index + 1;
-	if ((rc = model_load_for(c->model->gguf, index, index + 1, c->kernels, c->team, &l->model,
-	         err)) != AYNI_OK ||
-	    (rc = layers_new(l->model, c->kernels, c->team, GROUP_TOKENS, &l->layers, err)) !=
-	        AYNI_OK)
-		return rc;
-	rc = kv_new(l->model, positions(c->trail), c->model->kv, &l->kv, err);
-	if (rc == AYNI_OK)
-		kv_set_wire(l->kv, c->trail->wire);
-	return rc;
-}
-
-/* ---- groups ------------------------------------------------------------------------------- */
-
-/* The spans from this one on that go together. */
-static struct group group_from(const struct trail *t, uint32_t first)
-{
-	struct group g = {.first = first};
-
-	while (first + g.n < t->n_spans) {
-		const struct trail_span *s = &t->spans[first + g.n];
-		uint32_t rows = g.n_rows > 0 ? g.n_rows + s->n_tokens : s->n_logits;
-
-		if (g.n > 0 && (s->position != t->spans[first].position + g.n_tokens ||
-		                   g.n_tokens + s->n_tokens > GROUP_TOKENS || rows > GROUP_ROWS))
-			break;
-		g.n_rows = rows;
-		g.n_tokens += s->n_tokens;
-		g.n++;
-	}
-	return g;
-}
-
-static int room_for_logits(struct recheck *c, uint32_t n_rows, struct error *err)
-{
-	float *logits;
-
-	if (n_rows <= c->logits_rows)
-		return AYNI_OK;
-	logits = calloc(n_rows, (size_t)c->sizes.n_vocabulary * sizeof *logits);
-	if (logits == NULL)
-		return error_set(err, AYNI_ERR_MEMORY, "recheck: out of memory");
-	wipe(c->logits, (size_t)c->logits_rows * c->sizes.n_vocabulary * sizeof *logits);
-	c->logits = logits;
-	c->logits_rows = n_rows;
-	return AYNI_OK;
-}
-
-static int room_for_rows(struct recheck *c, size_t bytes, struct error *err)
-{
-	uint8_t *rows;
-
-	if (bytes <= c->rows_bytes)
-		return AYNI_OK;
-	rows = calloc(bytes, 1);
-	if (rows == NULL)
-		return error_set(err, AYNI_ERR_MEMORY, "recheck: out of memory");
-	wipe(c->rows, c->rows_bytes);
-	c->rows = rows;
-	c->rows_bytes = bytes;
+	for (uint32_t i = 0; i < t->n_spans; i++)
+		c->spans[i] = (struct replay_span){.position = t->spans[i].position,
+		    .n_tokens = t->spans[i].n_tokens,
+		    .n_logits = t->spans[i].n_logits,
+		    .top = t->spans[i].top};
 	return AYNI_OK;
 }
 
 /* ---- comparing ---------------------------------------------------------------------------- */
 
-/* The first counts: by span, then by stage. Stages come in order. */
-static void note(struct recheck *c, uint32_t span, uint32_t stage, const struct work_part *part,
-    const struct hash *right)
+/* The parts of one span, whose rows these are: the first that differs is the finding. Layers come
+ * in order, and spans in each. */
+static bool compare(void *context, size_t index, const uint8_t *rows)
 {
-	struct recheck_finding *f = &c->finding;
-
-	if (f->wrong && f->span <= span)
-		return;
-	*f = (struct recheck_finding){.wrong = true,
-	    .span = span,
-	    .stage = stage,
-	    .position = part->position,
-	    .right = *right};
-}
-
-/* The parts of one span, whose rows these are. */
-static void compare(struct recheck *c, uint32_t index, uint32_t stage, const uint8_t *rows)
-{
+	struct recheck *c = context;
 	const struct trail_span *s = &c->trail->spans[index];
 	struct unit_span span = {.position = s->position,
 	    .n_tokens = s->n_tokens,
 	    .n_logits = s->n_logits,
 	    .wire = c->trail->wire};
 	struct msg_work_unit u = {.n_spans = 1, .spans = &span, .top = s->top};
-	const struct hash *claimed = trail_hashes(c->trail, s, stage);
+	const struct hash *claimed = trail_after(c->trail, s, c->layer);
 	struct work_part parts[WORK_PARTS_MAX];
-	size_t n = work_parts(c->sizes.d_model, &u, stage + 1 == c->trail->n_stages, parts);
+	size_t n = work_parts(c->sizes.d_model, &u, c->layer + 1 == c->trail->n_layers, parts);
 
 	for (size_t i = 0; i < n; i++) {
 		struct hash right;
 
-		hash_bytes(rows, parts[i].bytes, &right);
-		rows += parts[i].bytes;
+		hash_bytes(rows + parts[i].offset, parts[i].bytes, &right);
 		if (hash_equal(&right, &claimed[i]))
 			continue;
-		note(c, index, stage, &parts[i], &right);
-		return;
+		c->finding = (struct recheck_finding){.wrong = true,
+		    .layer = c->layer,
+		    .span = (uint32_t)index,
+		    .stage = trail_stage(c->trail, c->layer),
+		    .position = parts[i].position,
+		    .right = right};
+		return false;
 	}
-}
-
-/* What a group gave, as it goes on to the next layer, of this stage or the next. */
-static void go_on(struct recheck *c, const struct group *g, const struct layer *l, float *rows)
-{
-	size_t d = c->sizes.d_model, row_bytes = wire_row_bytes(c->trail->wire, d);
-	const uint8_t *at = c->rows;
-
-	for (uint32_t i = 0; i < g->n_tokens; i++)
-		wire_encode(c->trail->wire, rows + i * d, d, c->rows + i * row_bytes);
-	for (uint32_t i = 0; i < g->n && l->ends_stage; i++) {
-		compare(c, g->first + i, l->stage, at);
-		at += c->trail->spans[g->first + i].n_tokens * row_bytes;
-	}
-	for (uint32_t i = 0; i < g->n_tokens; i++)
-		wire_decode(c->trail->wire, c->rows + i * row_bytes, d, rows + i * d);
-}
-
-static int compare_logits(
-    struct recheck *c, const struct group *g, uint32_t stage, struct error *err)
-{
-	uint32_t tokens_left = g->n_tokens;
-
-	for (uint32_t i = 0; i < g->n; i++) {
-		const struct trail_span *s = &c->trail->spans[g->first + i];
-		size_t row_bytes = logit_row_bytes(s->top);
-		const float *from;
-
-		tokens_left -= s->n_tokens;
-		if (s->n_logits == 0)
-			continue;
-		from = c->logits +
-		       (size_t)(g->n_rows - tokens_left - s->n_logits) * c->sizes.n_vocabulary;
-		if (s->top > c->sizes.n_vocabulary)
-			return error_set(
-			    err, AYNI_ERR_ARGUMENT, "recheck: more logits than tokens");
-		if (room_for_rows(c, s->n_logits * row_bytes, err) != AYNI_OK)
-			return AYNI_ERR_MEMORY;
-		for (uint32_t row = 0; row < s->n_logits; row++) {
-			float lse;
-
-			logits_top(c->kernels, from + (size_t)row * c->sizes.n_vocabulary,
-			    c->sizes.n_vocabulary, s->top, c->scratch, c->top, &lse);
-			logit_row_write(c->rows + row * row_bytes, c->top, s->top, lse);
-		}
-		compare(c, g->first + i, stage, c->rows);
-	}
-	return AYNI_OK;
+	return true;
 }
 
 /* ---- running ------------------------------------------------------------------------------ */
 
-static int run_group(
-    struct recheck *c, const struct group *g, const struct layer *l, struct error *err)
+static int run_layer(struct recheck *c, uint32_t layer, struct error *err)
 {
-	uint32_t first_token = c->trail->spans[g->first].first_token;
-	float *rows = c->activations + (size_t)first_token * c->sizes.d_model;
-	struct layers_span span = {.kv = l->kv,
-	    .position = c->trail->spans[g->first].position,
-	    .n_tokens = g->n_tokens,
-	    .n_logits = l->last ? g->n_rows : 0};
+	const struct replay_job job = {.gguf = c->model->gguf,
+	    .kv = c->model->kv,
+	    .wire = c->trail->wire,
+	    .layer = layer,
+	    .n_spans = c->trail->n_spans,
+	    .spans = c->spans,
+	    .tokens = c->trail->tokens,
+	    .in = c->in,
+	    .out = c->out};
+	uint8_t *next = c->in;
 	int rc;
 
-	if (g->n_tokens > GROUP_TOKENS)
-		return error_set(err, AYNI_ERR_LIMIT, "recheck: a span of %u tokens", g->n_tokens);
-	if (l->last && room_for_logits(c, g->n_rows, err) != AYNI_OK)
-		return AYNI_ERR_MEMORY;
-	rc = layers_run(l->layers, &span, 1,
-	    l->model->layer_first == 0 ? c->trail->tokens + first_token : NULL, rows,
-	    l->last ? c->logits : NULL, err);
-	if (rc == AYNI_OK && l->last)
-		rc = compare_logits(c, g, l->stage, err);
-	else if (rc == AYNI_OK)
-		go_on(c, g, l, rows);
-	return rc;
+	c->layer = layer;
+	rc = replay_layer(c->replay, &job, compare, c, err);
+	if (rc != AYNI_OK || c->finding.wrong)
+		return rc;
+	c->in = c->out;
+	c->out = next;
+	return AYNI_OK;
 }
 
-/* All spans, or those before one that is known to be wrong. */
-static int run_layer(struct recheck *c, const struct layer *l, struct error *err)
+static void make_evidence(struct recheck *c)
 {
-	int rc = AYNI_OK;
+	struct recheck_finding *f = &c->finding;
+	const struct accusation a = {.trail = c->trail,
+	    .manifest = c->model->manifest,
+	    .kv_type = (uint32_t)c->model->kv,
+	    .d_model = c->sizes.d_model,
+	    .stage = f->stage,
+	    .layer = f->layer,
+	    .span = f->span,
+	    .position = f->position,
+	    .rows = c->in};
 
-	for (uint32_t i = 0; rc == AYNI_OK && i < c->trail->n_spans;) {
-		struct group g = group_from(c->trail, i);
-
-		if (c->finding.wrong && i >= c->finding.span)
-			break;
-		rc = run_group(c, &g, l, err);
-		i += g.n;
-	}
-	return rc;
+	if (accuse(&a, &f->evidence, &f->evidence_len, &f->no_evidence) != AYNI_OK)
+		f->evidence = NULL;
 }
 
 /* Layer by layer, so that memory is needed for the weights of one. */
 int recheck_run(struct recheck *c, const struct recheck_model *m, const struct trail *t,
     const atomic_bool *stop, struct recheck_finding *out, struct error *err)
 {
-	int rc;
+	int rc = open_run(c, m, t, err);
 
-	c->finding = (struct recheck_finding){0};
-	rc = open_run(c, m, t, err);
-	for (uint32_t i = 0; rc == AYNI_OK && i < c->sizes.n_layers; i++) {
-		struct layer l;
-
-		rc = atomic_load(stop) ? AYNI_ERR_AGAIN : open_layer(c, i, &l, err);
-		if (rc == AYNI_OK)
-			rc = run_layer(c, &l, err);
-		if (rc != AYNI_ERR_AGAIN)
-			close_layer(&l);
-	}
-	close_run(c);
+	for (uint32_t i = 0; rc == AYNI_OK && !c->finding.wrong && i < c->sizes.n_layers; i++)
+		rc = atomic_load(stop) ? AYNI_ERR_AGAIN : run_layer(c, i, err);
+	if (rc == AYNI_OK && c->finding.wrong)
+		make_evidence(c);
 	*out = c->finding;
+	close_run(c);
 	return rc;
 }

@@ -107,9 +107,34 @@ void remember_gone(struct pool *p, const struct roster_donor *d)
 	struct error err = {0};
 
 	h.stay_s = habit_stayed_s(&h, here_s(d, now));
+	if (d->failures >= ROSTER_MAX_FAILURES && d->out_until_us == 0)
+		habit_out(&h, now); /* it went before that was seen */
 	habits_put(p->habits, &d->key, &h);
 	if (store(p, &d->key, &h, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
+}
+
+void remember_out(struct pool *p, struct roster_donor *d)
+{
+	const struct habit *known = habits_find(p->habits, &d->key);
+	struct habit h = known != NULL ? *known : (struct habit){0};
+
+	habit_out(&h, loop_now_us());
+	d->out_until_us = h.out_until_us;
+	habits_put(p->habits, &d->key, &h);
+}
+
+void remember_joined(struct pool *p, struct roster_donor *d)
+{
+	const struct habit *h = habits_find(p->habits, &d->key);
+	uint64_t now = loop_now_us();
+
+	if (h == NULL || h->out_until_us <= now)
+		return;
+	d->failures = ROSTER_MAX_FAILURES;
+	d->out_until_us = h->out_until_us;
+	report(REPORT_INFO, "donor %s failed too often before: no work for %llu s", d->name,
+	    (unsigned long long)(h->out_until_us - now) / 1000000);
 }
 
 /* A donor that is still here stays for as long as it has been here at least; that the pool ends is

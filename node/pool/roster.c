@@ -144,6 +144,34 @@ static uint32_t ready_last(
 	return a->layers.first + (state == DONOR_READY || layers_ready > all ? all : layers_ready);
 }
 
+void roster_did_right(struct roster_donor *d)
+{
+	/* one that failed too often stays out, whatever it still sends */
+	if (d->failures < ROSTER_MAX_FAILURES)
+		d->failures = 0;
+	if (d->excuses == 0 || ++d->since_excuse < ROSTER_EXCUSE_UNITS)
+		return;
+	d->excuses--;
+	d->since_excuse = 0;
+}
+
+void roster_excuse(struct roster_donor *d, uint64_t unit)
+{
+	if (unit <= d->excused_unit)
+		return;
+	d->excused_unit = d->last_unit;
+	d->excuses++;
+	d->since_excuse = 0;
+	if (d->excuses >= ROSTER_MAX_EXCUSES && d->failures < ROSTER_MAX_FAILURES)
+		d->failures = ROSTER_MAX_FAILURES;
+}
+
+void roster_forgive(struct roster_donor *d)
+{
+	d->failures = d->excuses = d->since_excuse = 0;
+	d->out_until_us = 0;
+}
+
 int roster_progress(struct roster *r, int slot, uint64_t assignment,
     enum assignment_progress progress, uint32_t layers_ready)
 {
@@ -172,7 +200,11 @@ int roster_progress(struct roster *r, int slot, uint64_t assignment,
 		d->failures++;
 		forget_assignment(d);
 	} else if (rc == AYNI_OK) {
+		uint32_t before = d->assignment.ready_last;
+
 		d->assignment.ready_last = ready_last(&d->assignment, to, layers_ready);
+		if (d->assignment.ready_last < before && d->sessions > 0)
+			roster_excuse(d, UINT64_MAX); /* what they had there is gone */
 	}
 	roster_check(r);
 	return rc;

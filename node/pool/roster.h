@@ -24,7 +24,9 @@
 enum {
 	ROSTER_MAX_DONORS = 4096,
 	ROSTER_NONE = -1,
-	ROSTER_MAX_FAILURES = 3 /* a donor with as many gets no more work until it joins again */
+	ROSTER_MAX_FAILURES = 3, /* a donor with as many gets no more work for a while */
+	ROSTER_MAX_EXCUSES = 8,  /* and so does one with so many of these, */
+	ROSTER_EXCUSE_UNITS = 32 /* of which so many right results make up for one */
 };
 
 enum donor_state {
@@ -62,7 +64,12 @@ struct roster_donor {
 	uint32_t kept_pages;   /* of sessions that ended and that it still holds; what is promised
 	                          takes their place */
 	uint32_t failures;     /* assignments and units it did not do, since the last it did */
-	uint64_t last_unit;    /* number of the last unit sent */
+	uint32_t excuses;      /* units given back and layers lost for reasons that nobody can be
+	                          blamed for, and that are not made up for yet; */
+	uint32_t since_excuse; /* right results since the last, or since one was made up for */
+	uint64_t out_until_us; /* it failed too often: no work before; 0: it did not */
+	uint64_t last_unit;    /* number of the last unit sent, */
+	uint64_t excused_unit; /* and when it made its last excuse */
 	uint64_t units;        /* right results */
 	struct flop cost;
 	uint64_t joined_us, heard_us;
@@ -97,6 +104,14 @@ int roster_progress(struct roster *r, int slot, uint64_t assignment,
 int roster_unassign(struct roster *r, int slot);
 int roster_leave(struct roster *r, int slot);
 void roster_remove(struct roster *r, int slot);
+
+/* A result that was right: past failures do not count any more, unless they are too many. */
+void roster_did_right(struct roster_donor *d);
+/* It did not do a unit, or one and all that it had, for a reason that may be true. What it had when
+ * it said so is of the same incident and counts no more. */
+void roster_excuse(struct roster_donor *d, uint64_t unit);
+/* It may try again. */
+void roster_forgive(struct roster_donor *d);
 
 /* A donor not heard since before_us, or ROSTER_NONE. */
 int roster_silent(const struct roster *r, uint64_t before_us);

@@ -109,21 +109,6 @@ void scheduler_fail_all(struct scheduler *s, const char *text, struct actions *q
 		end_session(s, binding_session(s, i), FINISH_FAILED, text, q);
 }
 
-/* The stage's donor did not do its part: no more work over this path. */
-static void give_up(
-    struct scheduler *s, struct flight *f, uint32_t stage, uint32_t strikes, struct actions *q)
-{
-	struct path *p = &s->paths[f->path];
-	struct roster_donor *d = path_donor(s->roster, &p->stages[stage]);
-
-	if (d != NULL) {
-		d->failures += strikes;
-		d->stalled_us = 0;
-	}
-	p->broken = true;
-	flight_drop(s, f, q);
-}
-
 /* Whatever it answers, late perhaps: its worker works. If all it did was to take long, it is given
  * twice as long, or two slow donors would take a session from each other for ever. */
 static void stands_no_more(const struct scheduler *s, struct roster_donor *d, bool was_slow)
@@ -151,18 +136,40 @@ enum refusal scheduler_result(struct scheduler *s, int donor, const struct msg_r
 	}
 	wrong = legs_result(s, f, stage, r, payload, now_us, q, why);
 	if (wrong != REFUSAL_NONE)
-		give_up(s, f, stage, ROSTER_MAX_FAILURES, q);
+		flight_blame(s, f, stage, ROSTER_MAX_FAILURES, q);
 	return wrong;
 }
 
-/* The numbers overflow: another donor would come to the same result. */
-static void fail_sessions(struct scheduler *s, struct flight *f, struct actions *q)
+/* The stage's donor could not, for a reason that may be true: sessions go to others, if there are
+ * any. */
+static void shun(struct scheduler *s, struct flight *f, uint32_t stage)
 {
+	const struct path_stage *at = &s->paths[f->path].stages[stage];
+	struct roster_donor *d = path_donor(s->roster, at);
+
+	if (d != NULL)
+		roster_excuse(d, f->legs[stage].unit);
+	for (size_t i = 0; i < f->work.n_spans; i++) {
+		if (f->sessions[i] != NULL)
+			f->sessions[i]->shunned = at->assignment;
+	}
+}
+
+/* It says that numbers overflow. Who is the second to say so of a session is believed: yet another
+ * donor would come to the same. */
+static void fail_sessions(struct scheduler *s, struct flight *f, uint32_t stage, struct actions *q)
+{
+	shun(s, f, stage);
 	for (size_t i = 0; i < f->work.n_spans; i++) {
 		struct session *session = f->sessions[i];
 
 		if (session == NULL)
 			continue;
+		if (!session->not_finite) {
+			session->not_finite = true;
+			binding_rewind(s, session);
+			continue;
+		}
 		binding_release(s, session);
 		(void)binding_finish(s, session, FINISH_FAILED,
 		    "the model gave numbers that are not finite for this prompt", q);
@@ -203,18 +210,22 @@ void scheduler_unit_failed(struct scheduler *s, int donor, const struct msg_unit
 	}
 	switch (u->reason) {
 	case REFUSAL_NUMERIC:
-		fail_sessions(s, f, q);
+		fail_sessions(s, f, stage, q);
 		break;
 	case REFUSAL_SESSION: /* it can go on after a replay */
 	case REFUSAL_BUSY:
 	case REFUSAL_EXPIRED:
+		shun(s, f, stage);
 		flight_drop(s, f, q);
 		break;
 	case REFUSAL_LEAVING:
-		give_up(s, f, stage, 0, q);
+		if (d != NULL && d->state != DONOR_LEAVING)
+			shun(s, f, stage);
+		flight_blame(s, f, stage, 0, q);
 		break;
-	default: /* the other reasons say that unit and donor do not fit each other */
-		give_up(s, f, stage, 1, q);
+	default: /* the other reasons say that unit and donor do not fit each other; of one path
+	          * they come together, as when its worker dies, and count once */
+		flight_blame(s, f, stage, !s->paths[f->path].broken, q);
 		break;
 	}
 }
@@ -228,8 +239,13 @@ static void break_paths(struct scheduler *s)
 		for (uint32_t k = 0; k < p->n_stages && !p->broken; k++) {
 			const struct roster_donor *d = path_donor(s->roster, &p->stages[k]);
 
-			p->broken = d == NULL || (d->state != DONOR_LEAVING &&
-			                             !roster_holds(d, p->stages[k].layers));
+			if (d == NULL) {
+				p->broken = true;
+			} else if (d->state != DONOR_LEAVING &&
+			           !roster_holds(d, p->stages[k].layers)) {
+				p->broken = true;
+				p->lost = p->stages[k].assignment;
+			}
 		}
 	}
 }
@@ -324,7 +340,7 @@ static void reap_flights(struct scheduler *s, uint64_t now_us, struct actions *q
 		        now_us < flight_deadline_us(s, f)))
 			continue;
 		if (f->legs[f->stage].from == 0)
-			give_up(s, f, f->stage, 1, q);
+			flight_blame(s, f, f->stage, 1, q);
 		else
 			try_again(s, f, f->stage, now_us, q);
 	}

@@ -4,6 +4,7 @@
 #define AYNI_NODE_POOL_SCHEDULER_INTERNAL_H
 
 #include "node/pool/scheduler.h"
+#include "node/pool/trails.h"
 
 enum {
 	MAX_PATHS = 256,
@@ -16,10 +17,8 @@ enum {
 	MAX_CLOSED_A_UNIT = 1024,
 	MAX_CLOSED = 1 << 16,
 	MAX_KEPT = 256,
-	STILL_USED_US =
-	    1000000, /* a kept session that is too old, but that another begins with now */
-	CROWD =
-	    2, /* sessions that a path may have more than another, if it knows a session's tokens */
+	STILL_USED_US = 1000000, /* a kept session that is too old, but that another begins with */
+	CROWD = 2, /* sessions a path may have more than another, if it knows a session's tokens */
 	PACE_TOKENS = 8, /* about as many take no longer than one: memory is read once for all */
 	STALL_TIMES = 8, /* as long as usual: the donor's worker stands still */
 	STALL_LEAST_US = 500000,
@@ -39,9 +38,8 @@ struct leg {
 	uint64_t sent_us;
 	uint64_t begun_us; /* since when its donor has all it needs; 0: it waits for another */
 	bool done;
-	struct hash input; /* as its donor says, if it was handed over */
-	size_t n_parts;
-	struct hash *parts; /* owned; what its donor stands for. NULL: not known */
+	struct hash input;  /* as its donor says, if it was handed over */
+	struct word word;   /* what its donor stands for */
 	struct hash output; /* of the result, handed over or not: over its parts */
 };
 
@@ -134,6 +132,8 @@ void kept_add(struct scheduler *s, struct session *session, uint64_t now_us);
 struct source kept_find(struct scheduler *s, struct session *session);
 /* Its donors may hold it no more: nobody begins with it. */
 void kept_lose(struct scheduler *s, uint64_t session);
+/* It is replayed: who was to begin with it begins alone. */
+void kept_restart(struct scheduler *s, uint64_t session);
 /* A session is bound to this path: its donors give up kept ones until it has room. */
 void kept_make_room(struct scheduler *s, const struct path *p);
 /* Give up what is too old, and what lies on broken paths. */
@@ -160,20 +160,12 @@ uint64_t flight_stalls_us(const struct scheduler *s, const struct flight *f);
 uint64_t flight_deadline_us(const struct scheduler *s, const struct flight *f);
 /* It ends here, with those that follow it or that it follows. */
 void flight_abandon(struct scheduler *s, struct flight *f, struct actions *q);
+/* The stage's donor did not do its part: no more work over this path. */
+void flight_blame(
+    struct scheduler *s, struct flight *f, uint32_t stage, uint32_t strikes, struct actions *q);
 /* Its sessions are replayed elsewhere. */
 void flight_drop(struct scheduler *s, struct flight *f, struct actions *q);
 void flight_clear(struct scheduler *s, struct flight *f);
-
-/* trails.c: what donors stood for (trail.h) */
-void trails_begin(struct scheduler *s, struct session *session); /* it is bound to its path */
-void trails_begin_with(struct scheduler *s, struct session *session, uint64_t from, uint32_t n);
-void trails_end(struct scheduler *s, struct session *session); /* it leaves its path */
-/* The result of a leg, whose output is set. */
-void trails_note(const struct scheduler *s, struct leg *leg, const struct msg_result *r);
-void trails_disembark(struct flight *f); /* before sessions that ended are taken out */
-void trails_land(const struct scheduler *s, const struct flight *f); /* before sessions draw */
-bool trails_has_room(const struct scheduler *s); /* for those of sessions that ended */
-void trails_free(struct scheduler *s);
 
 /* drafts.c: guesses of a small model */
 /* Ask for them, where they are worth it. */

@@ -40,6 +40,7 @@ int donor_join(struct pool *p, struct peer *peer, const char *name)
 	}
 	peer->donor = slot;
 	report(REPORT_INFO, "donor %s joined", name[0] != '\0' ? name : "(no name)");
+	remember_joined(p, roster_get(p->roster, slot));
 	verify_joined(p, slot);
 	if (books_remind(p->books, slot, &peer->channel.peer, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
@@ -269,12 +270,15 @@ static void on_blob_request(struct pool *p, struct peer *peer, const struct msg_
 
 static void on_result(struct pool *p, struct peer *peer, const struct message *m)
 {
+	struct msg_result r = m->result;
 	struct error why = {0};
 	enum refusal wrong;
 
+	r.envelope = m->envelope;
+	r.header = m->header;
 	link_arrived(&donor_of(p, peer)->link, m->result.unit, m->payload.len, loop_now_us());
 	wrong = scheduler_result(
-	    p->scheduler, peer->donor, &m->result, m->payload, loop_now_us(), &p->actions, &why);
+	    p->scheduler, peer->donor, &r, m->payload, loop_now_us(), &p->actions, &why);
 
 	if (wrong != REFUSAL_NONE)
 		peer_refuse(p, peer, wrong, why.text);

@@ -83,10 +83,13 @@ struct session {
 	struct prefix prefix;
 	uint32_t n_reported; /* rows of logits the member has */
 	uint32_t path;
-	struct trail *trail;                  /* held; of this path. NULL: there is none */
-	uint32_t replays;                     /* since the last token; the scheduler counts them */
-	struct reasoning *text;               /* NULL until it is prepared */
-	struct session_text answer, thoughts; /* of the last step */
+	struct trail *trail;    /* held; of this path. NULL: there is none */
+	uint64_t shunned;       /* assignment of the donor that failed it last, without a blame;
+	                           others go first; 0: none did */
+	bool not_finite;        /* a donor says so of its numbers */
+	uint32_t replays;       /* since the last token; the scheduler counts them */
+	struct reasoning *text; /* NULL until it is prepared */
+	struct session_text answer, thoughts;   /* of the last step */
 	uint64_t arrived_us, first_us, last_us; /* first and last token drawn */
 	uint64_t wait_until_us;                 /* 0: not waiting for coverage */
 	bool told;                              /* that layers are missing */

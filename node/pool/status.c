@@ -126,6 +126,7 @@ static void add_name(struct page *page, const struct public_key *donor)
 	}
 	n->donor = *donor;
 	(void)registry_donor_name(page->pool->registry, donor, n->name, sizeof n->name);
+	(void)registry_donor_team(page->pool->registry, donor, n->team, sizeof n->team);
 	r->n_names++;
 }
 

@@ -15,11 +15,14 @@ struct trail *trail_new(uint64_t session, uint32_t model, enum wire_type wire,
 		free(t);
 		return NULL;
 	}
-	memcpy(t->stages, stages, n_stages * sizeof *stages);
+	for (uint32_t k = 0; k < n_stages; k++)
+		t->stages[k] = (struct trail_stage){
+		    .donor = stages[k].donor, .key = stages[k].key, .layers = stages[k].layers};
 	t->session = session;
 	t->model = model;
 	t->wire = wire;
 	t->n_stages = n_stages;
+	t->n_layers = stages[n_stages - 1].layers.last;
 	t->budget = budget;
 	t->holders = 1;
 	return t;
@@ -48,8 +51,55 @@ void trail_release(struct trail *t)
 	free(t->tokens);
 	free(t->spans);
 	free(t->hashes);
+	for (uint32_t k = 0; k < t->n_stages; k++) {
+		chain_free(&t->stages[k].chain);
+		statement_release(t->stages[k].statement);
+	}
 	free(t->stages);
 	free(t);
+}
+
+struct statement *statement_new(
+    struct trail_budget *budget, struct span envelope, struct span header)
+{
+	size_t bytes = sizeof(struct statement) + header.len;
+	struct statement *s;
+
+	if (envelope.len != FRAME_BYTES || budget->used_bytes + bytes > budget->most_bytes)
+		return NULL;
+	s = malloc(bytes);
+	if (s == NULL)
+		return NULL;
+	*s = (struct statement){.holders = 1, .budget = budget, .header_len = header.len};
+	memcpy(s->envelope, envelope.data, FRAME_BYTES);
+	if (header.len > 0)
+		memcpy(s->header, header.data, header.len);
+	budget->used_bytes += bytes;
+	return s;
+}
+
+struct statement *statement_hold(struct statement *s)
+{
+	if (s != NULL)
+		s->holders++;
+	return s;
+}
+
+void statement_release(struct statement *s)
+{
+	if (s == NULL || --s->holders > 0)
+		return;
+	s->budget->used_bytes -= sizeof *s + s->header_len;
+	free(s);
+}
+
+void trail_vouch(struct trail *t, uint32_t stage, struct statement *s)
+{
+	struct trail_stage *at = &t->stages[stage];
+
+	statement_hold(s);
+	statement_release(at->statement);
+	at->statement = s;
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */
@@ -104,56 +154,62 @@ static size_t pages(uint32_t end, uint32_t n)
 	return n == 0 ? 0 : (end - 1) / WORK_PART_TOKENS - (end - n) / WORK_PART_TOKENS + 1;
 }
 
-size_t trail_parts(const struct trail *t, const struct trail_span *span, uint32_t stage)
+size_t trail_parts(const struct trail *t, const struct trail_span *span, uint32_t layer)
 {
-	bool last = stage + 1 == t->n_stages;
+	bool last = layer + 1 == t->n_layers;
 
 	return pages(span->position + span->n_tokens, last ? span->n_logits : span->n_tokens);
 }
 
-const struct hash *trail_hashes(
-    const struct trail *t, const struct trail_span *span, uint32_t stage)
+const struct hash *trail_after(const struct trail *t, const struct trail_span *span, uint32_t layer)
 {
-	return t->hashes + span->first_hash + stage * trail_parts(t, span, 0);
+	return t->hashes + span->first_hash +
+	       layer * pages(span->position + span->n_tokens, span->n_tokens);
 }
 
-static size_t all_parts(const struct trail *t, const struct trail_span *span)
+size_t trail_hashes(const struct trail *t, const struct trail_span *span)
 {
-	size_t before_last = t->n_stages > 1 ? trail_parts(t, span, 0) : 0;
-
-	return (t->n_stages - 1) * before_last + trail_parts(t, span, t->n_stages - 1);
+	return (t->n_layers - 1) * pages(span->position + span->n_tokens, span->n_tokens) +
+	       trail_parts(t, span, t->n_layers - 1);
 }
 
-static void append(struct trail *t, struct trail_span span, const uint32_t *tokens,
-    const struct hash *const *parts)
+uint32_t trail_stage(const struct trail *t, uint32_t layer)
+{
+	uint32_t k = 0;
+
+	while (t->stages[k].layers.last <= layer)
+		k++;
+	return k;
+}
+
+/* With room for its hashes; NULL: it is missed. */
+static struct trail_span *append(struct trail *t, struct trail_span span, const uint32_t *tokens)
 {
 	span.first_token = t->n_tokens;
 	span.first_hash = t->n_hashes;
-	if (t->n_missed > 0 || !make_room(t, span.n_tokens, all_parts(t, &span))) {
+	if (t->n_missed > 0 || !make_room(t, span.n_tokens, trail_hashes(t, &span))) {
 		t->n_missed++;
-		return;
+		return NULL;
 	}
 	memcpy(t->tokens + t->n_tokens, tokens, span.n_tokens * sizeof *tokens);
 	t->n_tokens += span.n_tokens;
-	for (uint32_t k = 0; k < t->n_stages; k++) {
-		size_t n = trail_parts(t, &span, k);
-
-		if (n > 0)
-			memcpy(t->hashes + t->n_hashes, parts[k], n * sizeof *parts[k]);
-		t->n_hashes += (uint32_t)n;
-	}
-	t->spans[t->n_spans++] = span;
+	t->n_hashes += (uint32_t)trail_hashes(t, &span);
+	t->spans[t->n_spans] = span;
+	return &t->spans[t->n_spans++];
 }
 
 void trail_add(struct trail *t, const struct unit_span *span, uint32_t top, const uint32_t *tokens,
-    const struct hash *const *parts)
+    const struct hash *hashes)
 {
-	append(t,
-	    (struct trail_span){.position = span->position,
-	        .n_tokens = span->n_tokens,
-	        .n_logits = span->n_logits,
-	        .top = top},
-	    tokens, parts);
+	struct trail_span s = {.position = span->position,
+	    .n_tokens = span->n_tokens,
+	    .n_logits = span->n_logits,
+	    .top = top};
+	struct trail_span *added = append(t, s, tokens);
+
+	if (added != NULL && trail_hashes(t, added) > 0)
+		memcpy(
+		    t->hashes + added->first_hash, hashes, trail_hashes(t, added) * sizeof *hashes);
 }
 
 /* What of a span lies before position n. */
@@ -175,23 +231,53 @@ static bool knows(const struct trail *t, uint32_t n)
 	return t->n_missed == 0 || (t->n_spans > 0 && t->spans[t->n_spans - 1].position >= n);
 }
 
+/* The first parts of each layer, which a span that was cut has left. */
+static void copy_hashes(struct trail *t, const struct trail_span *to, const struct trail *from,
+    const struct trail_span *span)
+{
+	struct hash *out = t->hashes + to->first_hash;
+
+	for (uint32_t layer = 0; layer < t->n_layers; layer++) {
+		size_t n = trail_parts(t, to, layer);
+
+		if (n > 0)
+			memcpy(out, trail_after(from, span, layer), n * sizeof *out);
+		out += n;
+	}
+}
+
+/* The last span before position n: in it the page was completed that ends there. */
+static uint32_t last_before(const struct trail *t, uint32_t n)
+{
+	uint32_t i = t->n_spans;
+
+	while (i > 0 && t->spans[i - 1].position >= n)
+		i--;
+	return i;
+}
+
+/* Guesses that went past n before that are in the donors' chains, and stay. */
 void trail_begin_with(struct trail *t, const struct trail *from, uint32_t n)
 {
-	const struct hash **parts = calloc(t->n_stages, sizeof *parts);
+	uint32_t n_spans = last_before(from, n);
 
-	assert(t->n_spans == 0 && t->n_stages == from->n_stages);
-	t->n_missed += parts == NULL || !knows(from, n);
-	for (uint32_t i = 0; parts != NULL && i < from->n_spans; i++) {
+	assert(t->n_spans == 0 && t->n_stages == from->n_stages && t->n_layers == from->n_layers);
+	t->n_missed += !knows(from, n);
+	for (uint32_t i = 0; i < n_spans; i++) {
 		const struct trail_span *span = &from->spans[i];
+		const struct trail_span *to = append(
+		    t, i + 1 == n_spans ? cut(*span, n) : *span, from->tokens + span->first_token);
 
-		if (span->position >= n)
-			continue;
-		for (uint32_t k = 0; k < t->n_stages; k++)
-			parts[k] = trail_hashes(from, span, k);
-		append(t, cut(*span, n), from->tokens + span->first_token, parts);
+		if (to != NULL)
+			copy_hashes(t, to, from, span);
 	}
 	t->n_inherited = t->n_spans;
-	free(parts);
+	for (uint32_t k = 0; k < t->n_stages; k++) {
+		const struct chain *chain = &from->stages[k].chain;
+
+		t->n_missed += !chain_has_page(chain, n) ||
+		               chain_fork(&t->stages[k].chain, chain, n) != AYNI_OK;
+	}
 }
 
 void trail_empty(struct trail *t)
@@ -199,4 +285,6 @@ void trail_empty(struct trail *t)
 	if (t->tokens != NULL)
 		explicit_bzero(t->tokens, t->n_tokens * sizeof *t->tokens);
 	t->n_spans = t->n_tokens = t->n_hashes = t->n_inherited = t->n_missed = 0;
+	for (uint32_t k = 0; k < t->n_stages; k++)
+		trail_vouch(t, k, NULL);
 }

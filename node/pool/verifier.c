@@ -78,7 +78,8 @@ static bool parts_fit(const struct model_sizes *m, const struct msg_work_unit *u
 	struct hash hashes[WORK_PARTS_MAX], whole;
 	size_t n = work_parts(m->d_model, u, logits, parts);
 
-	if (r->n_parts != (n > 1 ? n : 0))
+	if (r->n_parts != (n > 1 ? n : 0) || r->n_layer_hashes != work_layer_hashes(u) ||
+	    r->n_chains != u->n_spans)
 		return false;
 	if (n <= 1)
 		return true;

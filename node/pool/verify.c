@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "node/pardons.h"
 #include "node/pool/auditor.h"
 #include "node/pool/trust.h"
 #include "node/report.h"
@@ -66,6 +67,7 @@ static int open_trust(struct pool *p, struct verify *v, struct error *err)
 
 int verify_open(struct pool *p, struct error *err)
 {
+	char folder[CONFIG_PATH_BYTES + 16];
 	int rc;
 
 	p->verify = calloc(1, sizeof *p->verify);
@@ -74,7 +76,8 @@ int verify_open(struct pool *p, struct error *err)
 	rc = open_trust(p, p->verify, err);
 	if (rc != AYNI_OK || strcmp(p->config->recheck, "none") == 0)
 		return rc;
-	return auditor_new(pool_spare_threads(), &p->verify->auditor, err);
+	(void)snprintf(folder, sizeof folder, "%s/evidence", p->folder);
+	return auditor_new(pool_spare_threads(), folder, &p->verify->auditor, err);
 }
 
 bool verify_wants_trails(const struct pool *p)
@@ -147,14 +150,21 @@ static const char *name_of(
 	return text;
 }
 
-static void tell(struct pool *p, enum report_level level, const struct public_key *donor,
-    const struct trust_change *change, const char *reason)
+/* A donor's state may have changed. `evidence`: hash of the file that shows why, or NULL. */
+static void note_change(struct pool *p, enum report_level level, const struct public_key *donor,
+    const struct trust_change *change, const char *reason, const struct hash *evidence)
 {
 	char hex[HEX32_CHARS];
 
-	if (change->from != change->to)
-		report(level, "donor %s is %s now, it was %s: %s", name_of(p, donor, hex),
-		    trust_state_name(change->to), trust_state_name(change->from), reason);
+	if (change->from == change->to)
+		return;
+	report(level, "donor %s is %s now, it was %s: %s", name_of(p, donor, hex),
+	    trust_state_name(change->to), trust_state_name(change->from), reason);
+	if (evidence != NULL) {
+		hex32(evidence->bytes, hex);
+		report(level, "what shows it: %s/evidence/%s.evidence", p->folder, hex);
+	}
+	store(p, donor, reason);
 }
 
 void verify_joined(struct pool *p, int slot)
@@ -164,7 +174,7 @@ void verify_joined(struct pool *p, int slot)
 
 	if (trust_meet(p->verify->trust, &d->key, loop_wall_ms(), &change) == NULL)
 		return; /* then it is new at each unit */
-	tell(p, REPORT_INFO, &d->key, &change, "it was away for long");
+	note_change(p, REPORT_INFO, &d->key, &change, "it was away for long", NULL);
 	if (trust_serves(p->verify->trust, &d->key))
 		return;
 	d->failures = ROSTER_MAX_FAILURES;
@@ -206,6 +216,8 @@ static bool ask(struct pool *p, struct trail *t)
 {
 	const struct catalog_model *m = catalog_at(p->catalog, t->model);
 	struct recheck_model model = {.gguf = m->gguf, .kv = m->kv_type};
+
+	(void)catalog_blob(p->catalog, &m->id, &model.manifest);
 
 	if (t->n_spans > 0 && auditor_ask(p->verify->auditor, &model, t))
 		return true;
@@ -316,9 +328,8 @@ static void reward(struct pool *p, const struct trail *t)
 		if (trust_step(p->verify->trust, donor, TRUST_WAS_RIGHT,
 		        t->n_spans - t->n_inherited, loop_wall_ms(), &change) != AYNI_OK)
 			continue;
-		tell(p, REPORT_INFO, donor, &change, "what was computed once more was right");
-		if (change.from != change.to)
-			store(p, donor, "what was computed once more was right");
+		note_change(
+		    p, REPORT_INFO, donor, &change, "what was computed once more was right", NULL);
 	}
 }
 
@@ -341,23 +352,57 @@ static void shut_out(struct pool *p, int slot, const char *reason)
 		donor_unassign(p, slot);
 }
 
-static void punish(struct pool *p, const struct trail *t, const struct recheck_finding *f)
+static void punish(struct pool *p, const struct audited *a)
 {
+	const struct trail *t = a->trail;
+	const struct recheck_finding *f = &a->finding;
 	const struct trail_stage *stage = &t->stages[f->stage];
 	struct trust_change change;
 	char reason[STANDING_REASON_BYTES];
 
 	(void)snprintf(reason, sizeof reason,
-	    "in session %llu, layers %u to %u of %.60s, it gave at position %u what the model does "
-	    "not",
-	    (unsigned long long)t->session, stage->layers.first, stage->layers.last - 1,
-	    catalog_at(p->catalog, t->model)->name, f->position);
+	    "in session %llu, layer %u of %.60s, it gave at position %u what the model does not",
+	    (unsigned long long)t->session, f->layer, catalog_at(p->catalog, t->model)->name,
+	    f->position);
 	if (trust_step(p->verify->trust, &stage->key, TRUST_LIED, 0, loop_wall_ms(), &change) !=
 	    AYNI_OK)
 		return; /* that was known */
-	tell(p, REPORT_WARNING, &stage->key, &change, reason);
-	store(p, &stage->key, reason);
+	note_change(
+	    p, REPORT_WARNING, &stage->key, &change, reason, a->has_evidence ? &a->evidence : NULL);
+	if (!a->has_evidence)
+		report(REPORT_WARNING, "nobody else can be shown that: %s", f->no_evidence.text);
 	shut_out(p, roster_find(p->roster, &stage->key), reason);
+}
+
+/* It is given work again; what it gave before stays as it was judged. */
+static void pardon(struct pool *p, const struct pardon *pardon)
+{
+	int slot = roster_find(p->roster, &pardon->donor);
+	struct trust_change change;
+	char hex[HEX32_CHARS];
+
+	if (trust_step(p->verify->trust, &pardon->donor, TRUST_PARDONED, 0, loop_wall_ms(),
+	        &change) != AYNI_OK) {
+		report(REPORT_WARNING, "donor %s is not quarantined, and cannot be pardoned",
+		    name_of(p, &pardon->donor, hex));
+		return;
+	}
+	note_change(p, REPORT_INFO, &pardon->donor, &change, pardon->reason,
+	    pardon->has_evidence ? &pardon->evidence : NULL);
+	if (slot != ROSTER_NONE)
+		roster_get(p->roster, slot)->failures = 0;
+}
+
+void verify_pardon(struct pool *p)
+{
+	struct pardon asked;
+	struct error err = {0};
+	int rc;
+
+	while ((rc = pardons_take(p->folder, &asked, &err)) == AYNI_OK)
+		pardon(p, &asked);
+	if (rc != AYNI_ERR_NOT_FOUND)
+		report(REPORT_WARNING, "a pardon could not be taken up: %s", err.text);
 }
 
 static void send_finish(struct pool *p, const struct action_finish *a, const struct verdict *d)
@@ -393,7 +438,7 @@ static void conclude(struct pool *p, const struct audited *a)
 		    (unsigned long long)a->trail->session, a->err.text);
 	} else if (a->finding.wrong) {
 		p->verify->wrong++;
-		punish(p, a->trail, &a->finding);
+		punish(p, a);
 	} else {
 		p->verify->right++;
 		reward(p, a->trail);

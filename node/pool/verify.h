@@ -24,6 +24,8 @@ void verify_run(struct pool *p);
 bool verify_is_busy(const struct pool *p);
 /* An answer is over: the member is told, perhaps later. Takes the session over. */
 void verify_finish(struct pool *p, const struct action_finish *a);
+/* Pardons that the operator asks for (node/pardons.h). */
+void verify_pardon(struct pool *p);
 void verify_save(struct pool *p); /* what changed since the last time */
 void verify_describe_donor(
     const struct pool *p, const struct roster_donor *d, struct status_donor *out);

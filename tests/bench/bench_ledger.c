@@ -12,6 +12,7 @@
 #include "node/pool/public_log.h"
 #include "node/receipts.h"
 #include "protocol/receipt.h"
+#include "storage/sums.h"
 #include "tests/support/scratch.h"
 
 enum { N_DONORS = 500, BATCH = 1000, SIGNED = 20000, PAGE = 256, REPEAT = 5 };
@@ -23,6 +24,7 @@ static struct hash models[3];
 static struct db *db;
 static struct ledger *ledger;
 static struct tree *tree;
+static struct sums *sums;
 static struct error err;
 
 static void must(int rc)
@@ -44,6 +46,11 @@ static size_t donor_of(uint64_t number)
 	return (size_t)(number * UINT64_C(2654435761) >> 7) % N_DONORS;
 }
 
+static uint64_t time_of(uint64_t number)
+{
+	return UINT64_C(1790000000000) + number * 900;
+}
+
 /* Windows of 256 units, as a pool of some hundred donors has them over some months. */
 static struct receipt receipt_of(uint64_t number)
 {
@@ -55,8 +62,8 @@ static struct receipt receipt_of(uint64_t number)
 	    .layer_last = (uint32_t)(number % 4 * 8 + 8),
 	    .units = 256,
 	    .tokens = 300 + number % 700,
-	    .first_ms = UINT64_C(1790000000000) + number * 900,
-	    .last_ms = UINT64_C(1790000000000) + number * 900 + 14000,
+	    .first_ms = time_of(number),
+	    .last_ms = time_of(number) + 14000,
 	    .merge_delay_s = PUBLIC_LOG_MERGE_DELAY_S};
 
 	must(flop_from(UINT64_C(400000000000) + number * 1000003 % 900000000000, &r.cost));
@@ -100,22 +107,31 @@ static void append_signed(uint64_t n)
 	free(signed_receipts);
 }
 
+/* As a pool that closes many windows at once. */
+static void append_batch(uint64_t first, size_t n)
+{
+	static struct receipt receipts[BATCH];
+	static struct signed_receipt issued[BATCH];
+	const struct receipt *pointers[BATCH];
+
+	for (size_t i = 0; i < n; i++) {
+		receipts[i] = receipt_of(first + i);
+		pointers[i] = &receipts[i];
+	}
+	must(receipts_issue(pointers, n, pool, issued, &err));
+	must(db_begin(db, &err));
+	for (size_t i = 0; i < n; i++)
+		append(&receipts[i], &issued[i]);
+	must(db_commit(db, &err));
+}
+
 static void append_rest(uint64_t first, uint64_t last)
 {
 	uint64_t begin = loop_now_us();
 
-	for (uint64_t i = first; i <= last; i += BATCH) {
-		must(db_begin(db, &err));
-		for (uint64_t k = i; k < i + BATCH && k <= last; k++) {
-			struct receipt r = receipt_of(k);
-			struct signed_receipt s;
-
-			must(receipt_issue(&r, pool, &s, &err));
-			append(&r, &s);
-		}
-		must(db_commit(db, &err));
-	}
-	printf("  both, in one thread  %9.0f receipts/s\n",
+	for (uint64_t i = first; i <= last; i += BATCH)
+		append_batch(i, last - i + 1 < BATCH ? (size_t)(last - i + 1) : BATCH);
+	printf("  both                 %9.0f receipts/s\n",
 	    (double)(last - first + 1) / seconds_since(begin));
 }
 
@@ -140,9 +156,9 @@ static void countersign_all(uint64_t n)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-static int on_total(void *context, const struct ledger_total *t)
+static int on_row(void *context, const struct sums_row *r)
 {
-	(void)t;
+	(void)r;
 	++*(uint64_t *)context;
 	return 0;
 }
@@ -153,25 +169,44 @@ static int on_entry(void *context, const struct ledger_entry *e)
 	return 0;
 }
 
-static void measure_totals(const char *what, const struct ledger_filter *filter)
+static void measure_view(const char *what, const struct sums_filter *filter)
 {
 	uint64_t rows = 0, begin = loop_now_us();
 
 	for (int i = 0; i < REPEAT; i++)
-		must(ledger_totals(ledger, filter, on_total, &rows, &err));
-	printf("  %-20s %9.2f ms\n", what, seconds_since(begin) * 1e3 / REPEAT);
+		must(sums_each(sums, filter, on_row, &rows, &err));
+	printf("  %-20s %9.2f ms, %llu rows\n", what, seconds_since(begin) * 1e3 / REPEAT,
+	    (unsigned long long)rows / REPEAT);
+}
+
+/* All, and since days on which the last 1, 10, 50 and 90 % of the receipts began. */
+static void measure_views(uint64_t n)
+{
+	static const char *const names[] = {[SUMS_BY_DONOR] = "by donor",
+	    [SUMS_BY_MODEL] = "by model",
+	    [SUMS_BY_DAY] = "by day",
+	    [SUMS_BY_TEAM] = "by team"};
+	static const unsigned percent[] = {1, 10, 50, 90};
+	struct sums_filter one = {.by = SUMS_BY_DONOR, .donor = &donors[7]};
+	char text[40];
+
+	for (int by = SUMS_BY_DONOR; by <= SUMS_BY_TEAM; by++) {
+		struct sums_filter f = {.by = (enum sums_by)by};
+
+		measure_view(names[by], &f);
+		for (size_t i = 0; i < sizeof percent / sizeof *percent; i++) {
+			f.since_ms = time_of(n - n / 100 * percent[i]) / SUMS_DAY_MS * SUMS_DAY_MS;
+			(void)snprintf(text, sizeof text, "%s, last %u %%", names[by], percent[i]);
+			measure_view(text, &f);
+		}
+	}
+	measure_view("of one donor", &one);
 }
 
 static void measure_pages(uint64_t n)
 {
-	struct ledger_filter all = {0}, one = {.donor = &donors[7]};
-	struct ledger_filter recent = {.since_ms = UINT64_C(1790000000000) + (n - n / 100) * 900};
-	uint64_t sum = 0, begin;
+	uint64_t sum = 0, begin = loop_now_us();
 
-	measure_totals("totals of all", &all);
-	measure_totals("totals of 1 % (since)", &recent);
-	measure_totals("totals of a donor", &one);
-	begin = loop_now_us();
 	for (int i = 0; i < REPEAT; i++)
 		must(ledger_each(ledger, n / REPEAT * (uint64_t)i, PAGE, on_entry, &sum, &err));
 	printf("  a page of %d        %9.2f ms\n", PAGE, seconds_since(begin) * 1e3 / REPEAT);
@@ -230,13 +265,16 @@ int main(void)
 	must(db_open(file, DB_READ_WRITE, &db, &err));
 	must(ledger_new(db, &ledger, &err));
 	must(tree_new(db, ledger, &tree, &err));
+	must(sums_new(db, &sums, &err));
 	printf("ledger, %llu receipts of %d donors\n", (unsigned long long)n, N_DONORS);
 	append_signed(SIGNED);
 	append_rest(SIGNED + 1, n);
 	countersign_all(n);
 	measure_size(file, n);
+	measure_views(n);
 	measure_pages(n);
 	measure_log(folder, n);
+	sums_free(sums);
 	tree_free(tree);
 	ledger_free(ledger);
 	db_free(db);

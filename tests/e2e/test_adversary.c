@@ -6,6 +6,7 @@
  *
  * AYNI_ADVERSARIES=all plays every lie and prints a table (`make test-adversary`); else a few.
  */
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,19 +15,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-#include <jansson.h>
-
+#include "tests/support/donors_seen.h"
 #include "tests/support/liar.h"
-#include "tests/support/network.h"
+#include <cmocka.h>
 
 #define DEMO_MODEL "configs/models/ayni-demo.gguf"
 #define QUESTION   "What is 27 + 48?"
 #define RIGHT      "27 + 48 = 75\n"
 
-enum { MOST_CHATS = 8, HONEST_UNITS = 25 };
+enum { MOST_CHATS = 8, HONEST_UNITS = 25, MEMBERS = 4, WAVES = 3, ROUNDS = 6 };
+enum { FIRST_LAYER_OF_THE_LIAR = 4 };
 
 struct adversary {
 	const char *name, *lie;
@@ -46,68 +47,29 @@ static const struct adversary adversaries[] = {
 
 static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
 static char self[NETWORK_PATH];
-static char cheap_model[NETWORK_PATH];
+static char cheap_model[NETWORK_PATH], shared[NETWORK_PATH];
 
-/* What `ayni status` says of a donor. */
-struct standing {
-	char trust[32];
-	json_int_t units, lies, verified;
-};
-
-static struct standing standing_of(struct network *n, const char *name)
+static bool plays_all(void)
 {
-	const char *args[] = {"status", "--pool", n->invite, "--json", NULL};
-	struct standing s = {0};
-	json_t *root, *donors;
+	const char *which = getenv("AYNI_ADVERSARIES");
 
-	if (network_run(n, args, NULL, out, err) != 0)
-		fail_msg("%s", err);
-	root = json_loads(out, 0, NULL);
-	donors = json_object_get(root, "donors");
-	for (size_t i = 0; i < json_array_size(donors); i++) {
-		const json_t *d = json_array_get(donors, i);
-
-		if (strcmp(json_string_value(json_object_get(d, "name")), name) != 0)
-			continue;
-		(void)snprintf(
-		    s.trust, sizeof s.trust, "%s", json_string_value(json_object_get(d, "trust")));
-		s.units = json_integer_value(json_object_get(d, "units"));
-		s.lies = json_integer_value(json_object_get(d, "lies"));
-		s.verified = json_integer_value(json_object_get(d, "verified_units"));
-	}
-	json_decref(root);
-	return s;
+	return which != NULL && strcmp(which, "all") == 0;
 }
 
-/* Units of its receipts, in the pool's books. */
-static json_int_t paid(struct network *n, const char *name)
+/* The member's answer; a request that fails fails the test. */
+static struct told chat(struct network *n)
 {
-	char db[NETWORK_PATH * 2];
-	const char *args[] = {"ledger", "--db", db, "--json", NULL};
-	json_int_t units = 0;
-	json_t *root, *donors;
+	struct told t = member_asks(n, QUESTION);
 
-	(void)snprintf(db, sizeof db, "%s/pool/pool.db", n->folder);
-	if (network_run(n, args, NULL, out, err) != 0)
-		fail_msg("%s", err);
-	root = json_loads(out, 0, NULL);
-	donors = json_object_get(root, "donors");
-	for (size_t i = 0; i < json_array_size(donors); i++) {
-		const json_t *d = json_array_get(donors, i);
-
-		if (strcmp(json_string_value(json_object_get(d, "name")), name) == 0)
-			units = json_integer_value(json_object_get(d, "units"));
-	}
-	json_decref(root);
-	return units;
+	if (t.failed)
+		fail_msg("%s", t.beside);
+	return t;
 }
 
-static void chat(struct network *n)
+static void is_right(const struct told *t)
 {
-	const char *args[] = {"chat", "--pool", n->invite, QUESTION, NULL};
-
-	if (network_run(n, args, NULL, out, err) != 0)
-		fail_msg("%s", err);
+	assert_string_equal(t->answer, RIGHT);
+	assert_non_null(strstr(t->beside, "rechecked and right"));
 }
 
 static void start_liar(struct network *n, int i, const struct adversary *a)
@@ -123,6 +85,85 @@ static void start_liar(struct network *n, int i, const struct adversary *a)
 	network_donor(n, i, NULL, one_core);
 	n->donor_program = NULL;
 	(void)unsetenv("AYNI_LIE");
+}
+
+/* ---- evidence ----------------------------------------------------------------------------- */
+
+/* The file that the pool has written, and the key of whom it is about. */
+static void find_evidence(const struct network *n, char path[NETWORK_PATH * 2])
+{
+	char folder[NETWORK_PATH + 32];
+	const struct dirent *e;
+	struct stat st;
+	DIR *dir;
+
+	(void)snprintf(folder, sizeof folder, "%s/pool/evidence", n->folder);
+	dir = opendir(folder);
+	assert_non_null(dir);
+	do {
+		e = readdir(dir);
+		assert_non_null(e);
+	} while (strstr(e->d_name, ".evidence") == NULL);
+	(void)snprintf(path, NETWORK_PATH * 2, "%s/%s", folder, e->d_name);
+	(void)closedir(dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static int verify(const struct network *n, const char *file, const char *model)
+{
+	const char *args[] = {"ledger", "verify-evidence", file, "--model", model, "--json", NULL};
+
+	return network_run(n, args, NULL, out, err);
+}
+
+static void flip_a_bit(const char *path, long at)
+{
+	FILE *f = fopen(path, "r+b");
+	int byte;
+
+	assert_non_null(f);
+	assert_int_equal(fseek(f, at, SEEK_SET), 0);
+	byte = fgetc(f);
+	assert_int_equal(fseek(f, at, SEEK_SET), 0);
+	assert_int_equal(fputc(byte ^ 4, f), byte ^ 4);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Whoever has the model sees it; a file that was changed shows nothing. *donor is its key. */
+static void is_proven(const struct network *n, const char *path, char donor[65])
+{
+	json_int_t layer;
+	json_t *root;
+	struct stat st;
+
+	assert_int_equal(verify(n, path, DEMO_MODEL), 0);
+	root = json_loads(out, 0, NULL);
+	assert_non_null(root);
+	assert_true(json_is_true(json_object_get(root, "proven")));
+	layer = json_integer_value(json_object_get(root, "layer"));
+	assert_true(layer >= FIRST_LAYER_OF_THE_LIAR);
+	(void)snprintf(donor, 65, "%s", json_string_value(json_object_get(root, "donor")));
+	json_decref(root);
+	assert_int_equal(verify(n, path, cheap_model), 2);
+	assert_int_equal(stat(path, &st), 0);
+	for (long at = 0; at < 3; at++) {
+		long byte = st.st_size / 3 * at + 100;
+
+		flip_a_bit(path, byte);
+		assert_int_not_equal(verify(n, path, DEMO_MODEL), 0);
+		flip_a_bit(path, byte);
+	}
+}
+
+static int pardon(const struct network *n, const char *donor, const char *more, const char *value)
+{
+	char path[NETWORK_PATH * 2];
+	const char *args[] = {
+	    "pardon", donor, "--evidence", path, "--model", DEMO_MODEL, more, value, NULL};
+
+	find_evidence(n, path);
+	return network_run(n, args, NULL, out, err);
 }
 
 /* An honest donor of the first half, and a liar of the second. */
@@ -142,11 +183,11 @@ static void start(struct network *n, const struct adversary *a)
 static unsigned chats_until_caught(struct network *n)
 {
 	for (unsigned i = 1; i <= MOST_CHATS; i++) {
-		chat(n);
-		if (strstr(err, "RECHECKED AND WRONG") != NULL)
+		struct told t = chat(n);
+
+		if (strstr(t.beside, "RECHECKED AND WRONG") != NULL)
 			return i;
-		assert_string_equal(out, RIGHT); /* it was honest so far */
-		assert_non_null(strstr(err, "rechecked and right"));
+		is_right(&t); /* it was honest so far */
 	}
 	fail_msg("it was not caught in %d answers", MOST_CHATS);
 	return 0;
@@ -155,28 +196,31 @@ static unsigned chats_until_caught(struct network *n)
 static void is_caught(const struct adversary *a)
 {
 	static const char *const one_core[] = {"cores=1", NULL};
+	char path[NETWORK_PATH * 2], key[65];
 	struct network n;
-	struct standing liar, honest;
+	struct donor_seen liar, honest;
+	struct told t;
 	unsigned chats;
 	json_int_t credit;
 
 	start(&n, a);
 	chats = chats_until_caught(&n);
-	liar = standing_of(&n, "donor1");
+	liar = donor_seen(&n, "donor1");
 	assert_string_equal(liar.trust, "quarantined");
 	assert_int_equal(liar.lies, 1);
+	find_evidence(&n, path);
+	is_proven(&n, path, key);
 	network_donor(&n, 2, NULL, one_core);
 	network_wait_ready(&n);
-	chat(&n);
-	assert_string_equal(out, RIGHT);
-	assert_non_null(strstr(err, "rechecked and right"));
-	honest = standing_of(&n, "donor0");
+	t = chat(&n);
+	is_right(&t);
+	honest = donor_seen(&n, "donor0");
 	assert_string_equal(honest.trust, "new");
 	assert_int_equal(honest.lies, 0);
 	assert_true(honest.verified > 0);
-	assert_int_equal(standing_of(&n, "donor2").lies, 0);
+	assert_int_equal(donor_seen(&n, "donor2").lies, 0);
 	network_wait_log(&n, "pool", "donor donor1 is quarantined now, it was new: in session", 1);
-	credit = paid(&n, "donor1");
+	credit = donor_paid(&n, "donor1");
 	if (credit > a->honest_units)
 		fail_msg("%s: %lld units were paid", a->name, (long long)credit);
 	network_stop(&n);
@@ -186,17 +230,168 @@ static void is_caught(const struct adversary *a)
 
 static void each_liar_is_caught_in_its_first_session_with_a_lie(void **state)
 {
-	const char *which = getenv("AYNI_ADVERSARIES");
-	bool all = which != NULL && strcmp(which, "all") == 0;
-
 	(void)state;
 	print_message("  %-26s %10s %12s %13s %10s\n", "adversary", "answers", "units",
 	    "units paid", "honest");
 	print_message("  %-26s %10s %12s %13s %10s\n", "", "till", "till", "", "punished");
 	for (size_t i = 0; i < sizeof adversaries / sizeof *adversaries; i++) {
-		if (all || adversaries[i].cheap)
+		if (plays_all() || adversaries[i].cheap)
 			is_caught(&adversaries[i]);
 	}
+}
+
+/* ---- a swarm ------------------------------------------------------------------------------ */
+
+/* What became of answers to several members at once. */
+struct answers {
+	unsigned right, wrong; /* wrong: and each of them was told so */
+};
+
+static void ask_together(struct network *n, struct answers *sum)
+{
+	static unsigned number;
+	const char *args[] = {"chat", "--pool", n->invite, QUESTION, NULL};
+	pid_t members[MEMBERS];
+	char name[32], file[40];
+
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		(void)snprintf(name, sizeof name, "member%u", number + i);
+		members[i] = network_spawn(n, name, args);
+	}
+	for (unsigned i = 0; i < MEMBERS; i++, number++) {
+		char *answer;
+
+		(void)snprintf(name, sizeof name, "member%u", number);
+		(void)snprintf(file, sizeof file, "%s.out", name);
+		assert_int_equal(network_wait_end(members[i]), 0);
+		answer = network_read(n, file);
+		if (network_count_log(n, name, "RECHECKED AND WRONG") > 0) {
+			sum->wrong++;
+		} else {
+			assert_string_equal(answer, RIGHT);
+			sum->right++;
+		}
+		free(answer);
+	}
+}
+
+static unsigned caught(struct network *n)
+{
+	return network_count_log(n, "pool", "is quarantined now");
+}
+
+/*
+ * Half of the donors are one person's, and lie only where all layers of a session are theirs, so
+ * that nobody else is there to see. Who is caught comes again with a new key.
+ */
+static void a_swarm_pays_for_each_lie_with_a_key(void **state)
+{
+	static const char *const settings[] = {"stages=2", "heartbeat_ms=200", NULL};
+	static const char *const one_core[] = {"cores=1", NULL};
+	static const struct adversary a = {"", LIE_SWARM, 0, false};
+	struct answers before = {0}, after = {0};
+	struct network n;
+	char name[16];
+
+	(void)state;
+	if (!plays_all())
+		return;
+	network_start(&n, DEMO_MODEL, settings);
+	(void)setenv("AYNI_LIE_SHARED", shared, 1);
+	start_liar(&n, 0, &a);
+	network_wait_status(&n, "\"layers\":[0,4]");
+	start_liar(&n, 1, &a);
+	network_wait_ready(&n);
+	ask_together(&n, &before); /* nobody else is there */
+	assert_true(before.wrong > 0);
+	assert_int_equal(caught(&n), 1);
+	network_donor(&n, 2, NULL, one_core);
+	network_donor(&n, 3, NULL, one_core);
+	for (int i = 4; i < 4 + WAVES; i++) {
+		unsigned was = caught(&n);
+
+		start_liar(&n, i, &a);
+		(void)snprintf(name, sizeof name, "donor%d", i);
+		network_wait_log(&n, name, "joined", 1);
+		network_wait_ready(&n);
+		for (int k = 0; k < ROUNDS && caught(&n) == was; k++)
+			ask_together(&n, &after);
+	}
+	for (int i = 0; i < 4 + WAVES; i++) {
+		struct donor_seen d;
+
+		(void)snprintf(name, sizeof name, "donor%d", i);
+		d = donor_seen(&n, name);
+		if (d.lies > 0)
+			assert_int_equal(donor_paid(&n, name), 0);
+		assert_false(d.lies > 0 && (i == 2 || i == 3));
+	}
+	print_message(
+	    "  a swarm, half of the donors: %u of %u keys caught; answers alone with it %u "
+	    "right, %u wrong; beside honest ones %u right, %u wrong; all wrong ones "
+	    "flagged, lies paid 0, honest punished 0\n",
+	    caught(&n), 2 + WAVES, before.right, before.wrong, after.right, after.wrong);
+	(void)unsetenv("AYNI_LIE_SHARED");
+	network_stop(&n);
+	(void)unlink(shared);
+}
+
+/* ---- what is right, but late -------------------------------------------------------------- */
+
+/* It says that it took no time, and is believed only what was seen. */
+static void who_is_late_on_purpose_is_left_to_itself(void **state)
+{
+	static const char *const one_core[] = {"cores=1", NULL};
+	static const struct adversary a = {"", LIE_LATE, 0, false};
+	struct network n;
+	struct told t;
+	unsigned answers = 0, slow_ms;
+
+	(void)state;
+	if (!plays_all())
+		return;
+	network_start(&n, DEMO_MODEL, NULL);
+	(void)setenv("AYNI_LIE_DELAY_MS", "200", 1);
+	start_liar(&n, 0, &a);
+	(void)unsetenv("AYNI_LIE_DELAY_MS");
+	network_wait_ready(&n);
+	t = chat(&n);
+	slow_ms = t.ms;
+	network_donor(&n, 1, NULL, one_core);
+	network_wait_donors(&n, 2);
+	do {
+		t = chat(&n);
+		is_right(&t);
+		assert_true(++answers < MOST_CHATS);
+	} while (strstr(t.beside, "donor0") != NULL);
+	t = chat(&n);
+	is_right(&t);
+	assert_null(strstr(t.beside, "donor0"));
+	assert_int_equal(donor_seen(&n, "donor0").lies, 0);
+	print_message("  slow loris, right but late: %u ms an answer where it is alone; %u answers "
+	              "till others are asked, then %u ms; honest punished 0\n",
+	    slow_ms, answers, t.ms);
+	network_stop(&n);
+}
+
+/* The evidence holds, so that it takes more than a wish; a pool that runs takes it up. */
+static void is_pardoned_only_with_a_reason(struct network *n)
+{
+	static const char other[] =
+	    "0000000000000000000000000000000000000000000000000000000000000000";
+	char path[NETWORK_PATH * 2], donor[65];
+
+	find_evidence(n, path);
+	is_proven(n, path, donor);
+	assert_int_equal(pardon(n, other, "--anyway", "why not"), 1);
+	assert_int_equal(pardon(n, donor, NULL, NULL), 1);
+	assert_non_null(strstr(err, "the evidence holds"));
+	assert_int_equal(pardon(n, donor, "--anyway", "a broken memory module"), 0);
+	network_wait_log(n, "pool",
+	    "donor donor1 is probation now, it was quarantined: pardoned: a broken memory", 1);
+	assert_string_equal(donor_seen(n, "donor1").trust, "probation");
+	assert_int_equal(pardon(n, donor, "--anyway", "again"), 1);
+	network_wait_ready(n);
 }
 
 /* It comes back, and the pool was started again: it still gets no work. */
@@ -214,7 +409,8 @@ static void quarantine_outlives_connections_and_the_pool(void **state)
 	n.pool = 0;
 	network_restart_pool(&n, DEMO_MODEL, settings);
 	network_wait_log(&n, "pool", "donor donor1 gets no work: it is quarantined", 1);
-	assert_string_equal(standing_of(&n, "donor1").trust, "quarantined");
+	assert_string_equal(donor_seen(&n, "donor1").trust, "quarantined");
+	is_pardoned_only_with_a_reason(&n);
 	network_stop(&n);
 }
 
@@ -226,8 +422,9 @@ static int set_up(void **state)
 	const char *args[] = {"model", "quantize", DEMO_MODEL, cheap_model, "Q4_0", NULL};
 
 	(void)state;
+	(void)snprintf(shared, sizeof shared, "/tmp/ayni-swarm-%d", (int)getpid());
 	(void)snprintf(cheap_model, sizeof cheap_model, "/tmp/ayni-cheap-%d.gguf", (int)getpid());
-	if (network_run(&alone, args, NULL, out, err) != 0) {
+	if (network_run(&alone, args, NULL, NULL, err) != 0) {
 		print_error("%s", err);
 		return -1;
 	}
@@ -244,6 +441,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_liar_is_caught_in_its_first_session_with_a_lie),
+	    cmocka_unit_test(a_swarm_pays_for_each_lie_with_a_key),
+	    cmocka_unit_test(who_is_late_on_purpose_is_left_to_itself),
 	    cmocka_unit_test(quarantine_outlives_connections_and_the_pool),
 	};
 	int rc = liar_main(argc, argv);

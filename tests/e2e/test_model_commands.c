@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `ayni model quantize` and `ayni model eval --text`, as people run them. */
+/* `ayni model quantize` and `ayni model eval` with --text and --compare, as people run them. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -165,6 +165,54 @@ static void perplexity_refuses_what_cannot_be(void **state)
 	assert_int_equal(RUN(*state, "model", "eval", model_path), 2);
 }
 
+/* ---- agreement ------------------------------------------------------------------------------ */
+
+/* More tokens than the class fast leaves to the exact kernels. */
+static const char *tokens_of_text(void)
+{
+	static char list[N * 4 + 1];
+	size_t len = 0;
+
+	for (size_t i = 0; i < N; i++)
+		len += (size_t)snprintf(list + len, sizeof list - len, "%s%u", i > 0 ? "," : "",
+		    (unsigned char)text[i]);
+	return list;
+}
+
+static void fast_kernels_agree_with_exact_ones_in_each_layer(void **state)
+{
+	json_t *lines, *line;
+	size_t i;
+
+	assert_int_equal(RUN(*state, "model", "eval", model_path, "--tokens", tokens_of_text(),
+	                     "--kernels", "fast", "--compare", "auto", "--json"),
+	    0);
+	lines = result();
+	assert_int_equal(json_array_size(lines), 4); /* three layers, and logits */
+	json_array_foreach(lines, i, line)
+	{
+		assert_true(json_is_true(json_object_get(line, "agrees")));
+		assert_true(number(line, "row_error") > 0.0);
+		assert_true(number(line, "row_error") < 5e-3);
+	}
+	json_decref(lines);
+	assert_int_equal(RUN(*state, "model", "eval", model_path, "--tokens", tokens_of_text(),
+	                     "--compare", "scalar"),
+	    0);
+	assert_non_null(strstr(out, "0.0e+00   0.0e+00    0.0000   agrees"));
+}
+
+static void comparing_refuses_what_cannot_be(void **state)
+{
+	assert_int_equal(RUN(*state, "model", "eval", model_path, "--compare", "auto"), 2);
+	assert_int_equal(RUN(*state, "model", "eval", model_path, "--tokens", "1", "--greedy", "2",
+	                     "--compare", "auto"),
+	    2);
+	assert_int_equal(
+	    RUN(*state, "model", "eval", model_path, "--tokens", "1", "--compare", "x"), 2);
+	assert_non_null(strstr(err, "no kernels \"x\" on this machine"));
+}
+
 /* ---- quantise ------------------------------------------------------------------------------- */
 
 static void a_quantised_model_runs_and_loses_little(void **state)
@@ -225,6 +273,8 @@ int main(void)
 	    cmocka_unit_test(perplexity_is_the_likelihood_of_all_tokens_but_the_first),
 	    cmocka_unit_test(a_sliding_window_counts_each_token_once),
 	    cmocka_unit_test(perplexity_refuses_what_cannot_be),
+	    cmocka_unit_test(fast_kernels_agree_with_exact_ones_in_each_layer),
+	    cmocka_unit_test(comparing_refuses_what_cannot_be),
 	    cmocka_unit_test(a_quantised_model_runs_and_loses_little),
 	    cmocka_unit_test(a_file_that_is_there_is_not_replaced_unasked),
 	    cmocka_unit_test(a_failure_leaves_no_file_behind),

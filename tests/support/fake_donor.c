@@ -21,6 +21,7 @@ static uint64_t mix(uint64_t a, uint64_t b)
 
 void fake_donor_forget(struct fake_donor *d)
 {
+	chains_forget(&d->chains);
 	while (d->n_sessions > 0)
 		free(d->sessions[--d->n_sessions]);
 }
@@ -111,14 +112,17 @@ static enum refusal open_span(struct fake_donor *d, const struct msg_work_unit *
 	return pages_held(d) <= d->pages ? REFUSAL_NONE : REFUSAL_MEMORY;
 }
 
-static uint64_t through_layers(
-    struct fake_session *s, struct layer_range layers, uint32_t position, uint64_t x)
+/* `after`: what x is after each layer of the range goes to its column; or NULL. */
+static uint64_t through_layers(struct fake_session *s, struct layer_range layers, uint32_t position,
+    uint64_t x, uint64_t (*after)[LIMIT_UNIT_TOKENS])
 {
 	for (uint32_t l = layers.first; l < layers.last; l++) {
 		uint64_t before = position > 0 ? s->keys[l][position - 1] : 0;
 
 		s->keys[l][position] = mix(before, x);
 		x = mix(x, s->keys[l][position] + l);
+		if (after != NULL)
+			*after[l - layers.first] = x;
 	}
 	return x;
 }
@@ -182,6 +186,42 @@ static uint64_t input(
 	return mix(token, 1);
 }
 
+static void commit(struct fake_donor *d, const struct model_sizes *m, const struct msg_work_unit *u,
+    const uint8_t *in, const uint8_t *out, struct msg_result *r)
+{
+	struct hash inputs[WORK_PARTS_MAX];
+	struct chain_unit unit = {.work = u,
+	    .layers = {u->layer_first, u->layer_last},
+	    .logits = u->layer_last == m->n_layers,
+	    .inputs = inputs,
+	    .after = d->layer_hashes,
+	    .outputs = d->parts};
+	uint32_t layers = u->layer_last - u->layer_first;
+	size_t n = work_n_parts(u), row_bytes = (size_t)m->d_model * 4;
+	uint8_t *rows = malloc(u->n_tokens * row_bytes);
+
+	assert(rows != NULL && layers <= FAKE_MAX_LAYERS);
+	for (uint32_t l = 0; l + 1 < layers; l++) {
+		struct hash *hashes = d->layer_hashes + l * n;
+		struct hash whole;
+
+		for (uint32_t i = 0; i < u->n_tokens; i++)
+			put_activation(rows + i * row_bytes, m->d_model, d->after[l][i]);
+		if (work_commit(m->d_model, u, false, rows, d->parts, &whole) == 0)
+			d->parts[0] = whole;
+		memcpy(hashes, d->parts, n * sizeof *hashes);
+	}
+	free(rows);
+	r->layer_hashes = d->layer_hashes;
+	r->n_layer_hashes = (layers - 1) * n;
+	r->parts = d->parts;
+	r->n_parts = work_commit(m->d_model, u, unit.logits, out, d->parts, &r->handed_hash);
+	chain_inputs(m->d_model, u->layer_first, u, in, inputs);
+	assert(chains_ran(&d->chains, &unit, KV_F16, d->spans) == AYNI_OK);
+	r->chains = d->spans;
+	r->n_chains = u->n_spans;
+}
+
 enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *m,
     const struct msg_work_unit *u, const uint8_t *payload, struct msg_result *r, uint8_t **out,
     size_t *out_len)
@@ -212,8 +252,9 @@ enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *
 			return why;
 		}
 		for (uint32_t t = 0; t < span->n_tokens; t++, row++) {
-			uint64_t x = through_layers(
-			    s, s->layers, span->position + t, input(m, u, payload, row));
+			uint64_t x = through_layers(s, s->layers, span->position + t,
+			    input(m, u, payload, row),
+			    (uint64_t(*)[LIMIT_UNIT_TOKENS]) & d->after[0][row]);
 
 			if (!last)
 				put_activation(*out + row_bytes * row, m->d_model, x);
@@ -226,8 +267,7 @@ enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *
 		           span->n_logits, &cost) == AYNI_OK);
 		assert(flop_add(r->cost, cost, &r->cost) == AYNI_OK);
 	}
-	r->parts = d->parts;
-	r->n_parts = work_commit(m->d_model, u, last, *out, d->parts, &r->handed_hash);
+	commit(d, m, u, payload, *out, r);
 	hash_bytes(*out, *out_len, &r->payload_hash);
 	return REFUSAL_NONE;
 }
@@ -244,7 +284,7 @@ uint32_t fake_answer(const struct model_sizes *m, const struct fake_question *q,
 	assert(s != NULL);
 	for (uint32_t p = 0;; p++) {
 		struct logit row[SAMPLER_CANDIDATES];
-		uint64_t x = through_layers(s, all, p, mix(tokens[p], 1));
+		uint64_t x = through_layers(s, all, p, mix(tokens[p], 1), NULL);
 		uint32_t token;
 
 		for (uint32_t i = 0; i < view; i++)

@@ -10,6 +10,7 @@
 
 #include "compute/model.h"
 #include "compute/sampler.h"
+#include "node/donor/chains.h"
 #include "node/work.h"
 #include "protocol/message_types.h"
 
@@ -28,6 +29,10 @@ struct fake_donor {
 	uint32_t n_sessions;
 	struct fake_session *sessions[FAKE_MAX_SESSIONS];
 	struct hash parts[WORK_PARTS_MAX]; /* of the last result */
+	struct hash layer_hashes[FAKE_MAX_LAYERS * WORK_PARTS_MAX];
+	struct chains chains;
+	struct hash spans[LIMIT_UNIT_SPANS];                /* chains of the last result */
+	uint64_t after[FAKE_MAX_LAYERS][LIMIT_UNIT_TOKENS]; /* each layer, of its tokens */
 };
 
 /* Forget all sessions, as when its worker dies. */
@@ -37,8 +42,8 @@ void fake_donor_forget_spans(struct fake_donor *d, const struct msg_work_unit *u
 
 /*
  * The unit's result with its published cost and its hashes (handed_hash too, for who hands it on;
- * the parts are the donor's until its next); *out is malloc'd. REFUSAL_SESSION for a span that does
- * not continue where the session stands, REFUSAL_MEMORY for a page too many.
+ * hashes are the donor's until its next); *out is malloc'd. REFUSAL_SESSION for a
+ * span that does not continue where the session stands, REFUSAL_MEMORY for a page too many.
  */
 enum refusal fake_donor_compute(struct fake_donor *d, const struct model_sizes *m,
     const struct msg_work_unit *u, const uint8_t *payload, struct msg_result *r, uint8_t **out,

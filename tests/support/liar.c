@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -14,20 +16,37 @@
 #include "node/donor/worker_wire.h"
 #include "protocol/messages.h"
 
-enum { FD_ARGUMENT = 3, THREADS_ARGUMENT = 5, KERNELS_ARGUMENT = 7, N_ARGUMENTS = 8, LENGTHS = 64 };
+enum {
+	FD_ARGUMENT = 3,
+	THREADS_ARGUMENT = 5,
+	KERNELS_ARGUMENT = 7,
+	N_ARGUMENTS = 8,
+	LENGTHS = 64,
+	SWARM_SESSIONS = 4096
+};
 
 struct kept {
 	size_t len;
 	uint8_t *data;
 };
 
+/* What a swarm has computed: bits of layers by session. Open addressing; nothing is ever removed.
+ */
+struct swarm {
+	struct {
+		_Atomic uint64_t session, layers;
+	} computed[SWARM_SESSIONS];
+};
+
 struct liar {
 	const char *lie;
 	uint64_t honest_units; /* left */
 	struct worker_shared *shared;
-	struct worker_command run; /* the last */
-	uint32_t layer_last, n_layers;
+	struct worker_command run;                  /* the last */
+	uint32_t layer_first, layer_last, n_layers; /* that it is to hold, and of the model */
 	uint64_t random;
+	int delay_ms;
+	struct swarm *swarm; /* shared with others of it; or NULL */
 	size_t n_kept;
 	struct kept kept[LENGTHS]; /* first answers, by length */
 };
@@ -95,8 +114,53 @@ static void repeat(struct liar *l, uint8_t *out, size_t len)
 	}
 }
 
+/* ---- a swarm ------------------------------------------------------------------------------ */
+
+static void join_swarm(struct liar *l)
+{
+	const char *file = getenv("AYNI_LIE_SHARED");
+	int fd = file != NULL ? open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+	if (fd < 0)
+		return;
+	assert(ftruncate(fd, sizeof *l->swarm) == 0);
+	l->swarm = mmap(NULL, sizeof *l->swarm, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert(l->swarm != MAP_FAILED);
+	(void)close(fd);
+}
+
+/* Tell the others of this session's layers; all that are known by now. */
+static uint64_t computed(struct liar *l, uint64_t session)
+{
+	uint64_t mine = ((UINT64_C(1) << (l->run.layer_last - l->run.layer_first)) - 1)
+	                << l->run.layer_first;
+
+	for (uint64_t i = session;; i++) {
+		uint64_t empty = 0;
+		size_t at = i % SWARM_SESSIONS;
+
+		if (atomic_compare_exchange_strong(
+		        &l->swarm->computed[at].session, &empty, session) ||
+		    empty == session)
+			return atomic_fetch_or(&l->swarm->computed[at].layers, mine) | mine;
+	}
+}
+
+/* Is nobody else at any session of this unit? */
+static bool is_ours(struct liar *l)
+{
+	uint64_t all = (UINT64_C(1) << l->n_layers) - 1;
+	bool ours = l->swarm != NULL && l->n_layers < 64;
+
+	for (uint32_t i = 0; l->swarm != NULL && i < l->run.n_spans; i++)
+		ours = computed(l, l->shared->spans[i].session) == all && ours;
+	return ours;
+}
+
 static void lie(struct liar *l, uint8_t *out, size_t len)
 {
+	bool ours = is_ours(l); /* also of what gives no rows: it is told to the others */
+
 	if (len == 0)
 		return;
 	if (l->honest_units > 0) {
@@ -107,8 +171,15 @@ static void lie(struct liar *l, uint8_t *out, size_t len)
 		put_random(l, out, len);
 	else if (strcmp(l->lie, LIE_REPEAT) == 0)
 		repeat(l, out, len);
-	else if (strcmp(l->lie, LIE_BIT) == 0 || (strcmp(l->lie, LIE_LAST) == 0 && gives_logits(l)))
+	else if (strcmp(l->lie, LIE_BIT) == 0 ||
+	         (strcmp(l->lie, LIE_LAST) == 0 && gives_logits(l)) ||
+	         (strcmp(l->lie, LIE_SWARM) == 0 && gives_logits(l) && ours))
 		out[0] ^= 1; /* of the first number, little endian */
+}
+
+static bool leaves_out(const struct liar *l)
+{
+	return strcmp(l->lie, LIE_LAYER) == 0 && l->layer_first > 0;
 }
 
 /* What it is told to hold. */
@@ -116,7 +187,7 @@ static int other_image(const struct liar *l, struct worker_command *c, int fd)
 {
 	const char *file = getenv("AYNI_LIE_MODEL");
 
-	if (strcmp(l->lie, LIE_LAYER) == 0 && c->layer_first > 0)
+	if (leaves_out(l))
 		c->layer_first++;
 	if (strcmp(l->lie, LIE_OTHER_MODEL) != 0 || file == NULL)
 		return fd;
@@ -172,9 +243,12 @@ static void note_command(struct liar *l, struct worker_command *c, int *fd)
 		    mmap(NULL, sizeof *l->shared, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 		assert(l->shared != MAP_FAILED);
 	} else if (c->kind == WORKER_LOAD) {
+		l->layer_first = c->layer_first;
 		l->layer_last = c->layer_last;
 		*fd = other_image(l, c, *fd);
 	} else {
+		if (leaves_out(l))
+			c->layer_first++;
 		l->run = *c;
 	}
 }
@@ -197,6 +271,10 @@ static int between(struct liar *l, int daemon, int worker)
 			l->n_layers = a.n_layers;
 		if (c.kind == WORKER_RUN && a.code == AYNI_OK)
 			lie(l, l->shared->out, a.result_bytes);
+		if (c.kind == WORKER_RUN)
+			(void)poll(NULL, 0, l->delay_ms);
+		if (c.kind == WORKER_RUN && strcmp(l->lie, LIE_LATE) == 0)
+			a.compute_us = 0;
 		if (send(daemon, &a, sizeof a, MSG_NOSIGNAL) != (ssize_t)sizeof a)
 			break;
 	}
@@ -205,14 +283,16 @@ static int between(struct liar *l, int daemon, int worker)
 
 static int lying_worker(int argc, char **argv, const char *what)
 {
-	const char *after = getenv("AYNI_LIE_AFTER");
+	const char *after = getenv("AYNI_LIE_AFTER"), *delay = getenv("AYNI_LIE_DELAY_MS");
 	struct liar l = {.lie = what,
 	    .honest_units = after != NULL ? strtoull(after, NULL, 10) : 0,
-	    .random = 88172645463325252U};
+	    .random = 88172645463325252U,
+	    .delay_ms = delay != NULL ? (int)strtol(delay, NULL, 10) : 0};
 	int ends[2];
 
 	if (argc < N_ARGUMENTS || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
 		return 1;
+	join_swarm(&l);
 	switch (fork()) {
 	case -1:
 		return 1;

@@ -19,6 +19,12 @@
 #define LIE_OTHER_MODEL "other-model" /* a cheaper model's layers */
 #define LIE_LAST        "last"        /* a bit, but only in rows of logits */
 
+/* A bit, but only in rows of logits of sessions all of whose layers were computed by such donors:
+ * AYNI_LIE_SHARED, a file, is where they tell each other. */
+#define LIE_SWARM "swarm"
+#define LIE_LATE                                                                                   \
+	"late" /* all is right, but AYNI_LIE_DELAY_MS late, and said to have taken no time */
+
 /* If the arguments are those of `ayni donate` or of its worker: runs it, and returns its exit
  * status; else -1. */
 int liar_main(int argc, char **argv);

@@ -232,8 +232,10 @@ static void make_receipts(struct sample *s, bool full)
 	}
 	m->n_names = full ? 1024 : 1;
 	m->names = own(s, m->n_names, sizeof *m->names);
-	for (size_t i = 0; i < m->n_names; i++)
+	for (size_t i = 0; i < m->n_names; i++) {
 		fill_text(m->names[i].name, sizeof m->names[i].name, full);
+		fill_text(m->names[i].team, sizeof m->names[i].team, full);
+	}
 }
 
 static void make_small_work(struct sample *s, bool full)
@@ -268,6 +270,13 @@ static void make_small_work(struct sample *s, bool full)
 			m->result.n_parts = LIMIT_UNIT_TOKENS;
 			m->result.parts = own(s, LIMIT_UNIT_TOKENS, sizeof *m->result.parts);
 			fill(m->result.parts[0].bytes, LIMIT_UNIT_TOKENS * HASH_BYTES, 14);
+			m->result.n_chains = LIMIT_UNIT_SPANS;
+			m->result.chains = own(s, LIMIT_UNIT_SPANS, sizeof *m->result.chains);
+			fill(m->result.chains[0].bytes, LIMIT_UNIT_SPANS * HASH_BYTES, 16);
+			m->result.n_layer_hashes = LIMIT_LAYER_HASHES;
+			m->result.layer_hashes =
+			    own(s, LIMIT_LAYER_HASHES, sizeof *m->result.layer_hashes);
+			fill(m->result.layer_hashes[0].bytes, LIMIT_LAYER_HASHES * HASH_BYTES, 15);
 		}
 	} else {
 		m->unit_failed.unit = full ? UINT64_MAX : 1;
@@ -287,6 +296,7 @@ static void make_joining(struct sample *s, bool full)
 			fill(m->hello.invite, INVITE_TOKEN_MAX, 5);
 		fill_text(m->hello.name, sizeof m->hello.name, full);
 		fill_text(m->hello.software, sizeof m->hello.software, full);
+		fill_text(m->hello.team, sizeof m->hello.team, full);
 	} else if (m->type == MSG_WELCOME) {
 		fill_text(m->welcome.pool_name, sizeof m->welcome.pool_name, full);
 		m->welcome.pool_time_ms = full ? INT64_MAX : 0;
@@ -344,7 +354,7 @@ static void make_link(struct sample *s, bool full)
 	} else if (m->type == MSG_LINK_STATE) {
 		fill(m->link_state.donor.bytes, PUBLIC_KEY_BYTES, 13);
 		m->link_state.up = full;
-		m->link_state.round_trip_us = full ? UINT64_MAX : 0;
+		m->link_state.round_trip_us = full ? LIMIT_ROUND_TRIP_US : 0;
 	} else {
 		m->withdraw.unit = full ? UINT64_MAX : 1;
 	}

@@ -51,7 +51,8 @@ int scheduler_trial_set_up(void **state)
 	    .max_waiting = 2,
 	    .wait_us = WAIT_US,
 	    .unit_timeout_us = TIMEOUT_US,
-	    .first_unit = 100};
+	    .first_unit = 100,
+	    .trails = true};
 
 	(void)state;
 	n_sessions = 0;

@@ -9,7 +9,7 @@
 #include "node/pool/scheduler_internal.h"
 #include "tests/support/fake_donor.h"
 
-enum { KV_TOKENS = 40, MAX_DONORS = 4, TIMEOUT_US = 1000, WAIT_US = 5000, PEER = 3 };
+enum { KV_TOKENS = 40, MAX_DONORS = 6, TIMEOUT_US = 1000, WAIT_US = 5000, PEER = 3 };
 
 struct scheduler_trial {
 	const struct catalog_model *model;

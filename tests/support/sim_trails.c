@@ -32,7 +32,7 @@ static void replay_stage(const struct sim_world *w, const struct trail *t,
 	    .n_tokens = one.n_tokens,
 	    .n_logits = one.n_logits,
 	    .top = last ? span->top : 0};
-	size_t n = trail_parts(t, span, stage), len;
+	size_t n = trail_parts(t, span, u.layer_last - 1), len;
 	struct msg_result r;
 	uint8_t *out;
 
@@ -40,9 +40,12 @@ static void replay_stage(const struct sim_world *w, const struct trail *t,
 	free(*payload);
 	*payload = out;
 	assert_int_equal(r.n_parts, n > 1 ? n : 0);
+	if (r.n_layer_hashes > 0)
+		assert_memory_equal(trail_after(t, span, u.layer_first), r.layer_hashes,
+		    r.n_layer_hashes * sizeof *r.layer_hashes);
 	if (n > 0)
-		assert_memory_equal(trail_hashes(t, span, stage), n > 1 ? r.parts : &r.handed_hash,
-		    n * sizeof *r.parts);
+		assert_memory_equal(trail_after(t, span, u.layer_last - 1),
+		    n > 1 ? r.parts : &r.handed_hash, n * sizeof *r.parts);
 }
 
 static void replay(struct sim_world *w, const struct trail *t)

@@ -94,6 +94,23 @@ static void a_crowd_of_keys_is_bounded(void **state)
 	habits_free(NULL);
 }
 
+static void who_fails_again_and_again_is_out_for_longer_each_time(void **state)
+{
+	const uint64_t second = 1000000, day = HABIT_OUT_DAY_S * second;
+	struct habit h = {0};
+
+	(void)state;
+	habit_out(&h, 5);
+	assert_int_equal(h.out_until_us, 5 + HABIT_OUT_S * second);
+	habit_out(&h, day);
+	assert_int_equal(h.out_until_us, day + 2 * HABIT_OUT_S * second);
+	for (int i = 0; i < 100; i++)
+		habit_out(&h, day);
+	assert_int_equal(h.out_until_us, day + HABIT_OUT_MOST_S * second);
+	habit_out(&h, h.out_until_us + day + 1); /* long ago */
+	assert_int_equal(h.outs, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -104,6 +121,7 @@ int main(void)
 	    TEST(who_stays_longer_than_usual_counts_as_staying_longer),
 	    TEST(a_pace_alone_says_nothing_of_stays),
 	    TEST(a_crowd_of_keys_is_bounded),
+	    TEST(who_fails_again_and_again_is_out_for_longer_each_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

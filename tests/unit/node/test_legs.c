@@ -27,6 +27,7 @@ static void two_donors(void)
 /* What a donor gave: handed on if its unit says so, or else given to the pool. */
 struct given {
 	struct msg_result r;
+	struct hash chains[8], layers[8]; /* the donor's own are of its last unit */
 	uint8_t *payload;
 	size_t len;
 };
@@ -39,6 +40,9 @@ static struct given compute(struct taken *t, const uint8_t *input, size_t input_
 	assert_int_equal(fake_donor_compute(&play.fakes[t->donor], &play.model->sizes, &t->unit,
 	                     input, &g.r, &g.payload, &g.len),
 	    REFUSAL_NONE);
+	assert_true(g.r.n_chains <= 8 && g.r.n_layer_hashes <= 8);
+	memcpy(g.chains, g.r.chains, g.r.n_chains * sizeof *g.chains);
+	memcpy(g.layers, g.r.layer_hashes, g.r.n_layer_hashes * sizeof *g.layers);
 	g.r.has_input = t->unit.input.ticket != 0;
 	if (g.r.has_input)
 		hash_bytes(input, input_len, &g.r.input_hash);
@@ -48,8 +52,10 @@ static struct given compute(struct taken *t, const uint8_t *input, size_t input_
 	return g;
 }
 
-static enum refusal give(const struct taken *t, const struct given *g, uint64_t now_us)
+static enum refusal give(const struct taken *t, struct given *g, uint64_t now_us)
 {
+	g->r.chains = g->chains;
+	g->r.layer_hashes = g->layers;
 	return scheduler_result(play.scheduler, t->donor, &g->r,
 	    (struct span){g->payload, g->r.handed ? 0 : g->len}, now_us, &play.actions, &play.err);
 }
@@ -122,6 +128,33 @@ static void results_may_come_in_any_order(void **state)
 	assert_int_equal(give(&first, &a, 3), REFUSAL_NONE);
 	assert_int_equal(play_nth(ACTION_FINISH, 0)->finish.reason, FINISH_LENGTH);
 	drop_both(&first, &a, &second, &b);
+}
+
+/* It would not be bound to what it gave: no more work, whether its result comes first or last. */
+static void a_chain_that_does_not_fit_is_as_a_wrong_result(void **state)
+{
+	for (int order = 0; order < 2; order++) {
+		struct taken first, second;
+		struct given a, b;
+
+		begin(&first, &second, 1);
+		compute_both(&first, &a, &second, &b);
+		b.chains[0].bytes[5] ^= 1;
+		if (order == 0) {
+			assert_int_equal(give(&first, &a, 2), REFUSAL_NONE);
+			assert_int_equal(give(&second, &b, 3), REFUSAL_BOUNDS);
+		} else {
+			assert_int_equal(give(&second, &b, 2), REFUSAL_NONE);
+			assert_int_equal(give(&first, &a, 3), REFUSAL_NONE);
+		}
+		assert_int_equal(
+		    roster_get(play.roster, second.donor)->failures, ROSTER_MAX_FAILURES);
+		assert_int_equal(roster_get(play.roster, first.donor)->failures, 0);
+		assert_int_equal(play_count(ACTION_FINISH), 0);
+		drop_both(&first, &a, &second, &b);
+		assert_int_equal(scheduler_trial_tear_down(state), 0);
+		assert_int_equal(scheduler_trial_set_up(state), 0);
+	}
 }
 
 static void what_was_computed_of_something_else_is_not_used(void **state)
@@ -431,6 +464,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(both_stages_get_their_units_at_once),
 	    TEST(results_may_come_in_any_order),
+	    TEST(a_chain_that_does_not_fit_is_as_a_wrong_result),
 	    TEST(what_was_computed_of_something_else_is_not_used),
 	    TEST(a_donor_that_cannot_hand_over_sends_it_to_the_pool_for_the_next),
 	    TEST(what_is_lost_on_the_way_is_withdrawn_and_goes_through_the_pool),

@@ -60,7 +60,7 @@ static int timed(uint32_t first, uint32_t last, uint32_t token_us, uint64_t roun
 
 static struct path_donors donors(void)
 {
-	return (struct path_donors){roster, pairs, NOW_US};
+	return (struct path_donors){.roster = roster, .pairs = pairs, .now_us = NOW_US};
 }
 
 static enum path_search find(void)

@@ -57,7 +57,7 @@ static struct roster_donor *ready(uint32_t first, uint32_t last)
 
 static enum path_search find(uint32_t n_layers)
 {
-	const struct path_donors all = {roster, pairs, NOW_US};
+	const struct path_donors all = {.roster = roster, .pairs = pairs, .now_us = NOW_US};
 
 	return path_find(&all, 0, n_layers, 1, &path);
 }

@@ -9,172 +9,36 @@
 
 #include <cmocka.h>
 
-#include "compute/layers.h"
-#include "compute/logits.h"
 #include "node/pool/auditor.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/donors_trial.h"
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-enum { LAYERS = 4, STAGES = 2, D = 64, V = TINY_MODEL_VOCABULARY, CONTEXT = 256, TOP = 5 };
-
-/* A donor of one stage. */
-struct stage {
-	struct model *model;
-	struct layers *layers;
-	struct kv *kv;
-};
-
-static char *path;
-static struct gguf *gguf;
-static struct team *team;
 static struct recheck *recheck;
-static struct stage stages[STAGES];
-static struct trail_budget budget;
-static struct trail *trail;
-static enum wire_type wire;
 static atomic_bool stop;
 static struct error err;
-
-static int open_model(void **state)
-{
-	static const struct tiny_model_options options = {
-	    .n_layers = LAYERS, .n_heads = 2, .n_kv_heads = 1};
-
-	(void)state;
-	path = tiny_model_temporary(&options);
-	if (gguf_open(path, &gguf, &err) != AYNI_OK || team_new(1, &team, &err) != AYNI_OK)
-		return -1;
-	return 0;
-}
-
-static int close_model(void **state)
-{
-	(void)state;
-	team_free(team);
-	gguf_free(gguf);
-	tiny_model_remove(path);
-	return 0;
-}
-
-static struct trail *new_trail(void)
-{
-	static const struct trail_stage list[STAGES] = {
-	    {.donor = 0, .key = {{1}}, .layers = {0, 1}},
-	    {.donor = 1, .key = {{2}}, .layers = {1, LAYERS}}};
-	struct trail *t = trail_new(7, 0, wire, list, STAGES, &budget);
-
-	assert_non_null(t);
-	return t;
-}
-
-static void start(enum wire_type type, enum kv_type kv)
-{
-	wire = type;
-	trail = new_trail();
-	for (uint32_t k = 0; k < STAGES; k++) {
-		struct stage *s = &stages[k];
-
-		assert_int_equal(model_load(gguf, trail->stages[k].layers.first,
-		                     trail->stages[k].layers.last, &s->model, &err),
-		    AYNI_OK);
-		assert_int_equal(
-		    layers_new(s->model, kernels_best(), team, LIMIT_UNIT_TOKENS, &s->layers, &err),
-		    AYNI_OK);
-		assert_int_equal(kv_new(s->model, CONTEXT, kv, &s->kv, &err), AYNI_OK);
-		kv_set_wire(s->kv, type);
-	}
-}
 
 static int set_up(void **state)
 {
 	(void)state;
-	budget = (struct trail_budget){.most_bytes = 1 << 20};
 	atomic_store(&stop, false);
-	return recheck_new(kernels_best(), team, &recheck, &err);
+	return recheck_new(kernels_best(), donors.team, &recheck, &err);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	for (uint32_t k = 0; k < STAGES; k++) {
-		kv_free(stages[k].kv);
-		layers_free(stages[k].layers);
-		model_free(stages[k].model);
-		stages[k] = (struct stage){0};
-	}
-	trail_release(trail);
-	trail = NULL;
+	donors_stop();
 	recheck_free(recheck);
-	assert_int_equal(budget.used_bytes, 0);
 	return 0;
-}
-
-/* ---- what donors do ----------------------------------------------------------------------- */
-
-static size_t put_rows(const float *logits, uint32_t n, uint8_t *out)
-{
-	float scratch[V], lse;
-	struct logit top[TOP];
-
-	for (uint32_t i = 0; i < n; i++) {
-		logits_top(kernels_best(), logits + i * V, V, TOP, scratch, top, &lse);
-		logit_row_write(out + i * logit_row_bytes(TOP), top, TOP, lse);
-	}
-	return n * logit_row_bytes(TOP);
-}
-
-/* One unit of all stages; `liar` flips a bit of what that one gives, and the next gets that. */
-static void feed(uint32_t position, uint32_t n, uint32_t n_logits, int liar)
-{
-	static float activations[LIMIT_UNIT_TOKENS * D], logits[LIMIT_UNIT_TOKENS * V];
-	static uint8_t out[LIMIT_UNIT_TOKENS * D * 4];
-	static struct hash hashes[STAGES][WORK_PARTS_MAX];
-	struct unit_span span = {
-	    .position = position, .n_tokens = n, .n_logits = n_logits, .wire = wire};
-	struct msg_work_unit u = {.n_spans = 1, .spans = &span, .top = TOP};
-	const struct hash *parts[STAGES] = {hashes[0], hashes[1]};
-	uint32_t tokens[LIMIT_UNIT_TOKENS];
-	size_t row = wire_row_bytes(wire, D);
-
-	for (uint32_t i = 0; i < n; i++)
-		tokens[i] = (position + i) * 7 % 250;
-	for (int k = 0; k < STAGES; k++) {
-		bool last = k + 1 == STAGES;
-		struct layers_span one = {stages[k].kv, position, n, last ? n_logits : 0};
-		struct hash whole;
-
-		assert_int_equal(layers_run(stages[k].layers, &one, 1, k == 0 ? tokens : NULL,
-		                     activations, last ? logits : NULL, &err),
-		    AYNI_OK);
-		for (uint32_t i = 0; i < n && !last; i++)
-			wire_encode(wire, activations + i * D, D, out + i * row);
-		if (last)
-			(void)put_rows(logits, n_logits, out);
-		out[0] ^= k == liar;
-		(void)work_commit(D, &u, last, out, hashes[k], &whole);
-		for (uint32_t i = 0; i < n && !last; i++)
-			wire_decode(wire, out + i * row, D, activations + i * D);
-	}
-	trail_add(trail, &span, TOP, tokens, parts);
-	assert_int_equal(trail->n_missed, 0);
-}
-
-/* A prompt over two pages, then tokens. */
-static void feed_session(uint32_t n_tokens)
-{
-	feed(0, 100, 0, -1);
-	feed(100, 10, 1, -1);
-	for (uint32_t i = 0; i < n_tokens; i++)
-		feed(110 + i, 1, 1, -1);
 }
 
 static struct recheck_finding find(enum kv_type kv)
 {
-	struct recheck_model m = {.gguf = gguf, .kv = kv};
+	struct recheck_model m = {.gguf = donors.gguf, .kv = kv};
 	struct recheck_finding f;
 
-	if (recheck_run(recheck, &m, trail, &stop, &f, &err) != AYNI_OK)
+	if (recheck_run(recheck, &m, donors.trail, &stop, &f, &err) != AYNI_OK)
 		fail_msg("%s", err.text);
 	return f;
 }
@@ -184,13 +48,14 @@ static void assert_right(void)
 	assert_false(find(KV_F16).wrong);
 }
 
-static void assert_liar(uint32_t stage, uint32_t span, uint32_t position)
+static void assert_liar(uint32_t layer, uint32_t index, uint32_t position)
 {
 	struct recheck_finding f = find(KV_F16);
 
 	assert_true(f.wrong);
-	assert_int_equal(f.stage, stage);
-	assert_int_equal(f.span, span);
+	assert_int_equal(f.layer, layer);
+	assert_int_equal(f.stage, layer > 0);
+	assert_int_equal(f.span, index);
 	assert_int_equal(f.position, position);
 }
 
@@ -200,8 +65,8 @@ static void what_honest_donors_gave_is_right_in_every_wire_type(void **state)
 {
 	(void)state;
 	for (int type = 0; type < WIRE_TYPE_END; type++) {
-		start((enum wire_type)type, KV_F16);
-		feed_session(40);
+		donors_start((enum wire_type)type, KV_F16);
+		donors_feed_session(40);
 		assert_right();
 		tear_down(NULL);
 		set_up(NULL);
@@ -211,8 +76,8 @@ static void what_honest_donors_gave_is_right_in_every_wire_type(void **state)
 static void a_session_that_keeps_its_values_in_int8_is_computed_so(void **state)
 {
 	(void)state;
-	start(WIRE_F32, KV_INT8);
-	feed_session(5);
+	donors_start(WIRE_F32, KV_INT8);
+	donors_feed_session(5);
 	assert_false(find(KV_INT8).wrong);
 	assert_true(find(KV_F16).wrong);
 }
@@ -220,22 +85,42 @@ static void a_session_that_keeps_its_values_in_int8_is_computed_so(void **state)
 static void guesses_that_were_wrong_are_fed_as_they_were(void **state)
 {
 	(void)state;
-	start(WIRE_F32, KV_F16);
-	feed(0, 60, 1, -1);
-	feed(60, 8, 8, -1); /* over the end of a page; of these two were right */
-	feed(62, 3, 3, -1);
-	feed(63, 1, 1, -1);
+	donors_start(WIRE_F32, KV_F16);
+	donors_feed(0, 60, 1, -1);
+	donors_feed(60, 8, 8, -1); /* over the end of a page; of these two were right */
+	donors_feed(62, 3, 3, -1);
+	donors_feed(63, 1, 1, -1);
 	assert_right();
 }
 
-static void one_bit_names_its_stage_and_its_part(void **state)
+static void one_bit_names_its_layer_and_its_part(void **state)
 {
 	(void)state;
-	start(WIRE_F32, KV_F16);
-	feed_session(3);
-	feed(113, 1, 1, 0);
-	feed(114, 1, 1, -1);
+	donors_start(WIRE_F32, KV_F16);
+	donors_feed_session(3);
+	donors_feed(113, 1, 1, 0);
+	donors_feed(114, 1, 1, -1);
 	assert_liar(0, 5, 113);
+}
+
+static void a_lie_in_the_middle_of_a_stage_names_that_layer(void **state)
+{
+	(void)state;
+	donors_start(WIRE_F16, KV_F16);
+	donors_feed(0, 100, 0, -1);
+	donors_feed(100, 10, 1, 2);
+	donors_feed(110, 1, 1, -1);
+	assert_liar(2, 1, 100);
+}
+
+/* Each was given only right numbers, so both lied; one is enough. */
+static void of_two_liars_the_one_in_the_lower_layer_is_named(void **state)
+{
+	(void)state;
+	donors_start(WIRE_F32, KV_F16);
+	donors_feed(0, 100, 0, 2);
+	donors_feed(100, 10, 1, 1);
+	assert_liar(1, 1, 100);
 }
 
 /* The next stage's keys and values are made of it, and it gives what the model does not ever after:
@@ -243,19 +128,19 @@ static void one_bit_names_its_stage_and_its_part(void **state)
 static void who_was_given_wrong_input_is_not_blamed(void **state)
 {
 	(void)state;
-	start(WIRE_F32, KV_F16);
-	feed(0, 100, 0, 0);
-	feed(100, 10, 1, -1);
+	donors_start(WIRE_F32, KV_F16);
+	donors_feed(0, 100, 0, 0);
+	donors_feed(100, 10, 1, -1);
 	assert_liar(0, 0, 0);
 }
 
 static void the_last_stage_is_caught_by_its_rows(void **state)
 {
 	(void)state;
-	start(WIRE_Q8, KV_F16);
-	feed_session(2);
-	feed(112, 1, 1, 1);
-	assert_liar(1, 4, 112);
+	donors_start(WIRE_Q8, KV_F16);
+	donors_feed_session(2);
+	donors_feed(112, 1, 1, DONORS_LAYERS - 1);
+	assert_liar(DONORS_LAYERS - 1, 4, 112);
 }
 
 static void a_session_that_began_with_another_is_checked_from_its_first_position(void **state)
@@ -263,38 +148,39 @@ static void a_session_that_began_with_another_is_checked_from_its_first_position
 	struct trail *other;
 
 	(void)state;
-	start(WIRE_F32, KV_F16);
-	feed(0, 100, 0, -1);
-	feed(100, 40, 1, -1);
-	other = trail;
-	trail = new_trail();
-	trail_begin_with(trail, other, 128);
-	assert_int_equal(trail->n_inherited, 2);
-	assert_int_equal(trail->spans[1].n_tokens, 28);
-	feed(128, 20, 1, -1);
+	donors_start(WIRE_F32, KV_F16);
+	donors_feed(0, 100, 0, -1);
+	donors_feed(100, 40, 1, -1);
+	other = donors.trail;
+	donors.trail = donors_new_trail();
+	trail_begin_with(donors.trail, other, 128);
+	assert_int_equal(donors.trail->n_inherited, 2);
+	assert_int_equal(donors.trail->spans[1].n_tokens, 28);
+	donors_feed(128, 20, 1, -1);
 	assert_right();
-	trail_release(trail);
-	trail = new_trail(); /* the liar was at work in the other one */
-	((struct hash *)trail_hashes(other, &other->spans[0], 0))->bytes[3] ^= 4;
-	trail_begin_with(trail, other, 128);
-	feed(128, 20, 1, -1);
+	trail_release(donors.trail);
+	donors.trail = donors_new_trail(); /* the liar was at work in the other one */
+	((struct hash *)trail_after(other, &other->spans[0], 0))->bytes[3] ^= 4;
+	trail_begin_with(donors.trail, other, 128);
+	donors_feed(128, 20, 1, -1);
 	assert_liar(0, 0, 0);
 	trail_release(other);
 }
 
 static void what_cannot_be_computed_says_nothing_of_the_donors(void **state)
 {
-	struct recheck_model m = {.gguf = gguf, .kv = KV_F16};
+	struct recheck_model m = {.gguf = donors.gguf, .kv = KV_F16};
 	struct recheck_finding f;
 
 	(void)state;
-	start(WIRE_F32, KV_F16);
-	feed_session(1);
-	trail->stages[1].layers.last--; /* not the whole model */
-	assert_int_equal(recheck_run(recheck, &m, trail, &stop, &f, &err), AYNI_ERR_ARGUMENT);
-	trail->stages[1].layers.last++;
+	donors_start(WIRE_F32, KV_F16);
+	donors_feed_session(1);
+	donors.trail->stages[1].layers.last--; /* not the whole model */
+	assert_int_equal(
+	    recheck_run(recheck, &m, donors.trail, &stop, &f, &err), AYNI_ERR_ARGUMENT);
+	donors.trail->stages[1].layers.last++;
 	atomic_store(&stop, true);
-	assert_int_equal(recheck_run(recheck, &m, trail, &stop, &f, &err), AYNI_ERR_AGAIN);
+	assert_int_equal(recheck_run(recheck, &m, donors.trail, &stop, &f, &err), AYNI_ERR_AGAIN);
 	atomic_store(&stop, false);
 	assert_right();
 }
@@ -315,20 +201,20 @@ static struct audited wait_for(struct auditor *a)
 
 static void findings_come_in_the_order_of_their_trails(void **state)
 {
-	struct recheck_model m = {.gguf = gguf, .kv = KV_F16};
+	struct recheck_model m = {.gguf = donors.gguf, .kv = KV_F16};
 	const struct trail *open[AUDITOR_JOBS];
 	struct auditor *a;
 	struct trail *wrong, *right;
 
 	(void)state;
-	start(WIRE_F32, KV_F16);
-	feed_session(2);
-	right = trail;
-	trail = new_trail();
-	feed(0, 5, 1, 1);
-	wrong = trail;
-	trail = NULL;
-	assert_int_equal(auditor_new(1, &a, &err), AYNI_OK);
+	donors_start(WIRE_F32, KV_F16);
+	donors_feed_session(2);
+	right = donors.trail;
+	donors.trail = donors_new_trail();
+	donors_feed(0, 5, 1, 2);
+	wrong = donors.trail;
+	donors.trail = NULL;
+	assert_int_equal(auditor_new(1, NULL, &a, &err), AYNI_OK);
 	assert_true(auditor_ask(a, &m, right));
 	assert_true(auditor_ask(a, &m, wrong));
 	assert_int_equal(auditor_open(a, open), 2);
@@ -346,18 +232,18 @@ static void findings_come_in_the_order_of_their_trails(void **state)
 
 static void an_auditor_takes_no_more_than_it_has_room_for_and_may_end_at_any_time(void **state)
 {
-	struct recheck_model m = {.gguf = gguf, .kv = KV_F16};
+	struct recheck_model m = {.gguf = donors.gguf, .kv = KV_F16};
 	struct auditor *a;
 
 	(void)state;
-	start(WIRE_F32, KV_F16);
-	feed_session(1);
-	assert_int_equal(auditor_new(1, &a, &err), AYNI_OK);
+	donors_start(WIRE_F32, KV_F16);
+	donors_feed_session(1);
+	assert_int_equal(auditor_new(1, NULL, &a, &err), AYNI_OK);
 	for (int i = 0; i < AUDITOR_JOBS; i++)
-		assert_true(auditor_ask(a, &m, trail_hold(trail)));
-	assert_false(auditor_ask(a, &m, trail)); /* none was taken, whatever is done */
+		assert_true(auditor_ask(a, &m, trail_hold(donors.trail)));
+	assert_false(auditor_ask(a, &m, donors.trail)); /* none was taken, whatever is done */
 	auditor_free(a);
-	assert_int_equal(trail->holders, 1);
+	assert_int_equal(donors.trail->holders, 1);
 }
 
 int main(void)
@@ -366,7 +252,9 @@ int main(void)
 	    TEST(what_honest_donors_gave_is_right_in_every_wire_type),
 	    TEST(a_session_that_keeps_its_values_in_int8_is_computed_so),
 	    TEST(guesses_that_were_wrong_are_fed_as_they_were),
-	    TEST(one_bit_names_its_stage_and_its_part),
+	    TEST(one_bit_names_its_layer_and_its_part),
+	    TEST(a_lie_in_the_middle_of_a_stage_names_that_layer),
+	    TEST(of_two_liars_the_one_in_the_lower_layer_is_named),
 	    TEST(who_was_given_wrong_input_is_not_blamed),
 	    TEST(the_last_stage_is_caught_by_its_rows),
 	    TEST(a_session_that_began_with_another_is_checked_from_its_first_position),
@@ -375,5 +263,5 @@ int main(void)
 	    TEST(an_auditor_takes_no_more_than_it_has_room_for_and_may_end_at_any_time),
 	};
 
-	return cmocka_run_group_tests(tests, open_model, close_model);
+	return cmocka_run_group_tests(tests, donors_open, donors_close);
 }

@@ -300,6 +300,31 @@ static void an_overlong_name_is_cut(void **state)
 	assert_int_equal(strlen(roster_get(roster, slot)->name), TEXT_SHORT - 1);
 }
 
+static void excuses_of_one_moment_count_once_and_can_be_made_up_for(void **state)
+{
+	struct roster_donor *d = roster_get(roster, join(1, 1));
+
+	(void)state;
+	d->last_unit = 10;
+	for (uint64_t unit = 1; unit <= 10; unit++)
+		roster_excuse(d, unit); /* all that it had */
+	assert_int_equal(d->excuses, 1);
+	for (uint32_t i = 0; i < ROSTER_EXCUSE_UNITS; i++) {
+		assert_int_equal(d->excuses, 1);
+		roster_did_right(d);
+	}
+	assert_int_equal(d->excuses, 0);
+	for (uint32_t i = 0; i < ROSTER_MAX_EXCUSES; i++) {
+		assert_true(d->failures < ROSTER_MAX_FAILURES);
+		roster_excuse(d, ++d->last_unit);
+	}
+	assert_int_equal(d->failures, ROSTER_MAX_FAILURES);
+	roster_did_right(d);
+	assert_int_equal(d->failures, ROSTER_MAX_FAILURES);
+	roster_forgive(d);
+	assert_int_equal(d->failures + d->excuses, 0);
+}
+
 static void every_state_has_a_name(void **state)
 {
 	(void)state;
@@ -326,6 +351,7 @@ int main(void)
 	    TEST(a_full_roster_refuses_the_next_donor),
 	    TEST(a_silent_donor_is_found),
 	    TEST(an_overlong_name_is_cut),
+	    TEST(excuses_of_one_moment_count_once_and_can_be_made_up_for),
 	    TEST(every_state_has_a_name),
 	};
 

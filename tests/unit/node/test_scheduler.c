@@ -256,38 +256,103 @@ static void a_path_whose_donor_loads_again_gets_no_more(void **state)
 	play_drop(&t);
 }
 
-static void numbers_that_overflow_end_the_request(void **state)
+static void numbers_that_overflow_at_two_donors_end_the_request(void **state)
 {
-	int donor = play_ready(0, 4, 4);
+	int first = play_ready(0, 4, 4), second = play_ready(0, 4, 4), asked;
 	struct taken t;
 
 	(void)state;
 	assert_int_equal(play_submit(2, 1), AYNI_OK);
 	play_run(1);
 	t = play_take(0);
+	asked = t.donor;
+	play_clear();
+	play_give_up(&t, REFUSAL_NUMERIC);
+	assert_int_equal(play_count(ACTION_FINISH), 0);
+	play_run(2);
+	t = play_take(0);
+	assert_int_equal(t.donor, asked == first ? second : first);
 	play_clear();
 	play_give_up(&t, REFUSAL_NUMERIC);
 	assert_int_equal(play_count(ACTION_FINISH), 1);
 	assert_int_equal(play_nth(ACTION_FINISH, 0)->finish.reason, FINISH_FAILED);
-	assert_int_equal(roster_get(play.roster, donor)->failures, 0);
+	assert_int_equal(roster_get(play.roster, first)->failures, 0);
+	assert_int_equal(roster_get(play.roster, second)->failures, 0);
 }
 
 static void a_request_whose_donors_always_fail_ends(void **state)
 {
-	int rounds = 0;
+	int rounds = 0, donors = 0;
 
 	(void)state;
-	(void)play_ready(0, 4, 4);
 	assert_int_equal(play_submit(2, 1), AYNI_OK);
-	for (play_run(1); play_count(ACTION_UNIT) == 1; play_run(1)) {
-		struct taken t = play_take(0);
+	for (play_run(1); play_count(ACTION_FINISH) == 0; play_run(1)) {
+		struct taken t;
 
+		if (play_count(ACTION_UNIT) == 0) {
+			(void)play_ready(0, 4, 4);
+			donors++;
+			continue;
+		}
+		t = play_take(0);
 		play_clear();
 		play_give_up(&t, REFUSAL_SESSION);
 		assert_true(++rounds < 100);
 	}
 	assert_int_equal(play_count(ACTION_FINISH), 1);
 	assert_string_equal(play_nth(ACTION_FINISH, 0)->finish.text, "its donors failed too often");
+	assert_int_equal(donors, 5); /* each made as many excuses as it may */
+}
+
+static void who_only_makes_excuses_gets_no_more_work(void **state)
+{
+	static const enum refusal excuses[] = {
+	    REFUSAL_SESSION, REFUSAL_BUSY, REFUSAL_EXPIRED, REFUSAL_LEAVING, REFUSAL_NUMERIC};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof excuses / sizeof *excuses; i++) {
+		int donor = play_ready(0, 4, 4);
+		uint64_t made = 0;
+
+		for (play_run(1); roster_serves(roster_get(play.roster, donor)); play_run(1)) {
+			struct taken t;
+
+			if (play_count(ACTION_UNIT) == 0)
+				assert_int_equal(play_submit(2, 1), AYNI_OK);
+			play_run(1);
+			t = play_take(0);
+			play_clear();
+			play_give_up(&t, excuses[i]);
+			made++;
+		}
+		assert_int_equal(made, ROSTER_MAX_EXCUSES);
+	}
+}
+
+/* It never gave a unit back, and never failed. */
+static void who_loses_its_layers_for_ever_gets_no_more_work(void **state)
+{
+	int donor = play_ready(0, 4, 4);
+	struct roster_donor *d = roster_get(play.roster, donor);
+	uint64_t number = d->assignment.number, lost = 0;
+
+	(void)state;
+	assert_int_equal(play_submit(2, 0), AYNI_OK);
+	for (play_run(1); d->failures < ROSTER_MAX_FAILURES; play_run(1)) {
+		if (play_count(ACTION_UNIT) > 0) {
+			struct taken t = play_take(0);
+
+			play_clear();
+			assert_int_equal(play_answer(&t, 0), REFUSAL_NONE);
+		}
+		assert_int_equal(
+		    roster_progress(play.roster, donor, number, PROGRESS_LOADING, 0), AYNI_OK);
+		play_run(1);
+		assert_int_equal(
+		    roster_progress(play.roster, donor, number, PROGRESS_READY, 0), AYNI_OK);
+		assert_true(++lost <= ROSTER_MAX_EXCUSES);
+	}
+	assert_int_equal(lost, ROSTER_MAX_EXCUSES);
 }
 
 static void missing_layers_are_waited_for_and_named(void **state)
@@ -418,8 +483,10 @@ int main(void)
 	    TEST(a_result_nobody_waits_for_is_refused),
 	    TEST(a_unit_out_of_time_is_replayed_and_counts_against_the_donor),
 	    TEST(a_path_whose_donor_loads_again_gets_no_more),
-	    TEST(numbers_that_overflow_end_the_request),
+	    TEST(numbers_that_overflow_at_two_donors_end_the_request),
 	    TEST(a_request_whose_donors_always_fail_ends),
+	    TEST(who_only_makes_excuses_gets_no_more_work),
+	    TEST(who_loses_its_layers_for_ever_gets_no_more_work),
 	    TEST(missing_layers_are_waited_for_and_named),
 	    TEST(a_cancelled_session_leaves_its_flight_and_its_donors),
 	    TEST(only_the_members_own_requests_are_cancelled),

@@ -7,16 +7,16 @@
 
 #include <cmocka.h>
 
-#include "node/pool/trail.h"
+#include "tests/support/trail_trial.h"
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-enum { STAGES = 3 };
+enum { STAGES = 3, LAYERS = 4, PARTS = 16 };
 
 static struct trail_budget budget;
 static struct trail *trail;
 static const struct trail_stage stages[STAGES] = {
-    {.layers = {0, 1}}, {.layers = {1, 2}}, {.layers = {2, 3}}};
+    {.layers = {0, 1}}, {.layers = {1, 3}}, {.layers = {3, 4}}};
 static const uint32_t tokens[LIMIT_UNIT_TOKENS] = {11, 22, 33};
 
 static int set_up(void **state)
@@ -35,31 +35,33 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Each part's hash says its stage and its number. */
+/* Each hash says its layer and its number. */
 static void add(uint32_t position, uint32_t n, uint32_t n_logits)
 {
 	struct unit_span span = {.position = position, .n_tokens = n, .n_logits = n_logits};
-	struct hash hashes[STAGES][16] = {{{{0}}}};
-	const struct hash *parts[STAGES] = {hashes[0], hashes[1], hashes[2]};
+	struct trail_span s = {.position = position, .n_tokens = n, .n_logits = n_logits};
+	struct hash hashes[LAYERS * PARTS] = {{{0}}}, *h = hashes;
 
-	for (uint32_t k = 0; k < STAGES; k++) {
-		for (uint32_t i = 0; i < 16; i++) {
-			hashes[k][i].bytes[0] = (uint8_t)k;
-			hashes[k][i].bytes[1] = (uint8_t)i;
+	for (uint32_t layer = 0; layer < LAYERS; layer++) {
+		for (uint32_t i = 0; i < trail_parts(trail, &s, layer); i++, h++) {
+			h->bytes[0] = (uint8_t)layer;
+			h->bytes[1] = (uint8_t)i;
 		}
 	}
-	trail_add(trail, &span, 1, tokens, parts);
+	assert_int_equal(trail_hashes(trail, &s), h - hashes);
+	trail_trial_add(trail,
+	    &(struct trail_feed){.span = span, .top = 1, .tokens = tokens, .hashes = hashes});
 }
 
-static void assert_part(const struct trail_span *s, uint32_t stage, size_t i)
+static void assert_part(const struct trail_span *s, uint32_t layer, size_t i)
 {
-	const struct hash *h = trail_hashes(trail, s, stage) + i;
+	const struct hash *h = trail_after(trail, s, layer) + i;
 
-	assert_int_equal(h->bytes[0], stage);
+	assert_int_equal(h->bytes[0], layer);
 	assert_int_equal(h->bytes[1], i);
 }
 
-static void each_stage_has_the_hashes_of_its_parts(void **state)
+static void each_layer_has_the_hashes_of_its_parts_whatever_the_stages(void **state)
 {
 	const struct trail_span *s;
 
@@ -70,12 +72,15 @@ static void each_stage_has_the_hashes_of_its_parts(void **state)
 	s = &trail->spans[1];
 	assert_int_equal(trail_parts(trail, s, 0), 3);
 	assert_int_equal(trail_parts(trail, s, 1), 3);
-	assert_int_equal(trail_parts(trail, s, 2), 1);
+	assert_int_equal(trail_parts(trail, s, 3), 1);
 	assert_part(s, 0, 2);
 	assert_part(s, 1, 0);
-	assert_part(s, 1, 2);
-	assert_part(s, 2, 0);
-	assert_int_equal(trail_parts(trail, &trail->spans[0], 2), 0);
+	assert_part(s, 2, 2);
+	assert_part(s, 3, 0);
+	assert_int_equal(trail_parts(trail, &trail->spans[0], 3), 0);
+	assert_int_equal(trail_stage(trail, 0), 0);
+	assert_int_equal(trail_stage(trail, 2), 1);
+	assert_int_equal(trail_stage(trail, 3), 2);
 	assert_int_equal(trail->tokens[trail->spans[1].first_token + 2], 33);
 }
 
@@ -94,7 +99,7 @@ static void what_begins_with_it_has_whole_pages_of_it(void **state)
 	assert_int_equal(trail->spans[1].n_tokens, 28);
 	assert_int_equal(trail->spans[1].n_logits, 8);
 	assert_part(&trail->spans[1], 1, 0);
-	assert_part(&trail->spans[1], 2, 0);
+	assert_part(&trail->spans[1], 3, 0);
 	trail_empty(trail);
 	assert_int_equal(trail->n_spans + trail->n_inherited, 0);
 	trail_release(source);
@@ -160,7 +165,7 @@ static void it_lives_as_long_as_somebody_holds_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(each_stage_has_the_hashes_of_its_parts),
+	    TEST(each_layer_has_the_hashes_of_its_parts_whatever_the_stages),
 	    TEST(what_begins_with_it_has_whole_pages_of_it),
 	    TEST(what_is_past_the_budget_is_missed_and_all_behind_it),
 	    TEST(nobody_knows_what_follows_a_trail_that_is_not_whole),

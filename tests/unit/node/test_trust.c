@@ -173,17 +173,16 @@ static struct trail *session(uint64_t number, const struct public_key *donors, u
 {
 	static struct trail_budget budget = {.most_bytes = 1 << 20};
 	static const struct hash hashes[1];
-	const struct hash *parts[2] = {hashes, hashes};
 	struct unit_span span = {.n_tokens = 1};
 	struct trail_stage stages[2] = {{0}};
 	uint32_t token = 1;
 	struct trail *t;
 
 	for (uint32_t i = 0; i < n; i++)
-		stages[i].key = donors[i];
+		stages[i] = (struct trail_stage){.key = donors[i], .layers = {i, i + 1}};
 	t = trail_new(number, 0, WIRE_F32, stages, n, &budget);
 	assert_non_null(t);
-	trail_add(t, &span, 0, &token, parts);
+	trail_add(t, &span, 0, &token, hashes);
 	assert_int_equal(t->n_spans, 1);
 	return t;
 }

@@ -87,7 +87,7 @@ static void right_activations(void)
 	assert_int_equal(work_cost(&sizes, &unit, &result.cost), AYNI_OK);
 }
 
-static struct hash parts[WORK_PARTS_MAX];
+static struct hash parts[WORK_PARTS_MAX], layer_hashes[WORK_PARTS_MAX];
 
 /* As the donor signs it. */
 static void commit(void)
@@ -96,6 +96,9 @@ static void commit(void)
 
 	result.parts = parts;
 	result.n_parts = work_commit(WIDTH, &unit, logits, payload, parts, &result.handed_hash);
+	result.layer_hashes = layer_hashes;
+	result.n_layer_hashes = work_layer_hashes(&unit);
+	result.n_chains = unit.n_spans;
 }
 
 static enum refusal check(void)
@@ -274,6 +277,20 @@ static void a_hash_that_does_not_fit_is_refused(void **state)
 	    REFUSAL_BOUNDS);
 }
 
+static void hashes_of_each_layer_but_the_last_are_there(void **state)
+{
+	(void)state;
+	right_activations();
+	commit();
+	assert_int_equal(result.n_layer_hashes, 2); /* two parts after one of two layers */
+	for (size_t n = 0; n < 5; n++) {
+		result.n_layer_hashes = n;
+		assert_int_equal(
+		    verifier_check(&sizes, &unit, &result, (struct span){payload, len}, &why),
+		    n == 2 ? REFUSAL_NONE : REFUSAL_BOUNDS);
+	}
+}
+
 /* Or a donor could sign one thing and hand on another. */
 static void parts_of_what_was_handed_on_fit_the_hash_of_all(void **state)
 {
@@ -303,6 +320,7 @@ int main(void)
 	    TEST(a_sum_below_its_largest_part_is_refused),
 	    TEST(parts_end_with_pages_and_spans),
 	    TEST(a_hash_that_does_not_fit_is_refused),
+	    TEST(hashes_of_each_layer_but_the_last_are_there),
 	    TEST(parts_of_what_was_handed_on_fit_the_hash_of_all),
 	};
 

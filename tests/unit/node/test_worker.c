@@ -10,6 +10,7 @@
 
 #include "compute/layers.h"
 #include "compute/logits.h"
+#include "node/work.h"
 #include "protocol/messages.h"
 #include "tests/support/worker_trial.h"
 
@@ -186,6 +187,54 @@ static void parts_give_the_same_bits_as_in_this_process(void **state)
 }
 
 /* Some of the sessions begin after the first layer, some after the second; each stays there. */
+/* Two sessions over the first n layers: what they give, part by part. */
+static size_t hashes_after(uint32_t n_layers, uint32_t wire, struct hash *out)
+{
+	struct worker_link *l = trial_loaded(&trial_ordinary, 0, n_layers);
+	struct trial_unit unit;
+	struct worker_event e;
+	struct hash whole;
+	size_t n;
+
+	trial_begin(&unit, 0, n_layers);
+	trial_add(&unit, 1, 0, 7, 0);
+	trial_add(&unit, 2, 0, 2, 0);
+	unit.spans[1].wire = wire;
+	e = trial_run(l, &unit);
+	trial_assert_ran(e);
+	n = work_commit(D, &unit.u, false, e.payload.data, out, &whole);
+	assert_int_equal(n, 2);
+	worker_link_free(l);
+	return n;
+}
+
+/* So that what one layer gave has the same hash wherever the model is cut. */
+static void the_hashes_of_each_layer_are_those_of_what_a_donor_that_ends_there_gives(void **state)
+{
+	struct worker_link *l = trial_loaded(&trial_ordinary, 0, LAYERS);
+	struct trial_unit unit;
+
+	(void)state;
+	for (uint32_t wire = 0; wire < WIRE_TYPE_END; wire++) {
+		struct worker_event e;
+
+		trial_begin(&unit, 0, LAYERS);
+		trial_add(&unit, 1, 0, 7, 1);
+		trial_add(&unit, 2, 0, 2, 1);
+		unit.spans[1].wire = wire;
+		e = trial_run(l, &unit);
+		trial_assert_ran(e);
+		assert_int_equal(e.n_layer_hashes, (LAYERS - 1) * 2);
+		for (uint32_t n = 1; n < LAYERS; n++) {
+			struct hash after[WORK_PARTS_MAX];
+
+			assert_int_equal(hashes_after(n, wire, after), 2);
+			assert_memory_equal(e.layer_hashes + (n - 1) * 2, after, 2 * sizeof *after);
+		}
+	}
+	worker_link_free(l);
+}
+
 static void layers_run_while_others_are_not_loaded_yet(void **state)
 {
 	struct worker_link *l = trial_start(&trial_ordinary);
@@ -350,6 +399,8 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(the_whole_model_gives_the_same_bits_as_in_this_process),
 	    cmocka_unit_test(threads_and_kernels_give_the_same_bits),
 	    cmocka_unit_test(parts_give_the_same_bits_as_in_this_process),
+	    cmocka_unit_test(
+	        the_hashes_of_each_layer_are_those_of_what_a_donor_that_ends_there_gives),
 	    cmocka_unit_test(layers_run_while_others_are_not_loaded_yet),
 	    cmocka_unit_test(an_unknown_session_is_an_event_and_the_worker_goes_on),
 	    cmocka_unit_test(closed_sessions_are_forgotten_and_make_room),

@@ -260,13 +260,13 @@ static void refuses_a_signature_for_another_type(void **state)
 	frame_write(&f, s.envelope);
 	memcpy(part, s.envelope, FRAME_SIGNED_BYTES);
 	memcpy(part + FRAME_SIGNED_BYTES, s.header, s.header_len);
-	assert_int_equal(identity_sign(p->pool, "ayni v5 unassign", part,
+	assert_int_equal(identity_sign(p->pool, "ayni v6 unassign", part,
 	                     FRAME_SIGNED_BYTES + s.header_len, &f.signature),
 	    AYNI_OK);
 	frame_write(&f, s.envelope);
 	assert_refused(&p->at_donor, &s, 0, REFUSAL_SIGNATURE);
 	/* Under the right one it opens: the test above failed for that reason alone. */
-	assert_int_equal(identity_sign(p->pool, "ayni v5 cancel", part,
+	assert_int_equal(identity_sign(p->pool, "ayni v6 cancel", part,
 	                     FRAME_SIGNED_BYTES + s.header_len, &f.signature),
 	    AYNI_OK);
 	frame_write(&f, s.envelope);
@@ -402,7 +402,7 @@ static void refuses_a_signed_header_that_is_damaged_or_out_of_bounds(void **stat
 		frame_write(&f, s.envelope);
 		memcpy(part, s.envelope, FRAME_SIGNED_BYTES);
 		memcpy(part + FRAME_SIGNED_BYTES, s.header, s.header_len);
-		assert_int_equal(identity_sign(p->donor, "ayni v5 receipts-query", part,
+		assert_int_equal(identity_sign(p->donor, "ayni v6 receipts-query", part,
 		                     FRAME_SIGNED_BYTES + s.header_len, &f.signature),
 		    AYNI_OK);
 		frame_write(&f, s.envelope);

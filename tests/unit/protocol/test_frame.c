@@ -27,7 +27,7 @@ static void has_the_stated_layout(void **state)
 
 	(void)state;
 	frame_write(&f, bytes);
-	assert_memory_equal(bytes, "AYNI\x05\x00\x0a\x0b\x01\x02\x03\x04\x05\x06\x07\x08", 16);
+	assert_memory_equal(bytes, "AYNI\x06\x00\x0a\x0b\x01\x02\x03\x04\x05\x06\x07\x08", 16);
 	assert_memory_equal(bytes + 16, "\x11\x12\x13\x14\x15\x16\x17\x18", 8);
 	assert_int_equal(bytes[24], 0x21);
 	assert_int_equal(bytes[55], 0x21);
@@ -93,7 +93,7 @@ static void refuses_another_version_whatever_its_length(void **state)
 	frame_write(&f, bytes);
 	assert_int_equal(frame_parse(bytes, FRAME_BYTES, &back, &err), AYNI_ERR_UNSUPPORTED);
 	assert_int_equal(frame_parse(bytes, 6, &back, &err), AYNI_ERR_UNSUPPORTED);
-	assert_non_null(strstr(err.text, "version 6"));
+	assert_non_null(strstr(err.text, "version 7"));
 }
 
 static void refuses_a_flipped_bit_in_magic_version_or_reserved_bytes(void **state)

@@ -62,6 +62,10 @@ static void break_offer_layers(struct message *m)
 {
 	m->offer.max_layers = LIMIT_LAYERS + 1;
 }
+static void break_link_round_trip(struct message *m)
+{
+	m->link_state.round_trip_us = LIMIT_ROUND_TRIP_US + 1;
+}
 static void one_speed(struct message *m)
 {
 	m->offer.n_speeds = 1;
@@ -433,6 +437,7 @@ static const struct {
     {MSG_WORK_UNIT, break_span_wire},
     {MSG_OFFER, break_held},
     {MSG_OFFER, break_offer_address},
+    {MSG_LINK_STATE, break_link_round_trip},
     {MSG_OFFER, break_speeds_many},
     {MSG_OFFER, break_speeds_type},
     {MSG_OFFER, break_speeds_twice},

@@ -249,6 +249,25 @@ static void a_name_is_renewed_but_not_by_an_empty_one(void **state)
 	assert_string_equal(text, "");
 }
 
+static void a_donor_is_of_the_team_that_it_named_last_or_of_none(void **state)
+{
+	char text[LIMIT_NAME_BYTES];
+
+	(void)state;
+	assert_int_equal(registry_donor_team_set(registry, &ana, "", &err), AYNI_OK);
+	assert_int_equal(registry_donor_team(registry, &ana, text, sizeof text), AYNI_OK);
+	assert_string_equal(text, "");
+	assert_int_equal(registry_donor_team_set(registry, &ana, "Otters", &err), AYNI_OK);
+	assert_int_equal(registry_donor_team_set(registry, &ana, "Lynxes", &err), AYNI_OK);
+	assert_int_equal(registry_donor_team_set(registry, &ana, "\x1b[2J", &err), AYNI_ERR_FORMAT);
+	assert_int_equal(registry_donor_team(registry, &ana, text, sizeof text), AYNI_OK);
+	assert_string_equal(text, "Lynxes");
+	assert_int_equal(registry_donor_team_set(registry, &ana, "", &err), AYNI_OK);
+	assert_int_equal(registry_donor_team(registry, &ana, text, sizeof text), AYNI_OK);
+	assert_string_equal(text, "");
+	assert_int_equal(number("SELECT count(*) FROM teams"), 0);
+}
+
 static void refuses_names_that_harm_a_terminal_or_are_too_long(void **state)
 {
 	char name[LIMIT_NAME_BYTES + 1];
@@ -418,6 +437,7 @@ int main(void)
 	    TEST(a_ban_needs_no_transport_key),
 	    TEST(the_ban_list_is_asked_by_index),
 	    TEST(a_name_is_renewed_but_not_by_an_empty_one),
+	    TEST(a_donor_is_of_the_team_that_it_named_last_or_of_none),
 	    TEST(refuses_names_that_harm_a_terminal_or_are_too_long),
 	    TEST(an_erased_name_leaves_the_donor),
 	    TEST(the_last_sign_of_life_never_goes_back),

@@ -6,7 +6,7 @@ const FIELDS = {
 	1: ["number", "integer"], 2: ["pool", "bytes"], 3: ["donor", "bytes"], 4: ["model", "bytes"],
 	5: ["layer_first", "integer"], 6: ["layer_last", "integer"], 7: ["units", "integer"],
 	8: ["tokens", "integer"], 9: ["cost_flop", "integer"], 11: ["first_ms", "integer"], 12: ["last_ms", "integer"],
-	21: ["session", "bytes"], 22: ["verification", "integer"], 23: ["standing", "bytes"],
+	23: ["standing", "bytes"],
 };
 
 // Protocol Buffers' wire format. Numbers above 2^53 lose their last digits, which nobody is shown.
