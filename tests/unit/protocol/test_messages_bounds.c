@@ -290,11 +290,6 @@ static void break_verification(struct message *m)
 {
 	m->finished.verification = VERIFICATION_WRONG + 1;
 }
-static void break_donors_model(struct message *m)
-{
-	m->status.donors[0].model = (uint32_t)m->status.n_models + 1;
-}
-
 static void break_verified_units(struct message *m)
 {
 	m->status.donors[0].verified_units = (uint64_t)INT64_MAX + 1;
@@ -413,7 +408,6 @@ static const struct {
     {MSG_WORK_UNIT, break_closed},
     {MSG_FINISHED, break_verification},
     {MSG_STATUS, break_verified_units},
-    {MSG_STATUS, break_donors_model},
     {MSG_RESULT, break_cost},
     {MSG_RESULT, break_parts},
     {MSG_RESULT, break_parts_above},
