@@ -26,7 +26,7 @@ AR := $(CROSS)-linux-gnu-ar
 PKG_CONFIG := PKG_CONFIG_LIBDIR=/usr/lib/$(CROSS)-linux-gnu/pkgconfig:/usr/share/pkgconfig pkg-config
 RUNNER ?= qemu-$(CROSS) -cpu max
 endif
-PKGS := libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl libmicrohttpd libedit
+PKGS := libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl libmicrohttpd libedit libxml-2.0 zlib
 OPT ?= -O2 -g
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla $(if $(CI),-Werror)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)

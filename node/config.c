@@ -67,6 +67,7 @@ static const struct option pool_options[] = {
     TEXT(pool_config, recheck, "pool"),
     NUMBER(pool_config, recheck_permille, 1, 1000, "10"),
     NUMBER(pool_config, receipt_units, 1, 1 << 20, "256"),
+    NUMBER(pool_config, statistics_h, 0, 8760, "0"),
     TEXT(pool_config, log, "info"),
 };
 

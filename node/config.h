@@ -52,7 +52,8 @@ struct pool_config {
 	uint64_t keep_s; /* donors hold an ended session for who goes on from it; 0: not */
 	char recheck[8]; /* who computes results once more: "pool", "none" */
 	uint64_t recheck_permille; /* of the sessions over donors that were right for long */
-	uint64_t receipt_units;    /* units in a receipt's window */
+	uint64_t receipt_units;    /* of a session in a receipt, of who is trusted */
+	uint64_t statistics_h;     /* how often statistics files are written; 0: never */
 	char log[16];
 };
 

@@ -6,11 +6,12 @@
 
 enum {
 	BATCH_MIN = 16, /* receipts that are worth a thread */
-	THREADS_MAX = 16
+	THREADS_MAX = 16,
+	DONORS_MOST = 256 /* of a session, of which the standing is told */
 };
 
 struct batch {
-	const struct receipt *const *receipts;
+	const struct receipt *receipts;
 	size_t n;
 	const struct identity *pool;
 	struct signed_receipt *out;
@@ -23,7 +24,7 @@ static void *issue_batch(void *context)
 	struct batch *s = context;
 
 	for (size_t i = 0; s->rc == AYNI_OK && i < s->n; i++)
-		s->rc = receipt_issue(s->receipts[i], s->pool, &s->out[i], &s->err);
+		s->rc = receipt_issue(&s->receipts[i], s->pool, &s->out[i], &s->err);
 	return NULL;
 }
 
@@ -36,7 +37,7 @@ static size_t n_batches(size_t n)
 	return most > 0 ? most : 1;
 }
 
-int receipts_issue(const struct receipt *const *receipts, size_t n, const struct identity *pool,
+int receipts_issue(const struct receipt *receipts, size_t n, const struct identity *pool,
     struct signed_receipt *out, struct error *err)
 {
 	struct batch batches[THREADS_MAX];
@@ -78,6 +79,7 @@ struct ledger_entry receipts_entry(const struct receipt *r, const struct signed_
 	    .cost = r->cost,
 	    .first_ms = r->first_ms,
 	    .last_ms = r->last_ms,
+	    .session = ledger_session(&r->session),
 	    .receipt = {s->receipt, s->receipt_len},
 	    .pool_signature = s->pool_signature,
 	    .countersigned = s->countersigned,
@@ -95,4 +97,47 @@ int receipts_signed(const struct ledger_entry *e, struct signed_receipt *out)
 	out->countersigned = e->countersigned;
 	out->donor_signature = e->donor_signature;
 	return AYNI_OK;
+}
+
+struct walk {
+	const struct pseudonym *session;
+	ledger_entry_fn *fn;
+	void *context;
+	size_t n_donors;
+	struct public_key donors[DONORS_MOST];
+};
+
+static void add_donor(struct walk *w, const struct public_key *donor)
+{
+	for (size_t i = 0; i < w->n_donors; i++) {
+		if (public_key_equal(&w->donors[i], donor))
+			return;
+	}
+	if (w->n_donors < DONORS_MOST)
+		w->donors[w->n_donors++] = *donor;
+}
+
+/* Others may be found by the same bits. */
+static int on_entry(void *context, const struct ledger_entry *e)
+{
+	struct walk *w = context;
+	struct receipt r;
+
+	if (receipt_read(e->receipt, &r, NULL) != AYNI_OK ||
+	    !pseudonym_equal(&r.session, w->session))
+		return 0;
+	add_donor(w, &e->donor);
+	return w->fn(w->context, e);
+}
+
+int receipts_of_session(struct ledger *l, const struct pseudonym *session, uint64_t after,
+    uint32_t limit, ledger_entry_fn *fn, void *context, struct error *err)
+{
+	struct walk w = {.session = session, .fn = fn, .context = context};
+	int rc =
+	    ledger_each_of_session(l, ledger_session(session), after, limit, on_entry, &w, err);
+
+	for (size_t i = 0; rc == AYNI_OK && i < w.n_donors; i++)
+		rc = ledger_each_standing(l, &w.donors[i], after, limit, fn, context, err);
+	return rc;
 }

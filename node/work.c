@@ -69,15 +69,20 @@ uint32_t work_draw(const struct msg_work_unit *u, const uint8_t *row)
 	    &settings, candidates, u->top, lse, NULL, last->position + last->n_tokens);
 }
 
+int work_span_cost(const struct model_sizes *m, const struct msg_work_unit *u,
+    const struct unit_span *s, struct flop *out)
+{
+	return cost_span(
+	    m, u->layer_first, u->layer_last, s->position, s->n_tokens, s->n_logits, out);
+}
+
 int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out)
 {
 	struct flop sum = {0};
 
 	for (size_t i = 0; i < u->n_spans; i++) {
-		const struct unit_span *s = &u->spans[i];
 		struct flop cost;
-		int rc = cost_span(
-		    m, u->layer_first, u->layer_last, s->position, s->n_tokens, s->n_logits, &cost);
+		int rc = work_span_cost(m, u, &u->spans[i], &cost);
 
 		if (rc == AYNI_OK)
 			rc = flop_add(sum, cost, &sum);

@@ -30,6 +30,9 @@ uint32_t work_draw(const struct msg_work_unit *u, const uint8_t *row);
 
 /* The published cost of all spans (compute/cost.h). AYNI_ERR_LIMIT if it does not fit. */
 int work_cost(const struct model_sizes *m, const struct msg_work_unit *u, struct flop *out);
+/* Of one of them. */
+int work_span_cost(const struct model_sizes *m, const struct msg_work_unit *u,
+    const struct unit_span *s, struct flop *out);
 /* Activations of all spans, each in its wire type. */
 size_t work_activation_bytes(uint32_t d_model, const struct msg_work_unit *u);
 /*

@@ -62,7 +62,9 @@ enum {
 	HASH_BYTES = 32,       /* BLAKE2b-256 */
 	PUBLIC_KEY_BYTES = 32, /* Ed25519 */
 	SIGNATURE_BYTES = 64,  /* Ed25519 */
-	HEX32_CHARS = 65       /* 32 bytes in hexadecimal with the NUL */
+	PSEUDONYM_BYTES = 16,
+	HEX32_CHARS = 65,    /* 32 bytes in hexadecimal with the NUL */
+	PSEUDONYM_CHARS = 33 /* likewise */
 };
 
 struct hash {
@@ -77,6 +79,11 @@ struct signature {
 	uint8_t bytes[SIGNATURE_BYTES];
 };
 
+/* What a session is called where everybody may read it; zeros: nothing. */
+struct pseudonym {
+	uint8_t bytes[PSEUDONYM_BYTES];
+};
+
 static inline bool hash_equal(const struct hash *a, const struct hash *b)
 {
 	return memcmp(a->bytes, b->bytes, HASH_BYTES) == 0;
@@ -85,6 +92,18 @@ static inline bool hash_equal(const struct hash *a, const struct hash *b)
 static inline bool public_key_equal(const struct public_key *a, const struct public_key *b)
 {
 	return memcmp(a->bytes, b->bytes, PUBLIC_KEY_BYTES) == 0;
+}
+
+static inline bool pseudonym_equal(const struct pseudonym *a, const struct pseudonym *b)
+{
+	return memcmp(a->bytes, b->bytes, PSEUDONYM_BYTES) == 0;
+}
+
+static inline bool pseudonym_is_set(const struct pseudonym *p)
+{
+	static const struct pseudonym none;
+
+	return !pseudonym_equal(p, &none);
 }
 
 /* Borrowed bytes. The owner is said where one is returned. */

@@ -91,6 +91,23 @@ int unhex32(const char *text, uint8_t out[32])
 	return AYNI_OK;
 }
 
+void pseudonym_to_text(const struct pseudonym *p, char out[PSEUDONYM_CHARS])
+{
+	(void)sodium_bin2hex(out, PSEUDONYM_CHARS, p->bytes, PSEUDONYM_BYTES);
+}
+
+int pseudonym_from_text(const char *text, struct pseudonym *out)
+{
+	size_t len;
+
+	if (strnlen(text, PSEUDONYM_CHARS) != PSEUDONYM_CHARS - 1 ||
+	    sodium_hex2bin(
+	        out->bytes, PSEUDONYM_BYTES, text, PSEUDONYM_CHARS - 1, NULL, &len, NULL) != 0 ||
+	    len != PSEUDONYM_BYTES || !pseudonym_is_set(out))
+		return AYNI_ERR_FORMAT;
+	return AYNI_OK;
+}
+
 /* ---- keys --------------------------------------------------------------------------------- */
 
 /* A new identity from a seed; the caller wipes its copy of the seed. */

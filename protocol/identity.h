@@ -64,6 +64,9 @@ void hash_keyed(
 /* 32 bytes as 64 hexadecimal digits with a NUL, and back (exactly 64 digits). */
 void hex32(const uint8_t bytes[32], char out[HEX32_CHARS]);
 int unhex32(const char *text, uint8_t out[32]);
+/* Likewise. Zeros, which are no pseudonym, are refused too. */
+void pseudonym_to_text(const struct pseudonym *p, char out[PSEUDONYM_CHARS]);
+int pseudonym_from_text(const char *text, struct pseudonym *out);
 void random_bytes(void *out, size_t len);
 
 #endif

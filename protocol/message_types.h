@@ -226,6 +226,7 @@ struct msg_piece {
 	uint32_t rows;
 	struct hash payload_hash;
 	char notice[TEXT_LONG]; /* for people: why the answer waits, or "" */
+	struct pseudonym session;
 };
 enum finish_reason {
 	FINISH_END = 1,
@@ -258,8 +259,16 @@ struct msg_finished {
 	uint32_t reused_tokens; /* whose keys and values were there, of a text that began alike */
 	enum verification verification;
 	uint64_t guessed, guessed_right; /* tokens fed unasked; of these, those that were drawn */
+	struct pseudonym session;
 	size_t n_shares;
 	struct share *shares;
+};
+struct msg_doubt {
+	uint64_t request;
+	struct pseudonym session;
+	struct public_key donor;
+	char donor_name[TEXT_SHORT];
+	char reason[TEXT_LONG];
 };
 struct msg_cancel {
 	uint64_t request;
@@ -271,6 +280,7 @@ struct layer_range {
 struct msg_receipts_query {
 	uint64_t after;
 	uint32_t limit;
+	struct pseudonym session; /* set: of this one alone */
 };
 struct donor_name {
 	struct public_key donor;

@@ -35,6 +35,7 @@ static const struct codec *const codecs[MSG_TYPE_END] = {
     [MSG_LINK] = &codec_link,
     [MSG_LINK_STATE] = &codec_link_state,
     [MSG_WITHDRAW] = &codec_withdraw,
+    [MSG_DOUBT] = &codec_doubt,
 };
 
 static const char *const refusal_names[REFUSAL_END] = {
@@ -126,6 +127,7 @@ struct hash *message_payload_hash(struct message *m)
 	case MSG_LINK:
 	case MSG_LINK_STATE:
 	case MSG_WITHDRAW:
+	case MSG_DOUBT:
 	case MSG_TYPE_END:
 		break;
 	}

@@ -42,6 +42,7 @@ enum message_type {
 	MSG_LINK = 26,
 	MSG_LINK_STATE = 27,
 	MSG_WITHDRAW = 28,
+	MSG_DOUBT = 29,
 	MSG_TYPE_END
 };
 
@@ -70,6 +71,7 @@ struct message {
 		struct msg_piece piece;
 		struct msg_finished finished;
 		struct msg_cancel cancel;
+		struct msg_doubt doubt;
 		struct msg_status status; /* MSG_STATUS_QUERY has no fields */
 		struct msg_receipts_query receipts_query;
 		struct msg_receipts receipts;

@@ -361,9 +361,9 @@ static void receipts_query_load(struct conversion *c, const void *wire, struct m
 {
 	const Ayni__ReceiptsQuery *in = wire;
 
-	(void)c;
 	out->receipts_query.after = in->after;
 	out->receipts_query.limit = in->limit;
+	load_pseudonym(c, in->session, &out->receipts_query.session);
 }
 
 static void receipts_query_check(struct conversion *c, const struct message *m)
@@ -380,6 +380,7 @@ static void *receipts_query_store(struct conversion *c, const struct message *in
 		return NULL;
 	out->after = in->receipts_query.after;
 	out->limit = in->receipts_query.limit;
+	out->session = store_pseudonym(&in->receipts_query.session);
 	return out;
 }
 

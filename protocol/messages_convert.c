@@ -188,6 +188,17 @@ void load_bytes(
 		memcpy(out, in.data, len);
 }
 
+/* Empty is none. */
+void load_pseudonym(struct conversion *c, ProtobufCBinaryData in, struct pseudonym *out)
+{
+	memset(out, 0, sizeof *out);
+	if (in.len == 0)
+		return;
+	load_bytes(c, "session", in, out->bytes, PSEUDONYM_BYTES);
+	if (c->code == AYNI_OK && !pseudonym_is_set(out))
+		conversion_fail(c, AYNI_ERR_FORMAT, "session", "is all zeros");
+}
+
 void load_flop(struct conversion *c, const char *field, uint64_t in, struct flop *out)
 {
 	if (flop_from(in, out) != AYNI_OK)
@@ -235,6 +246,11 @@ ProtobufCBinaryData store_bytes(const void *data, size_t len)
 {
 	/* protobuf-c has one struct for both ways; packing only reads. */
 	return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
+}
+
+ProtobufCBinaryData store_pseudonym(const struct pseudonym *p)
+{
+	return store_bytes(p->bytes, pseudonym_is_set(p) ? PSEUDONYM_BYTES : 0);
 }
 
 char *store_line(const char *text)

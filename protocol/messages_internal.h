@@ -82,6 +82,7 @@ void check_utf8(struct conversion *c, const char *field, const char *text, size_
 void load_line(struct conversion *c, const char *field, const char *in, char *out, size_t size);
 void load_bytes(
     struct conversion *c, const char *field, ProtobufCBinaryData in, uint8_t *out, size_t len);
+void load_pseudonym(struct conversion *c, ProtobufCBinaryData in, struct pseudonym *out);
 void load_flop(struct conversion *c, const char *field, uint64_t in, struct flop *out);
 void load_refusals(struct conversion *c, const char *field, size_t n, Ayni__RefusalCount *const *in,
     struct refusal_counts *out);
@@ -91,6 +92,7 @@ void load_signed_receipt(
 /* ---- store: plain to wire (borrows from the plain struct) ---------------------------------- */
 
 ProtobufCBinaryData store_bytes(const void *data, size_t len);
+ProtobufCBinaryData store_pseudonym(const struct pseudonym *p);
 char *store_line(const char *text);
 /* A text for people goes out in any case: what is not one line of UTF-8 is made so (text_fit). */
 char *store_text(struct conversion *c, const char *text, size_t size);
@@ -132,7 +134,7 @@ extern const struct codec codec_assignment, codec_unassign, codec_assignment_sta
 /* messages_link.c */
 extern const struct codec codec_handover, codec_link, codec_link_state, codec_withdraw;
 /* messages_member.c */
-extern const struct codec codec_generate, codec_piece, codec_finished, codec_cancel;
+extern const struct codec codec_generate, codec_piece, codec_finished, codec_cancel, codec_doubt;
 /* messages_books.c */
 extern const struct codec codec_receipt, codec_receipt_ack, codec_status_query, codec_status,
     codec_receipts_query, codec_receipts;

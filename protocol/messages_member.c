@@ -216,6 +216,7 @@ static void piece_load(struct conversion *c, const void *wire, struct message *o
 	m->rows = in->rows;
 	load_bytes(c, "payload_hash", in->payload_hash, m->payload_hash.bytes, HASH_BYTES);
 	load_line(c, "notice", in->notice, m->notice, sizeof m->notice);
+	load_pseudonym(c, in->session, &m->session);
 	check_line(c, "notice", m->notice, sizeof m->notice);
 }
 
@@ -244,6 +245,7 @@ static void *piece_store(struct conversion *c, const struct message *in)
 	out->rows = m->rows;
 	out->payload_hash = store_bytes(m->payload_hash.bytes, HASH_BYTES);
 	out->notice = store_text(c, m->notice, sizeof m->notice);
+	out->session = store_pseudonym(&m->session);
 	return out;
 }
 
@@ -297,6 +299,7 @@ static void finished_load(struct conversion *c, const void *wire, struct message
 	check_range(c, "verification", in->verification, VERIFICATION_NONE, VERIFICATION_WRONG);
 	m->verification = (enum verification)in->verification;
 	m->guessed_right = in->guessed_right;
+	load_pseudonym(c, in->session, &m->session);
 	shares_load(c, in->n_shares, in->shares, m);
 }
 
@@ -342,6 +345,7 @@ static void *finished_store(struct conversion *c, const struct message *in)
 	out->reused_tokens = m->reused_tokens;
 	out->verification = m->verification;
 	out->guessed_right = m->guessed_right;
+	out->session = store_pseudonym(&m->session);
 	out->shares = conversion_take(c, m->n_shares, sizeof *out->shares);
 	if (out->shares == NULL)
 		return NULL;
@@ -365,6 +369,49 @@ const struct codec codec_finished = {.name = "finished",
     .load = finished_load,
     .check = finished_check,
     .store = finished_store};
+
+/* ---- Doubt -------------------------------------------------------------------------------- */
+
+static void doubt_load(struct conversion *c, const void *wire, struct message *out)
+{
+	const Ayni__Doubt *in = wire;
+	struct msg_doubt *m = &out->doubt;
+
+	m->request = in->request;
+	load_pseudonym(c, in->session, &m->session);
+	load_bytes(c, "donor", in->donor, m->donor.bytes, PUBLIC_KEY_BYTES);
+	load_line(c, "donor_name", in->donor_name, m->donor_name, sizeof m->donor_name);
+	load_line(c, "reason", in->reason, m->reason, sizeof m->reason);
+	check_line(c, "reason", m->reason, sizeof m->reason);
+}
+
+static void doubt_check(struct conversion *c, const struct message *in)
+{
+	if (!pseudonym_is_set(&in->doubt.session))
+		conversion_fail(c, AYNI_ERR_FORMAT, "session", "is missing");
+	check_line(c, "donor_name", in->doubt.donor_name, sizeof in->doubt.donor_name);
+}
+
+static void *doubt_store(struct conversion *c, const struct message *in)
+{
+	const struct msg_doubt *m = &in->doubt;
+	Ayni__Doubt *out = wire_new(c, &ayni__doubt__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->request = m->request;
+	out->session = store_pseudonym(&m->session);
+	out->donor = store_bytes(m->donor.bytes, PUBLIC_KEY_BYTES);
+	out->donor_name = store_line(m->donor_name);
+	out->reason = store_text(c, m->reason, sizeof m->reason);
+	return out;
+}
+
+const struct codec codec_doubt = {.name = "doubt",
+    .type = &ayni__doubt__descriptor,
+    .load = doubt_load,
+    .check = doubt_check,
+    .store = doubt_store};
 
 /* ---- Cancel ------------------------------------------------------------------------------- */
 

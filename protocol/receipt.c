@@ -38,16 +38,66 @@ static int pack(
 
 /* ---- receipts ----------------------------------------------------------------------------- */
 
+const char *standing_state_name(enum standing_state s)
+{
+	static const char *const names[STANDING_STATE_END] = {
+	    "new", "probation", "trusted", "quarantined", "banned"};
+
+	return (unsigned)s < STANDING_STATE_END ? names[s] : "unknown";
+}
+
+/* It counts no work of anything. */
+static void check_standing(struct conversion *c, const struct receipt *r)
+{
+	static const struct hash none;
+	const struct standing_change *s = &r->standing;
+
+	check_range(c, "standing.from", s->from, STANDING_NEW, STANDING_BANNED);
+	check_range(c, "standing.to", s->to, STANDING_NEW, STANDING_BANNED);
+	if (s->from == s->to)
+		conversion_fail(c, AYNI_ERR_FORMAT, "standing.to", "is what it was");
+	check_line(c, "standing.reason", s->reason, sizeof s->reason);
+	check_range(
+	    c, "standing.reason", strnlen(s->reason, sizeof s->reason), 1, STANDING_LINE_BYTES - 1);
+	check_range(c, "layer_last", r->layer_last, 0, 0);
+	check_range(c, "units", r->units, 0, 0);
+	check_range(c, "tokens", r->tokens, 0, 0);
+	check_range(c, "cost_flop", flop_count(r->cost), 0, 0);
+	check_range(c, "verification", r->verification, VERIFICATION_NONE, VERIFICATION_NONE);
+	if (!hash_equal(&r->model, &none) || !hash_equal(&r->units_hash, &none) ||
+	    pseudonym_is_set(&r->session))
+		conversion_fail(c, AYNI_ERR_FORMAT, "standing", "is no work of a session");
+}
+
+static void check_work(struct conversion *c, const struct receipt *r)
+{
+	check_layers(c, r->layer_first, r->layer_last, false);
+	check_range(c, "units", r->units, 1, INT64_MAX);
+	check_range(c, "verification", r->verification, VERIFICATION_NONE, VERIFICATION_RIGHT);
+}
+
 static void check_receipt(struct conversion *c, const struct receipt *r)
 {
 	check_range(c, "number", r->number, 1, INT64_MAX);
-	check_layers(c, r->layer_first, r->layer_last, false);
-	check_range(c, "units", r->units, 1, INT64_MAX);
+	check_layers(c, r->layer_first, r->layer_last, true);
+	if (r->is_standing)
+		check_standing(c, r);
+	else
+		check_work(c, r);
 	check_range(c, "tokens", r->tokens, 0, INT64_MAX);
 	check_range(c, "cost_flop", flop_count(r->cost), 0, FLOP_MAX);
 	check_range(c, "last_ms", r->last_ms, 0, INT64_MAX);
 	check_range(c, "first_ms", r->first_ms, 0, r->last_ms);
 	check_range(c, "merge_delay_s", r->merge_delay_s, 0, MERGE_DELAY_S_MAX);
+}
+
+static void store_standing(const struct standing_change *s, Ayni__Standing *out)
+{
+	ayni__standing__init(out);
+	out->from = s->from;
+	out->to = s->to;
+	out->reason = store_line(s->reason);
+	out->evidence = store_bytes(s->evidence.bytes, s->has_evidence ? HASH_BYTES : 0);
 }
 
 int receipt_issue(const struct receipt *r, const struct identity *pool, struct signed_receipt *out,
@@ -56,6 +106,7 @@ int receipt_issue(const struct receipt *r, const struct identity *pool, struct s
 	struct arena arena = {.budget_bytes = 4096};
 	struct conversion c = {.message = "receipt", .arena = &arena, .err = err};
 	Ayni__Receipt wire = AYNI__RECEIPT__INIT;
+	Ayni__Standing standing;
 	size_t len;
 
 	check_receipt(&c, r);
@@ -76,13 +127,32 @@ int receipt_issue(const struct receipt *r, const struct identity *pool, struct s
 	wire.first_ms = r->first_ms;
 	wire.last_ms = r->last_ms;
 	wire.merge_delay_s = r->merge_delay_s;
+	wire.session = store_pseudonym(&r->session);
+	wire.verification = r->verification;
+	if (r->is_standing) {
+		store_standing(&r->standing, &standing);
+		wire.standing = &standing;
+	}
 
 	len = protobuf_c_message_get_packed_size(&wire.base);
-	assert(len <= RECEIPT_BYTES_MAX); /* 4 hashes and 9 numbers: at most 250 bytes */
+	assert(len <= RECEIPT_BYTES_MAX); /* 5 hashes, 10 numbers, a line: at most 460 bytes */
 	memset(out, 0, sizeof *out);
 	out->receipt_len = protobuf_c_message_pack(&wire.base, out->receipt);
 	return identity_sign(
 	    pool, RECEIPT_POOL_DOMAIN, out->receipt, out->receipt_len, &out->pool_signature);
+}
+
+static void load_standing(
+    struct conversion *c, const Ayni__Standing *in, struct standing_change *out)
+{
+	check_range(c, "standing.from", in->from, STANDING_NEW, STANDING_BANNED);
+	check_range(c, "standing.to", in->to, STANDING_NEW, STANDING_BANNED);
+	out->from = (enum standing_state)in->from;
+	out->to = (enum standing_state)in->to;
+	load_line(c, "standing.reason", in->reason, out->reason, sizeof out->reason);
+	out->has_evidence = in->evidence.len > 0;
+	if (out->has_evidence)
+		load_bytes(c, "standing.evidence", in->evidence, out->evidence.bytes, HASH_BYTES);
 }
 
 static void load_receipt(struct conversion *c, const Ayni__Receipt *in, struct receipt *out)
@@ -100,6 +170,12 @@ static void load_receipt(struct conversion *c, const Ayni__Receipt *in, struct r
 	load_bytes(c, "model", in->model, out->model.bytes, HASH_BYTES);
 	load_bytes(c, "units_hash", in->units_hash, out->units_hash.bytes, HASH_BYTES);
 	load_flop(c, "cost_flop", in->cost_flop, &out->cost);
+	load_pseudonym(c, in->session, &out->session);
+	check_range(c, "verification", in->verification, VERIFICATION_NONE, VERIFICATION_RIGHT);
+	out->verification = (enum verification)in->verification;
+	out->is_standing = in->standing != NULL;
+	if (out->is_standing)
+		load_standing(c, in->standing, &out->standing);
 }
 
 int receipt_read(struct span bytes, struct receipt *out, struct error *err)

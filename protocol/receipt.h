@@ -15,6 +15,28 @@ enum {
 	RECEIPT_TEXT_BYTES = (RECEIPT_PACKED_MAX + 2) / 3 * 4 + 1
 };
 
+/* How far a pool believes a donor. On the wire: never renumber. */
+enum standing_state {
+	STANDING_NEW,
+	STANDING_PROBATION,
+	STANDING_TRUSTED,
+	STANDING_QUARANTINED,
+	STANDING_BANNED,
+	STANDING_STATE_END
+};
+
+enum { STANDING_LINE_BYTES = 129 };
+
+/* A change of that. */
+struct standing_change {
+	enum standing_state from, to;
+	char reason[STANDING_LINE_BYTES]; /* one line, not empty */
+	bool has_evidence;
+	struct hash evidence; /* if so */
+};
+
+/* Work, or a change of a donor's standing, which counts none: then only number, parties, times and
+ * the change are set. */
 struct receipt {
 	uint64_t number;
 	struct public_key pool, donor;
@@ -25,7 +47,13 @@ struct receipt {
 	struct hash units_hash;
 	uint64_t first_ms, last_ms;
 	uint32_t merge_delay_s; /* the pool's promise: in its log so long after last_ms; 0: none */
+	struct pseudonym session;       /* unset in logs from before there was one */
+	enum verification verification; /* of this work: none, or right */
+	bool is_standing;
+	struct standing_change standing; /* if so */
 };
+
+const char *standing_state_name(enum standing_state s); /* "quarantined" */
 
 /* Encode and sign as the pool. */
 int receipt_issue(const struct receipt *r, const struct identity *pool, struct signed_receipt *out,

@@ -255,3 +255,11 @@ void db_rollback(struct db *d)
 	if (sqlite3_get_autocommit(d->handle) == 0)
 		(void)sqlite3_exec(d->handle, "ROLLBACK", NULL, NULL, NULL);
 }
+
+int db_erasing(struct db *d, bool on, struct error *err)
+{
+	if (on)
+		return run(d, "PRAGMA secure_delete = ON", "db: settings", err);
+	(void)sqlite3_wal_checkpoint_v2(d->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	return run(d, "PRAGMA secure_delete = OFF", "db: settings", err);
+}

@@ -30,5 +30,8 @@ int db_error(
 int db_begin(struct db *d, struct error *err);
 int db_commit(struct db *d, struct error *err);
 void db_rollback(struct db *d);
+/* From now on what is deleted is overwritten in the file; at the end what the WAL still has of it
+ * is gone too, unless another connection is reading. */
+int db_erasing(struct db *d, bool on, struct error *err);
 
 #endif

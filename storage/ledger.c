@@ -15,6 +15,8 @@ enum statement {
 	COUNTERSIGN,
 	EACH,
 	EACH_UNCOUNTERSIGNED,
+	EACH_OF_SESSION,
+	EACH_STANDING,
 	N_STATEMENTS
 };
 
@@ -24,20 +26,24 @@ enum statement {
 #define COLUMNS                                                                                    \
 	"SELECT number, " KEY "pool), " KEY "donor), " KEY "model), layer_first, layer_last,"      \
 	" units, tokens, cost, first_ms, last_ms, receipt, keys_at, pool_signature,"               \
-	" donor_signature FROM receipts"
+	" donor_signature, session FROM receipts"
 
 static const char *const texts[N_STATEMENTS] = {
     [LAST_NUMBER] = "SELECT max(number) FROM receipts",
     [KEY_ID] = "SELECT id FROM keys WHERE key = ?",
     [KEY_ADD] = "INSERT INTO keys (key) VALUES (?)",
     [FIND] = COLUMNS " WHERE number = ? AND pool = " ID,
-    [APPEND] = "INSERT INTO receipts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [APPEND] = "INSERT INTO receipts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [WAITING_OF] = "SELECT " KEY "pool), donor_signature FROM receipts"
                    " WHERE number = ? AND donor = " ID,
     [COUNTERSIGN] = "UPDATE receipts SET donor_signature = ? WHERE number = ? AND pool = " ID,
     [EACH] = COLUMNS " WHERE number > ? ORDER BY number, pool",
     [EACH_UNCOUNTERSIGNED] = COLUMNS " WHERE donor = " ID " AND donor_signature = zeroblob(64)"
-                                     " ORDER BY number, pool LIMIT ?",
+                                     " AND units > 0 ORDER BY number, pool LIMIT ?",
+    [EACH_OF_SESSION] = COLUMNS " WHERE session = ? AND session > 0 AND number > ?"
+                                " ORDER BY number, pool",
+    [EACH_STANDING] = COLUMNS " WHERE donor = " ID " AND units = 0 AND number > ?"
+                              " ORDER BY number, pool",
 };
 
 static const struct signature not_signed;
@@ -172,6 +178,7 @@ static void read_entry(struct query *q, struct ledger_entry *e, uint8_t bytes[LE
 		q->failed = q->failed == AYNI_OK ? AYNI_ERR_FORMAT : q->failed;
 	query_get_bytes(q, 13, e->pool_signature.bytes, SIGNATURE_BYTES);
 	query_get_bytes(q, 14, e->donor_signature.bytes, SIGNATURE_BYTES);
+	e->session = query_get_u64(q, 15);
 	e->countersigned = memcmp(&e->donor_signature, &not_signed, sizeof not_signed) != 0;
 }
 
@@ -256,6 +263,7 @@ static int insert(struct ledger *l, const struct ledger_entry *e, struct error *
 	query_blob(&q, e->pool_signature.bytes, SIGNATURE_BYTES);
 	query_blob(
 	    &q, e->countersigned ? e->donor_signature.bytes : not_signed.bytes, SIGNATURE_BYTES);
+	query_u64(&q, e->session);
 	return query_run(&q, err);
 }
 
@@ -375,5 +383,36 @@ int ledger_each_uncountersigned(struct ledger *l, const struct public_key *donor
 
 	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
 	query_u64(&q, limit);
+	return walk(&q, limit, fn, context, err);
+}
+
+uint64_t ledger_session(const struct pseudonym *session)
+{
+	uint64_t first = 0;
+
+	for (unsigned i = 0; i < sizeof first; i++)
+		first = first << 8 | session->bytes[i];
+	return first >> 1;
+}
+
+int ledger_each_of_session(struct ledger *l, uint64_t session, uint64_t after, uint32_t limit,
+    ledger_entry_fn *fn, void *context, struct error *err)
+{
+	struct query q = query_begin(
+	    l->db, l->statements[EACH_OF_SESSION], "ledger: reading receipts of a session");
+
+	query_u64(&q, session);
+	query_u64(&q, after);
+	return walk(&q, limit, fn, context, err);
+}
+
+int ledger_each_standing(struct ledger *l, const struct public_key *donor, uint64_t after,
+    uint32_t limit, ledger_entry_fn *fn, void *context, struct error *err)
+{
+	struct query q =
+	    query_begin(l->db, l->statements[EACH_STANDING], "ledger: reading a donor's standing");
+
+	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
+	query_u64(&q, after);
 	return walk(&q, limit, fn, context, err);
 }

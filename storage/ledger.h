@@ -20,9 +20,11 @@ struct ledger_entry {
 	struct public_key pool, donor;
 	struct hash model;
 	uint32_t layer_first, layer_last;
-	uint64_t units, tokens;
+	uint64_t units,
+	    tokens; /* no units: a change of the donor's standing, never countersigned */
 	struct flop cost;
 	uint64_t first_ms, last_ms;
+	uint64_t session;    /* ledger_session of its pseudonym; 0: none */
 	struct span receipt; /* signed bytes; borrowed, in a callback during it */
 	struct signature pool_signature;
 	bool countersigned;
@@ -51,5 +53,12 @@ int ledger_each(struct ledger *l, uint64_t after, uint32_t limit, ledger_entry_f
 /* Receipts of a donor that it has not countersigned, to send again. */
 int ledger_each_uncountersigned(struct ledger *l, const struct public_key *donor, uint32_t limit,
     ledger_entry_fn *fn, void *context, struct error *err);
+/* What a pseudonym is found by: its first 63 bits. Others may have the same. */
+uint64_t ledger_session(const struct pseudonym *session);
+int ledger_each_of_session(struct ledger *l, uint64_t session, uint64_t after, uint32_t limit,
+    ledger_entry_fn *fn, void *context, struct error *err);
+/* Changes of a donor's standing. */
+int ledger_each_standing(struct ledger *l, const struct public_key *donor, uint64_t after,
+    uint32_t limit, ledger_entry_fn *fn, void *context, struct error *err);
 
 #endif

@@ -22,6 +22,8 @@ enum statement {
 	TEAM_SET,
 	TEAM_ERASE,
 	TEAM_GET,
+	NAME_FIND,
+	NAME_ERASE,
 	BAN_FIND,
 	BAN_FIND_CURVE,
 	BAN_ADD,
@@ -59,6 +61,8 @@ static const char *const texts[N_STATEMENTS] = {
                  " ON CONFLICT DO UPDATE SET team = excluded.team WHERE team <> excluded.team",
     [TEAM_ERASE] = "DELETE FROM teams WHERE donor = ?",
     [TEAM_GET] = "SELECT team FROM teams WHERE donor = ?",
+    [NAME_FIND] = "SELECT key FROM names WHERE role = ? AND name = ? LIMIT 2",
+    [NAME_ERASE] = "DELETE FROM names WHERE role = ? AND key = ?",
     [BAN_FIND] = "SELECT 1 FROM bans WHERE key = ? LIMIT 1",
     [BAN_FIND_CURVE] = "SELECT 1 FROM bans WHERE curve_key = ? LIMIT 1",
     [BAN_ADD] = "INSERT INTO bans (key, curve_key, why, banned_ms) VALUES (?, ?, ?, ?)"
@@ -353,6 +357,55 @@ int registry_donor_team_set(
 	if (team[0] != '\0')
 		query_text(&q, team);
 	return query_run(&q, err);
+}
+
+int registry_donor_named(
+    struct registry *r, const char *name, struct public_key *out, struct error *err)
+{
+	struct query q = start(r, NAME_FIND, "registry: looking up a name");
+	int rc, end, n = 0;
+
+	query_int(&q, ROLE_DONOR);
+	query_text(&q, name);
+	while ((rc = query_step(&q, err)) == QUERY_ROW && n++ < 2)
+		query_get_bytes(&q, 0, out->bytes, PUBLIC_KEY_BYTES);
+	end = query_end(&q, rc < 0 ? NULL : err);
+	if (rc < 0 || end != AYNI_OK)
+		return rc < 0 ? rc : end;
+	if (n == 0)
+		return error_set(
+		    err, AYNI_ERR_NOT_FOUND, "registry: no donor is called %.64s", name);
+	return n == 1 ? AYNI_OK
+	              : error_set(err, AYNI_ERR_STATE,
+	                    "registry: several donors are called %.64s; say which by key", name);
+}
+
+static int erase_names(struct registry *r, const struct public_key *donor, struct error *err)
+{
+	struct query q = start(r, NAME_ERASE, "registry: erasing a name");
+	int n, rc;
+
+	query_int(&q, ROLE_DONOR);
+	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
+	rc = query_run(&q, err);
+	n = n_changed(r);
+	if (rc == AYNI_OK)
+		rc = registry_donor_team_set(r, donor, "", err);
+	if (rc == AYNI_OK && n + n_changed(r) == 0)
+		rc = error_set(err, AYNI_ERR_NOT_FOUND, "registry: that donor has no name here");
+	return rc;
+}
+
+int registry_donor_forget(struct registry *r, const struct public_key *donor, struct error *err)
+{
+	int rc = db_erasing(r->db, true, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	rc = erase_names(r, donor, err);
+	return db_erasing(r->db, false, rc == AYNI_OK ? err : NULL) == AYNI_OK || rc != AYNI_OK
+	           ? rc
+	           : AYNI_ERR_IO;
 }
 
 int registry_model_put(struct registry *r, const struct hash *model, const char *name,

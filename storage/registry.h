@@ -44,6 +44,12 @@ int registry_donor_team(struct registry *r, const struct public_key *key, char *
 int registry_donor_team_set(
     struct registry *r, const struct public_key *key, const char *team, struct error *err);
 
+/* Whose display name is this? AYNI_ERR_NOT_FOUND: nobody's; AYNI_ERR_STATE: several donors'. */
+int registry_donor_named(
+    struct registry *r, const char *name, struct public_key *out, struct error *err);
+/* Erase a donor's display name, its bytes in the file too. AYNI_ERR_NOT_FOUND: it has none. */
+int registry_donor_forget(struct registry *r, const struct public_key *donor, struct error *err);
+
 /* ---- models, assignments, sessions ---- */
 int registry_model_put(struct registry *r, const struct hash *model, const char *name,
     uint64_t file_bytes, uint32_t n_layers, uint64_t now_ms, struct error *err);

@@ -3,7 +3,7 @@
 -- Times are milliseconds since 1970 UTC. Keys are Ed25519 public keys, hashes are BLAKE2b-256.
 
 PRAGMA application_id = 0x61796e69; -- "ayni"
-PRAGMA user_version = 6;            -- the number of the last migration
+PRAGMA user_version = 7;            -- the number of the last migration
 
 -- Facts about this file.
 CREATE TABLE meta (
@@ -96,9 +96,11 @@ CREATE TABLE sessions (
 	finish_reason INTEGER                             -- as in the wire schema
 ) STRICT;
 
--- What a pool has booked and put into no receipt yet, one window a donor.
+-- What a pool has booked and put into no receipt yet: windows of one session at one donor.
 CREATE TABLE windows (
-	donor BLOB NOT NULL PRIMARY KEY CHECK (length(donor) = 32),   -- who did the work
+	number INTEGER PRIMARY KEY CHECK (number > 0),                -- its name here
+	donor BLOB NOT NULL CHECK (length(donor) = 32),               -- who did the work
+	session BLOB NOT NULL CHECK (length(session) = 16),           -- pseudonym; zeros: of several, from before
 	model BLOB NOT NULL CHECK (length(model) = 32),               -- on which model
 	layer_first INTEGER NOT NULL CHECK (layer_first >= 0),        -- of which layers
 	layer_last INTEGER NOT NULL CHECK (layer_last >= layer_first),
@@ -108,7 +110,7 @@ CREATE TABLE windows (
 	units_hash BLOB NOT NULL CHECK (length(units_hash) = 32),     -- the chain over units and results
 	first_ms INTEGER NOT NULL CHECK (first_ms >= 0),              -- the window begins
 	last_ms INTEGER NOT NULL CHECK (last_ms >= 0)                 -- its last unit
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- What a pool has learnt of its donors, so that it places layers well when they come again.
 CREATE TABLE habits (
@@ -142,7 +144,8 @@ CREATE TABLE keys (
 	key BLOB NOT NULL UNIQUE CHECK (length(key) = 32)    -- public key of a pool or donor, model's hash
 ) STRICT;
 
--- The ledger. A pool has its own receipts; a donor those that it got from any pool.
+-- The ledger. A pool has its own receipts; a donor those that it got from any pool. Those of no units are
+-- changes of a donor's standing, which nobody countersigns.
 CREATE TABLE receipts (
 	number INTEGER NOT NULL CHECK (number > 0),                          -- in the pool's books, from 1
 	pool INTEGER NOT NULL REFERENCES keys (id),                          -- whose books
@@ -160,12 +163,19 @@ CREATE TABLE receipts (
 	                                                                     -- stood here; 0: with them
 	pool_signature BLOB NOT NULL CHECK (length(pool_signature) = 64),    -- over these bytes
 	donor_signature BLOB NOT NULL CHECK (length(donor_signature) = 64),  -- zeros: not yet countersigned
+	session INTEGER NOT NULL DEFAULT 0 CHECK (session >= 0),             -- the first 63 bits of its pseudonym;
+	                                                                     -- 0: none
 	-- Numbers are a pool's own. Number first: the books are read in that order.
 	PRIMARY KEY (number, pool)
 ) STRICT, WITHOUT ROWID;
 
 -- Receipts to be sent again.
-CREATE INDEX receipts_waiting ON receipts (donor, number, last_ms) WHERE donor_signature = zeroblob(64);
+CREATE INDEX receipts_waiting ON receipts (donor, number, last_ms)
+	WHERE donor_signature = zeroblob(64) AND units > 0;
+-- All of a session. Pseudonyms grow, nearly, so that this grows at its end.
+CREATE INDEX receipts_session ON receipts (session) WHERE session > 0;
+-- Changes of a donor's standing.
+CREATE INDEX receipts_standing ON receipts (donor, number) WHERE units = 0;
 
 CREATE TRIGGER receipts_never_deleted BEFORE DELETE ON receipts
 BEGIN
@@ -173,7 +183,8 @@ BEGIN
 END;
 
 CREATE TRIGGER receipts_never_changed BEFORE UPDATE OF number, pool, donor, model, layer_first,
-	layer_last, units, tokens, cost, first_ms, last_ms, receipt, keys_at, pool_signature ON receipts
+	layer_last, units, tokens, cost, first_ms, last_ms, receipt, keys_at, pool_signature, session
+	ON receipts
 BEGIN
 	SELECT RAISE(ABORT, 'what was signed never changes');
 END;

@@ -13,6 +13,8 @@ enum { LEVEL_FIRST = 12, LEVEL_LAST = 24, LEVEL_STEP = 2, LEVEL_CHILDREN = 1 << 
 enum { LEVEL_TREE = 8 };
 
 enum statement {
+	BEGIN,
+	END,
 	ADD,
 	ADD_UP,
 	SIZE,
@@ -45,6 +47,8 @@ enum statement {
 	" WHERE donor_signature = zeroblob(64) AND last_ms >= ? AND units > 0 GROUP BY 1"
 
 static const char *const texts[N_STATEMENTS] = {
+    [BEGIN] = "SAVEPOINT sums",
+    [END] = "RELEASE sums",
     [ADD] = "INSERT INTO sums WITH kinds (kind) AS (VALUES (1), (2), (3)) SELECT ?1, ?2, kind,"
             " CASE kind WHEN 1 THEN donor WHEN 2 THEN model ELSE last_ms / 86400000 END,"
             " count(*), sum(cost / 1000000000), sum(cost % 1000000000),"
@@ -519,6 +523,7 @@ static int give(struct view *v, const struct group *g, sums_row_fn *fn, void *co
 	rc = query_step(&q, v->err);
 	if (rc == QUERY_ROW) {
 		query_get_bytes(&q, 0, r.key.bytes, HASH_BYTES);
+		r.id = g->id;
 		r.name = text_of(&q, 1);
 		r.team = text_of(&q, 2);
 		if (q.failed == AYNI_OK)
@@ -530,27 +535,40 @@ static int give(struct view *v, const struct group *g, sums_row_fn *fn, void *co
 	return stop != 0 ? stop : end;
 }
 
+/* All of one moment, whatever another process commits meanwhile. */
+static int collect(struct view *v)
+{
+	struct query q = start(v->sums, BEGIN);
+	int rc = query_run(&q, v->err), end;
+
+	if (rc != AYNI_OK)
+		return rc;
+	if (v->filter->donor != NULL) {
+		q = start(v->sums, KEY_ID);
+		query_blob(&q, v->filter->donor->bytes, PUBLIC_KEY_BYTES);
+		rc = get_u64(v, &q, &v->only);
+	}
+	if (rc == AYNI_OK)
+		rc = add_all(v);
+	if (rc == AYNI_OK)
+		rc = take_waiting(v);
+	if (rc == AYNI_OK && v->filter->by == SUMS_BY_TEAM)
+		rc = by_team(v);
+	q = start(v->sums, END);
+	end = query_run(&q, rc == AYNI_OK ? v->err : NULL);
+	return rc == AYNI_OK ? end : rc;
+}
+
 int sums_each(struct sums *s, const struct sums_filter *filter, sums_row_fn *fn, void *context,
     struct error *err)
 {
 	struct view v = {.sums = s, .filter = filter, .kind = filter->by, .err = err};
 	struct group *g, *next;
-	int rc = AYNI_OK;
+	int rc;
 
 	if (filter->by == SUMS_BY_TEAM)
 		v.kind = SUMS_BY_DONOR;
-	if (filter->donor != NULL) {
-		struct query q = start(s, KEY_ID);
-
-		query_blob(&q, filter->donor->bytes, PUBLIC_KEY_BYTES);
-		rc = get_u64(&v, &q, &v.only);
-	}
-	if (rc == AYNI_OK)
-		rc = add_all(&v);
-	if (rc == AYNI_OK)
-		rc = take_waiting(&v);
-	if (rc == AYNI_OK && filter->by == SUMS_BY_TEAM)
-		rc = by_team(&v);
+	rc = collect(&v);
 	if (filter->by == SUMS_BY_DAY)
 		HASH_SORT(v.groups, by_id);
 	else

@@ -27,10 +27,10 @@ enum sums_by {
 enum { SUMS_DAY_MS = 86400000 };
 
 struct sums_row {
-	struct hash key; /* of the donor or the model; zeros by day and by team */
-	uint64_t day_ms; /* by day: its first millisecond */
-	const char
-	    *name; /* of the donor or the model, "" if none is known; valid during the call */
+	uint64_t id;      /* of the donor or the model in this file, for ever; else 0 */
+	struct hash key;  /* of the donor or the model; zeros by day and by team */
+	uint64_t day_ms;  /* by day: its first millisecond */
+	const char *name; /* of the donor or the model, or ""; valid during the call */
 	const char *team; /* of the donor, or the row's own; likewise */
 	/* Of receipts that both sides signed. */
 	uint64_t giga, flop;              /* cost: whole GFLOP, and what is left, below 10^9 */

@@ -8,13 +8,14 @@
 enum statement { PUT, DROP, EACH, N_STATEMENTS };
 
 #define COLUMNS                                                                                    \
-	"donor, model, layer_first, layer_last, units, tokens, cost, units_hash, first_ms, "       \
+	"number, donor, session, model, layer_first, layer_last, units, tokens, cost, "            \
+	"units_hash, first_ms, "                                                                   \
 	"last_ms"
 
 static const char *const texts[N_STATEMENTS] = {
-    [PUT] = "INSERT OR REPLACE INTO windows (" COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?)",
-    [DROP] = "DELETE FROM windows WHERE donor = ?",
-    [EACH] = "SELECT " COLUMNS " FROM windows ORDER BY donor",
+    [PUT] = "INSERT OR REPLACE INTO windows (" COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DROP] = "DELETE FROM windows WHERE number = ?",
+    [EACH] = "SELECT " COLUMNS " FROM windows ORDER BY number",
 };
 
 struct windows {
@@ -52,7 +53,9 @@ int windows_put(struct windows *w, const struct window *window, struct error *er
 {
 	struct query q = query_begin(w->db, w->statements[PUT], "windows: writing");
 
+	query_u64(&q, window->number);
 	query_blob(&q, window->donor.bytes, PUBLIC_KEY_BYTES);
+	query_blob(&q, window->session.bytes, PSEUDONYM_BYTES);
 	query_blob(&q, window->model.bytes, HASH_BYTES);
 	query_u64(&q, window->layer_first);
 	query_u64(&q, window->layer_last);
@@ -65,27 +68,29 @@ int windows_put(struct windows *w, const struct window *window, struct error *er
 	return query_run(&q, err);
 }
 
-int windows_drop(struct windows *w, const struct public_key *donor, struct error *err)
+int windows_drop(struct windows *w, uint64_t number, struct error *err)
 {
 	struct query q = query_begin(w->db, w->statements[DROP], "windows: dropping");
 
-	query_blob(&q, donor->bytes, PUBLIC_KEY_BYTES);
+	query_u64(&q, number);
 	return query_run(&q, err);
 }
 
 static void read_window(struct query *q, struct window *w)
 {
 	memset(w, 0, sizeof *w);
-	query_get_bytes(q, 0, w->donor.bytes, PUBLIC_KEY_BYTES);
-	query_get_bytes(q, 1, w->model.bytes, HASH_BYTES);
-	w->layer_first = query_get_u32(q, 2);
-	w->layer_last = query_get_u32(q, 3);
-	w->units = query_get_u64(q, 4);
-	w->tokens = query_get_u64(q, 5);
-	(void)flop_from(query_get_u64(q, 6), &w->cost); /* SQLite's integers all fit */
-	query_get_bytes(q, 7, w->units_hash.bytes, HASH_BYTES);
-	w->first_ms = query_get_u64(q, 8);
-	w->last_ms = query_get_u64(q, 9);
+	w->number = query_get_u64(q, 0);
+	query_get_bytes(q, 1, w->donor.bytes, PUBLIC_KEY_BYTES);
+	query_get_bytes(q, 2, w->session.bytes, PSEUDONYM_BYTES);
+	query_get_bytes(q, 3, w->model.bytes, HASH_BYTES);
+	w->layer_first = query_get_u32(q, 4);
+	w->layer_last = query_get_u32(q, 5);
+	w->units = query_get_u64(q, 6);
+	w->tokens = query_get_u64(q, 7);
+	(void)flop_from(query_get_u64(q, 8), &w->cost); /* SQLite's integers all fit */
+	query_get_bytes(q, 9, w->units_hash.bytes, HASH_BYTES);
+	w->first_ms = query_get_u64(q, 10);
+	w->last_ms = query_get_u64(q, 11);
 }
 
 int windows_each(struct windows *w, window_fn *fn, void *context, struct error *err)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "node/request.h"
+#include "protocol/identity.h"
 
 enum { WAIT_MS = 500 };
 
@@ -85,6 +86,17 @@ static int go_on(struct client *c, struct request *r, answer_fn *fn, void *conte
 	return rc == AYNI_OK ? request_go_on(r, c, err) : rc;
 }
 
+static void notice_doubt(answer_fn *fn, void *context, const struct msg_doubt *d)
+{
+	char text[TEXT_LONG], session[PSEUDONYM_CHARS];
+
+	pseudonym_to_text(&d->session, session);
+	(void)snprintf(text, sizeof text,
+	    "an earlier answer is DOUBTFUL: a donor of it was found lying (%.40s, session %s)",
+	    d->donor_name[0] != '\0' ? d->donor_name : "one that left", session);
+	notice(fn, context, text);
+}
+
 /* The request's next piece or its end. */
 static int take_next(struct client *c, struct request *r, answer_fn *fn, void *context,
     struct answer *out, bool *finished, struct error *err)
@@ -94,6 +106,8 @@ static int take_next(struct client *c, struct request *r, answer_fn *fn, void *c
 
 	if (rc == AYNI_ERR_TIMEOUT)
 		return AYNI_OK;
+	if (rc == AYNI_OK && m->type == MSG_DOUBT)
+		notice_doubt(fn, context, &m->doubt);
 	if (rc != AYNI_OK || !request_is_of(r, m))
 		return rc;
 	if (m->type == MSG_FINISHED) {

@@ -97,16 +97,32 @@ static void add_times(struct audit_total *t, uint64_t first_ms, uint64_t last_ms
 	t->last_ms = last_ms > t->last_ms ? last_ms : t->last_ms;
 }
 
+/* Logs from before there were such entries begin anywhere. */
+static void follow(
+    struct audit *a, struct audit_total *t, enum standing_state from, enum standing_state to)
+{
+	a->bad_standing += t->has_standing && t->standing != from;
+	if (!t->has_standing)
+		t->standing_first = from;
+	t->has_standing = true;
+	t->standing = to;
+}
+
 int audit_count(struct audit *a, const struct receipt *r, bool countersigned, struct error *err)
 {
 	struct hash key = key_of(a, r);
 	struct audit_total *t;
 
-	if (r->last_ms < a->since_ms)
+	if (r->is_standing ? a->by == SUMS_BY_MODEL || a->by == SUMS_BY_DAY
+	                   : r->last_ms < a->since_ms)
 		return AYNI_OK;
 	t = total_of(a, &key);
 	if (t == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "out of memory");
+	if (r->is_standing) {
+		follow(a, t, r->standing.from, r->standing.to);
+		return AYNI_OK;
+	}
 	if (!countersigned) {
 		t->unsigned_receipts++;
 		return AYNI_OK;
@@ -121,6 +137,7 @@ int audit_count(struct audit *a, const struct receipt *r, bool countersigned, st
 
 int audit_merge(struct audit *a, const struct audit *from, struct error *err)
 {
+	a->bad_standing += from->bad_standing;
 	for (size_t i = 0; i < from->n_totals; i++) {
 		const struct audit_total *f = &from->totals[i];
 		struct audit_total *t = total_of(a, &f->key);
@@ -128,6 +145,8 @@ int audit_merge(struct audit *a, const struct audit *from, struct error *err)
 		if (t == NULL)
 			return error_set(err, AYNI_ERR_MEMORY, "out of memory");
 		t->unsigned_receipts += f->unsigned_receipts;
+		if (f->has_standing)
+			follow(a, t, f->standing_first, f->standing);
 		if (f->receipts == 0)
 			continue;
 		add_times(t, f->first_ms, f->last_ms);
@@ -217,6 +236,7 @@ static int join_teams(struct audit *a, struct error *err)
 		struct audit_total *t = &a->totals[i];
 
 		hash_bytes((const uint8_t *)t->team, strlen(t->team), &t->key);
+		t->has_standing = false; /* a team has none */
 	}
 	rc = audit_merge(&teams, a, err);
 	for (size_t i = 0; rc == AYNI_OK && i < a->n_totals; i++)
@@ -262,7 +282,7 @@ int audit_pool(struct audit *a, struct client *c, struct error *err)
 	a->pool = *client_pool_key(c);
 	a->pool_known = true;
 	do {
-		q.receipts_query = (struct msg_receipts_query){after, PAGE};
+		q.receipts_query = (struct msg_receipts_query){.after = after, .limit = PAGE};
 		rc = client_ask(c, &q, MSG_RECEIPTS, &m, err);
 		for (size_t i = 0; rc == AYNI_OK && i < m->receipts.n_receipts; i++)
 			rc = audit_add(a, &m->receipts.receipts[i], err);

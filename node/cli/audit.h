@@ -17,6 +17,8 @@ struct audit_total {
 	uint64_t giga, flop; /* cost of receipts that both sides signed: GFLOP, and below 10^9 */
 	uint64_t receipts, units, tokens, first_ms, last_ms;
 	uint64_t unsigned_receipts; /* not countersigned yet: not counted above */
+	bool has_standing;          /* it changed: from, and to what in the end */
+	enum standing_state standing_first, standing;
 };
 
 struct audit {
@@ -26,6 +28,7 @@ struct audit {
 	bool pool_known;
 	uint64_t last_number;
 	uint64_t bad, missing; /* wrong signatures or pools; gaps in the numbers */
+	uint64_t bad_standing; /* changes that do not follow from the one before */
 	size_t n_totals;
 	struct audit_total *totals;
 	size_t n_slots; /* an index into totals by key; 0: none now */
@@ -34,9 +37,10 @@ struct audit {
 
 void audit_free(struct audit *a);
 int audit_add(struct audit *a, const struct signed_receipt *s, struct error *err);
-/* A receipt that has been checked otherwise, into its total. */
+/* A receipt that has been checked otherwise, into its total; in order of number. Changes of standing
+ * are followed by donor and by team only. */
 int audit_count(struct audit *a, const struct receipt *r, bool countersigned, struct error *err);
-/* All that `from` counts, into a. */
+/* All that `from` counts, whose receipts come after those of a, into a. */
 int audit_merge(struct audit *a, const struct audit *from, struct error *err);
 /* What a donor or model is called, and the donor's team; "": not known. */
 void audit_name(struct audit *a, const struct hash *key, const char *name, const char *team);

@@ -22,7 +22,7 @@ struct options {
 	const char *pool, *model, *system;
 	uint32_t max_tokens;
 	enum wire_type wire;
-	bool quiet, raw, hides_reasoning, keeps_no_history;
+	bool quiet, verbose, raw, hides_reasoning, keeps_no_history;
 	struct sampler_settings sampling;
 	char **words; /* of the message, if it stands on the command line */
 	size_t n_words;
@@ -40,6 +40,7 @@ static const struct argp_option options[] = {
     {"no-history", KEY_NO_HISTORY, NULL, 0, "keep nothing of what is typed, and read no history",
         1},
     {"quiet", 'q', NULL, 0, "print answers only", 1},
+    {"verbose", 'v', NULL, 0, "say too what `ayni ledger show` calls an answer", 1},
     {0},
 };
 
@@ -78,6 +79,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case 'q':
 		o->quiet = true;
+		break;
+	case 'v':
+		o->verbose = true;
 		break;
 	case ARGP_KEY_ARGS:
 		o->words = state->argv + state->next;
@@ -142,7 +146,7 @@ static void print_piece(void *context, const struct msg_piece *piece)
 	    (struct span){piece->text.data, piece->text.len});
 }
 
-static void print_figures(const struct answer *a)
+static void print_figures(const struct answer *a, bool verbose)
 {
 	const struct msg_finished *f = &a->finished;
 	double prefill_s = (double)f->prefill_us / 1e6, decode_s = (double)f->decode_us / 1e6;
@@ -171,6 +175,12 @@ static void print_figures(const struct answer *a)
 		(void)fprintf(stderr, "; layers %u to %u: %s", s->layer_first, s->layer_last - 1,
 		    s->donor_name[0] != '\0' ? s->donor_name : "donor");
 		(void)fprintf(stderr, " %.8s", hex);
+	}
+	if (verbose) {
+		char session[PSEUDONYM_CHARS];
+
+		pseudonym_to_text(&f->session, session);
+		(void)fprintf(stderr, "; session %s", session);
 	}
 	(void)fprintf(stderr, "]");
 	show_dim(false);
@@ -219,7 +229,7 @@ static int exchange(struct chat *c, const char *message, struct error *err)
 	if (rc == AYNI_OK || c->input != NULL)
 		show_end(&show);
 	if (rc == AYNI_OK && !o->quiet)
-		print_figures(&a);
+		print_figures(&a, o->verbose);
 	if (rc == AYNI_OK)
 		rc = keep_answer(c, &a, err);
 	if (rc != AYNI_OK)

@@ -24,10 +24,13 @@ static const struct command {
 } commands[] = {
     {"audit", ledger_audit},
     {"check", ledger_check},
+    {"export", ledger_export},
+    {"forget", ledger_forget},
     {"mine", ledger_mine},
     {"prove", ledger_prove},
     {"prune", ledger_prune},
     {"reconcile", ledger_reconcile},
+    {"show", ledger_show},
     {"verify-evidence", ledger_verify_evidence},
     {"watch", ledger_watch},
     {"witness", ledger_witness},
@@ -189,7 +192,8 @@ int cli_ledger(int argc, char **argv)
 	    .parser = parse,
 	    .args_doc = "\naudit | watch | witness | reconcile URL|FOLDER\n"
 	                "prove NUMBER URL|FOLDER\ncheck FILE\n"
-	                "verify-evidence FILE --model MODEL\nmine\nprune FOLDER",
+	                "verify-evidence FILE --model MODEL\nmine\nprune FOLDER\nexport FOLDER\n"
+	                "show SESSION\nforget DONOR",
 	    .doc =
 	        "Read the contribution ledger. Every receipt's signatures, the pool's and the "
 	        "donor's, are checked here, and totals are made from the receipts alone. Without "
@@ -204,7 +208,11 @@ int cli_ledger(int argc, char **argv)
 	        "  prune      its oldest entries away, but no hash\n"
 	        "  verify-evidence  did a donor sign what the model does not give?\n"
 	        "  mine       totals of this machine's receipts as a donor\n"
+	        "  export     statistics files of a pool's books, as aggregator sites read them\n"
 	        "  reconcile  these receipts with the log: is each of them there?\n\n"
+	        "And:\n\n"
+	        "  show       who computed an answer, and was it looked at?\n"
+	        "  forget     erase a donor's name from a pool's database\n\n"
 	        "`ayni ledger audit --help` and so on tell more."};
 	struct audit a = {0};
 	struct options o = {0};
@@ -227,10 +235,11 @@ int cli_ledger(int argc, char **argv)
 		rc = error_set(&err, AYNI_ERR_IO, "cannot write the answer");
 	if (rc == AYNI_OK && !o.json)
 		ledger_print_rows(&a, o.csv);
+	a.bad += a.bad_standing;
 	wrong = a.bad > 0 || (a.missing > 0 && o.pool != NULL);
 	if (rc == AYNI_OK && wrong)
 		rc = error_set(&err, AYNI_ERR_SIGNATURE,
-		    "%llu receipts are not rightly signed, %llu are missing from the books",
+		    "%llu entries are wrong, %llu are missing from the books",
 		    (unsigned long long)a.bad, (unsigned long long)a.missing);
 	audit_free(&a);
 	return rc == AYNI_OK ? CLI_OK : cli_fail("ledger", &err);

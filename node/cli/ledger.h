@@ -4,6 +4,7 @@
 #define AYNI_NODE_CLI_LEDGER_H
 
 #include <argp.h>
+#include <jansson.h>
 
 #include "node/cli/audit.h"
 #include "node/cli/cli.h"
@@ -14,10 +15,13 @@ enum { CLI_ALARM = 3 }; /* exit status: the log contradicts itself */
 
 int ledger_audit(int argc, char **argv);
 int ledger_check(int argc, char **argv);
+int ledger_export(int argc, char **argv);
+int ledger_forget(int argc, char **argv);
 int ledger_mine(int argc, char **argv);
 int ledger_prove(int argc, char **argv);
 int ledger_prune(int argc, char **argv);
 int ledger_reconcile(int argc, char **argv);
+int ledger_show(int argc, char **argv);
 int ledger_verify_evidence(int argc, char **argv);
 int ledger_watch(int argc, char **argv);
 int ledger_witness(int argc, char **argv);
@@ -44,6 +48,8 @@ void ledger_format_time(uint64_t ms, char text[32]);
 
 void ledger_print_rows(const struct audit *a, bool csv);
 int ledger_print_json(const struct audit *a);
+/* One row as JSON; NULL without memory. */
+json_t *ledger_row_json(enum sums_by by, const struct audit_total *t);
 
 /* `file`, or this machine's books as a donor. */
 int ledger_open_books(const char *file, struct db **db, struct ledger **ledger, struct error *err);

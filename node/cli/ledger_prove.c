@@ -255,13 +255,18 @@ static void print_proof(
 	hex32(r->model.bytes, model);
 	ledger_format_time(r->first_ms, from);
 	ledger_format_time(r->last_ms, to);
-	(void)printf("receipt %llu of pool %s is in its log of %llu receipts\n"
-	             "donor    %s\nmodel    %s, layers %u to %u\n"
-	             "work     %llu units, %llu tokens, %.9f GFLOP, %s to %s\n"
-	             "signed   by the pool (%s), %s\n",
-	    (unsigned long long)r->number, pool, (unsigned long long)c->size, donor, model,
-	    r->layer_first, r->layer_last - 1, (unsigned long long)r->units,
-	    (unsigned long long)r->tokens, flop_giga(r->cost), from, to,
+	(void)printf("receipt %llu of pool %s is in its log of %llu receipts\ndonor    %s\n",
+	    (unsigned long long)r->number, pool, (unsigned long long)c->size, donor);
+	if (r->is_standing)
+		(void)printf("standing %s, was %s, since %s: %s\n",
+		    standing_state_name(r->standing.to), standing_state_name(r->standing.from),
+		    from, r->standing.reason);
+	else
+		(void)printf("model    %s, layers %u to %u\n"
+		             "work     %llu units, %llu tokens, %.9f GFLOP, %s to %s\n",
+		    model, r->layer_first, r->layer_last - 1, (unsigned long long)r->units,
+		    (unsigned long long)r->tokens, flop_giga(r->cost), from, to);
+	(void)printf("signed   by the pool (%s), %s\n",
 	    memcmp(&p->receipt.pool_signature, &none, sizeof none) != 0 ? "the receipt and the log"
 	                                                                : "the log",
 	    p->receipt.countersigned ? "and by the donor" : "not by the donor");

@@ -58,7 +58,7 @@ static void format_subject(enum sums_by by, const struct audit_total *t, char te
 
 /* ---- JSON --------------------------------------------------------------------------------- */
 
-static json_t *row_json(enum sums_by by, const struct audit_total *t)
+json_t *ledger_row_json(enum sums_by by, const struct audit_total *t)
 {
 	char subject[HEX32_CHARS], first[32], last[32];
 	json_t *row;
@@ -78,6 +78,9 @@ static json_t *row_json(enum sums_by by, const struct audit_total *t)
 		(void)json_object_set_new(row, "name", json_string(t->name));
 	if (by == SUMS_BY_DONOR)
 		(void)json_object_set_new(row, "team", json_string(t->team));
+	if (by == SUMS_BY_DONOR)
+		(void)json_object_set_new(row, "standing",
+		    json_string(t->has_standing ? standing_state_name(t->standing) : ""));
 	return row;
 }
 
@@ -90,7 +93,7 @@ int ledger_print_json(const struct audit *a)
 	int rc = -1;
 
 	for (size_t i = 0; i < a->n_totals; i++)
-		(void)json_array_append_new(rows, row_json(by, &a->totals[i]));
+		(void)json_array_append_new(rows, ledger_row_json(by, &a->totals[i]));
 	(void)snprintf(list, sizeof list, "%ss", names[by]);
 	root = json_pack("{so sI sI sI}", list, rows, "last_receipt", (json_int_t)a->last_number,
 	    "bad", (json_int_t)a->bad, "missing", (json_int_t)a->missing);

@@ -69,7 +69,7 @@ static int check_entry(struct part *p, uint64_t index, struct span entry)
 		fault(&p->found, "receipt %" PRIu64 ": is of another pool", number);
 		return AYNI_OK;
 	}
-	if (p->signatures)
+	if (p->signatures && !r.is_standing)
 		counts = is_countersigned(
 		    p, number, entry, &r, &p->countersignatures[index % TILE_WIDTH]);
 	return audit_count(&p->found.totals, &r, counts, &p->err);
@@ -297,6 +297,9 @@ int log_audit_run(const char *where, const struct log_audit_options *options, st
 		check_root(out, roots, &tail);
 		rc = check_levels(out, r, roots, whole, err);
 	}
+	if (out->totals.bad_standing > 0)
+		fault(out, "%" PRIu64 " changes of standing do not follow from those before",
+		    out->totals.bad_standing);
 	out->totals.by = options->by;
 	if (rc == AYNI_OK)
 		rc = audit_finish(&out->totals, err);

@@ -25,18 +25,18 @@ static void take_out(struct open_work *w, size_t i)
 }
 
 /* A sum that does not fit stays as it is: a receipt for less is fine. */
-void open_work_add(struct open_work *w, const struct hash *model, struct layer_range layers,
-    uint32_t tokens, struct flop cost)
+void open_work_add(struct open_work *w, const struct msg_work_unit *u, struct flop cost)
 {
-	struct open_range o = {.model = *model, .layers = layers};
-	size_t i = find(w, model, layers);
+	struct layer_range layers = {u->layer_first, u->layer_last};
+	struct open_range o = {.model = u->model, .layers = layers};
+	size_t i = find(w, &u->model, layers);
 
 	if (i < w->n)
 		o = w->ranges[i];
 	if (i < w->n || w->n == OPEN_WORK_RANGES)
 		take_out(w, i < w->n ? i : 0);
-	o.units++;
-	o.tokens += tokens;
+	o.units += u->n_spans;
+	o.tokens += u->n_tokens;
 	(void)flop_add(o.cost, cost, &o.cost);
 	w->ranges[w->n++] = o;
 }

@@ -8,7 +8,7 @@
 
 #include "protocol/receipt.h"
 
-/* A donor holds one range at a time, so more are open only if receipts stay out. */
+/* Of the layers that it holds sessions go through some; so many parts are rarely in use. */
 enum { OPEN_WORK_RANGES = 32 };
 
 struct open_range {
@@ -23,9 +23,9 @@ struct open_work {
 	struct open_range ranges[OPEN_WORK_RANGES]; /* the one with the latest result last */
 };
 
-/* A unit's result was returned. Past the limit the range that was idle longest is given up. */
-void open_work_add(struct open_work *w, const struct hash *model, struct layer_range layers,
-    uint32_t tokens, struct flop cost);
+/* A unit's result was returned. It is in a receipt of each of its sessions, and counts as so many.
+ * Past the limit the range that was idle longest is given up. */
+void open_work_add(struct open_work *w, const struct msg_work_unit *u, struct flop cost);
 /* AYNI_ERR_ARGUMENT: a receipt for other layers, or for more than was returned of these. */
 int open_work_check(const struct open_work *w, const struct receipt *r, struct error *err);
 /*

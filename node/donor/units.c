@@ -235,9 +235,7 @@ static void send_result(struct donor *d, const struct worker_event *e, struct me
 		return;
 	}
 	d->units_done++;
-	open_work_add(&d->open, &u->model,
-	    (struct layer_range){d->holding.a.layer_first, d->holding.a.layer_last}, u->n_tokens,
-	    m->result.cost);
+	open_work_add(&d->open, u, m->result.cost);
 	donor_send(d, m, payload);
 }
 

@@ -14,6 +14,7 @@ struct choice {
 	struct text answer, reasoning; /* all of it, if it is not streamed or the API keeps it */
 	struct text held;              /* may be the beginning of a stop string */
 	uint32_t n_tokens;
+	struct pseudonym session;   /* what the pool's log calls it, once that is known */
 	uint32_t n_events, n_items; /* streaming, for an API that counts them: written so far */
 	bool thinks;                /* likewise: the last of these items is what the model thinks */
 	bool begun;                 /* streaming: something of it has been written */

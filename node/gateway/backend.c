@@ -152,6 +152,10 @@ static void take(struct backend *b, const struct message *m)
 	case MSG_FINISHED:
 		take_answer(b, m);
 		break;
+	case MSG_DOUBT:
+		report(REPORT_WARNING, "a donor of an earlier answer was found lying since: %s",
+		    m->doubt.reason);
+		break;
 	case MSG_STATUS:
 		b->status_asked = false;
 		b->options.status(b->options.context, &m->status);

@@ -100,6 +100,8 @@ static void on_piece(void *context, const struct msg_piece *p)
 	struct span answer = {0};
 	bool found;
 
+	if (pseudonym_is_set(&p->session))
+		c->session = p->session;
 	if (c->stopped)
 		return;
 	c->n_tokens += (uint32_t)p->n_tokens;

@@ -9,6 +9,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "protocol/identity.h"
+
 #include "node/address.h"
 #include "node/report.h"
 
@@ -98,6 +100,25 @@ static void write_fault(struct exchange *x)
 		openai_fault(&x->fault, &x->out);
 }
 
+/* What the pool's log calls the answers, as far as that is known: all of them, mostly. */
+static void name_sessions(const struct exchange *x, struct MHD_Response *r)
+{
+	char text[JOB_CHOICES_MAX * (PSEUDONYM_CHARS + 1)] = "";
+	size_t len = 0;
+
+	for (uint32_t i = 0; i < x->job.n; i++) {
+		char name[PSEUDONYM_CHARS];
+
+		if (!pseudonym_is_set(&x->choices[i].session))
+			continue;
+		pseudonym_to_text(&x->choices[i].session, name);
+		len += (size_t)snprintf(
+		    text + len, sizeof text - len, "%s%s", len > 0 ? ", " : "", name);
+	}
+	if (len > 0)
+		add_header(r, "Ayni-Session", text);
+}
+
 static enum MHD_Result respond(struct exchange *x)
 {
 	unsigned status = MHD_HTTP_OK;
@@ -126,6 +147,7 @@ static enum MHD_Result respond(struct exchange *x)
 	    x->content_type != NULL ? x->content_type : "application/json");
 	add_header(r, MHD_HTTP_HEADER_CACHE_CONTROL,
 	    x->cache_control != NULL ? x->cache_control : "no-store");
+	name_sessions(x, r);
 	add_header(r, "X-Content-Type-Options", "nosniff");
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		add_header(r, MHD_HTTP_HEADER_ALLOW, x->route->api != NULL ? "POST" : "GET, HEAD");

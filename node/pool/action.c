@@ -44,6 +44,9 @@ void actions_clear(struct actions *q)
 		struct action *a = &q->list[i];
 
 		switch (a->kind) {
+		case ACTION_BOOK:
+			free(a->book.spans);
+			break;
 		case ACTION_PIECE:
 			free(a->piece.text);
 			free(a->piece.rows);
@@ -56,7 +59,6 @@ void actions_clear(struct actions *q)
 		case ACTION_HANDOVER:
 			free(a->handover.payload);
 			break;
-		case ACTION_BOOK:
 		case ACTION_FINISH:
 		case ACTION_WITHDRAW:
 		case ACTION_DRAFT:

@@ -18,6 +18,14 @@ enum action_kind {
 	ACTION_DRAFT     /* ask the small model what a session says next */
 };
 
+/* What of a unit is one session's. */
+struct action_book_span {
+	uint64_t session;
+	uint32_t tokens;
+	bool late; /* its answer is over: nobody waits for this */
+	struct flop cost;
+};
+
 struct action_book {
 	int donor; /* slot */
 	uint32_t model;
@@ -25,6 +33,8 @@ struct action_book {
 	uint64_t unit;
 	uint64_t tokens;
 	struct flop cost;
+	size_t n_spans;
+	struct action_book_span *spans; /* owned */
 	struct hash result;
 	bool handed;                  /* to the next donor, not to the pool */
 	uint64_t away_us, compute_us; /* from sending to the result; of that, as the donor says */

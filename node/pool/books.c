@@ -3,18 +3,20 @@
 
 #include <stdlib.h>
 
+#include "node/pool/booked.h"
 #include "node/pool/public_log.h"
-#include "node/pool/roster.h"
 #include "node/receipts.h"
-#include "storage/windows.h"
+#include "protocol/text.h"
 
-enum { REMIND_MAX = 256 };
-
-/* A window that waits for its verdict. */
-struct aside {
-	struct receipt window;
-	struct aside *next;
+enum {
+	REMIND_MAX = 256,
+	BATCH = 256,     /* receipts in a transaction: signing them takes some milliseconds */
+	HELD_MAX = 4096, /* windows of donors that are not believed yet, which nobody looks at */
+	LATE_MS = 500    /* so long after its last unit no other comes into a window */
 };
+
+/* Half of what receipts promise: the rest is for publishing them. */
+#define HELD_MS (PUBLIC_LOG_MERGE_DELAY_S * UINT64_C(1000) / 2)
 
 struct books {
 	const struct identity *pool;
@@ -22,91 +24,30 @@ struct books {
 	struct ledger *ledger;
 	struct tree *tree;
 	struct windows *saved;
+	struct booked *booked;
+	uint8_t secret[DERIVED_KEY_BYTES]; /* of sessions' names */
 	uint64_t window_units;
 	books_issued_fn *issued;
-	books_may_close_fn *may_close; /* NULL: all may */
+	books_believes_fn *believes; /* NULL: everybody is believed */
 	void *context;
 	uint64_t last_number;
 	uint64_t earlier_number; /* the last of an earlier run */
 	uint64_t open_acks;
-	struct receipt windows[ROSTER_MAX_DONORS]; /* being filled; units 0: empty */
-	bool unsaved[ROSTER_MAX_DONORS];
-	bool any_unsaved;
-	struct aside *aside; /* owned */
+	bool running;
 };
 
-static struct window window_of(const struct receipt *r)
+/* ---- opening ------------------------------------------------------------------------------ */
+
+struct recalling {
+	struct booked *booked;
+	struct error *err;
+};
+
+static int recall(void *context, const struct window *w)
 {
-	return (struct window){.donor = r->donor,
-	    .model = r->model,
-	    .layer_first = r->layer_first,
-	    .layer_last = r->layer_last,
-	    .units = r->units,
-	    .tokens = r->tokens,
-	    .cost = r->cost,
-	    .units_hash = r->units_hash,
-	    .first_ms = r->first_ms,
-	    .last_ms = r->last_ms};
-}
+	struct recalling *r = context;
 
-static struct receipt receipt_of(const struct window *w)
-{
-	return (struct receipt){.donor = w->donor,
-	    .model = w->model,
-	    .layer_first = w->layer_first,
-	    .layer_last = w->layer_last,
-	    .units = w->units,
-	    .tokens = w->tokens,
-	    .cost = w->cost,
-	    .units_hash = w->units_hash,
-	    .first_ms = w->first_ms,
-	    .last_ms = w->last_ms};
-}
-
-/* As the receipt that follows the last one, into the ledger, and out of the windows. In a
- * transaction. */
-static int write_receipt(
-    struct books *b, struct receipt *r, struct signed_receipt *s, struct error *err)
-{
-	struct ledger_entry e;
-	int rc;
-
-	r->number = b->last_number + 1;
-	r->pool = *identity_public(b->pool);
-	r->merge_delay_s = PUBLIC_LOG_MERGE_DELAY_S;
-	rc = receipt_issue(r, b->pool, s, err);
-	if (rc != AYNI_OK)
-		return rc;
-	e = receipts_entry(r, s);
-	rc = ledger_append(b->ledger, &e, err);
-	if (rc == AYNI_OK)
-		rc = tree_append(b->tree, r->number, e.receipt, err);
-	if (rc == AYNI_OK)
-		rc = windows_drop(b->saved, &r->donor, err);
-	if (rc == AYNI_OK)
-		b->last_number++;
-	return rc;
-}
-
-/* What an earlier run left, as receipts that wait for their donors. */
-static int recover(void *context, const struct window *w)
-{
-	struct receipt r = receipt_of(w);
-	struct signed_receipt s;
-
-	return write_receipt(context, &r, &s, NULL);
-}
-
-static int recover_all(struct books *b, struct error *err)
-{
-	int rc = db_begin(b->db, err);
-
-	if (rc == AYNI_OK)
-		rc = windows_each(b->saved, recover, b, err);
-	if (rc == AYNI_OK)
-		return db_commit(b->db, err);
-	db_rollback(b->db);
-	return error_set(err, (enum ayni_error)rc, "the books of an earlier run cannot be closed");
+	return booked_recall(r->booked, w, r->err);
 }
 
 int books_new(const struct identity *pool, struct db *db, struct ledger *ledger, struct tree *tree,
@@ -114,6 +55,7 @@ int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
     struct error *err)
 {
 	struct books *b = calloc(1, sizeof *b);
+	struct recalling r = {.err = err};
 	int rc;
 
 	if (b == NULL)
@@ -125,13 +67,18 @@ int books_new(const struct identity *pool, struct db *db, struct ledger *ledger,
 	b->window_units = window_units;
 	b->issued = issued;
 	b->context = context;
-	b->last_number = ledger_last_number(ledger);
-	if ((rc = windows_new(db, &b->saved, err)) != AYNI_OK ||
-	    (rc = recover_all(b, err)) != AYNI_OK) {
+	b->last_number = b->earlier_number = ledger_last_number(ledger);
+	identity_derive(pool, "ayni session", b->secret);
+	rc = windows_new(db, &b->saved, err);
+	if (rc == AYNI_OK)
+		rc = booked_new(&b->booked, err);
+	r.booked = b->booked;
+	if (rc == AYNI_OK)
+		rc = windows_each(b->saved, recall, &r, err);
+	if (rc != AYNI_OK) {
 		books_free(b);
 		return rc;
 	}
-	b->earlier_number = b->last_number;
 	*out = b;
 	return AYNI_OK;
 }
@@ -140,252 +87,297 @@ void books_free(struct books *b)
 {
 	if (b == NULL)
 		return;
-	while (b->aside != NULL) {
-		struct aside *a = b->aside;
-
-		b->aside = a->next;
-		free(a);
-	}
+	explicit_bzero(b->secret, sizeof b->secret);
+	booked_free(b->booked);
 	windows_free(b->saved);
 	free(b);
 }
 
-void books_ask(struct books *b, books_may_close_fn *may_close)
+void books_ask(struct books *b, books_believes_fn *believes)
 {
-	b->may_close = may_close;
+	b->believes = believes;
 }
 
-static bool may_close(const struct books *b, int donor)
+/* ---- sessions ----------------------------------------------------------------------------- */
+
+/*
+ * Four bytes of how manieth it is, in steps of 256, and twelve that only this pool can make. So
+ * names grow, nearly, and an index of them does at its end; whose the session was is in none.
+ */
+void books_name(const struct books *b, uint64_t session, struct pseudonym *out)
 {
-	return b->may_close == NULL || b->may_close(b->context, donor);
+	uint8_t number[8];
+	struct hash hash;
+
+	for (unsigned i = 0; i < 8; i++)
+		number[i] = (uint8_t)(session >> (8 * i));
+	hash_keyed(b->secret, number, sizeof number, &hash);
+	for (unsigned i = 0; i < 4; i++)
+		out->bytes[i] = (uint8_t)(session >> (8 * (4 - i)));
+	memcpy(out->bytes + 4, hash.bytes, PSEUDONYM_BYTES - 4);
 }
 
-int books_save(struct books *b, struct error *err)
+static enum books_belief belief(const struct books *b, const struct public_key *donor)
 {
-	int rc = AYNI_OK;
-
-	if (!b->any_unsaved || (rc = db_begin(b->db, err)) != AYNI_OK)
-		return rc;
-	for (int i = 0; i < ROSTER_MAX_DONORS && rc == AYNI_OK; i++) {
-		struct window w = window_of(&b->windows[i]);
-
-		if (b->unsaved[i] && w.units > 0)
-			rc = windows_put(b->saved, &w, err);
-	}
-	if (rc == AYNI_OK)
-		rc = db_commit(b->db, err);
-	if (rc != AYNI_OK) {
-		db_rollback(b->db);
-		return rc;
-	}
-	memset(b->unsaved, 0, sizeof b->unsaved);
-	b->any_unsaved = false;
-	return AYNI_OK;
-}
-
-/* Receipts of the windows of these n donors, all or none. */
-static int write_all(struct books *b, const int *donors, size_t n, struct signed_receipt *receipts,
-    struct error *err)
-{
-	uint64_t last_number = b->last_number;
-	int rc = db_begin(b->db, err);
-
-	if (rc != AYNI_OK)
-		return rc;
-	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
-		rc = write_receipt(b, &b->windows[donors[i]], &receipts[i], err);
-	if (rc == AYNI_OK)
-		rc = db_commit(b->db, err);
-	if (rc != AYNI_OK) {
-		db_rollback(b->db);
-		b->last_number = last_number;
-		(void)tree_reload(
-		    b->tree, NULL); /* if this fails too, the next receipt is refused */
-	}
-	return rc;
-}
-
-static void empty_window(struct books *b, int donor)
-{
-	memset(&b->windows[donor], 0, sizeof b->windows[donor]);
-	b->unsaved[donor] = false;
-}
-
-/* It is durable: out of our hands. What `issued` does may come back here. */
-static void hand_out(struct books *b, int donor, const struct signed_receipt *s)
-{
-	b->open_acks++;
-	b->issued(b->context, donor, s);
-}
-
-int books_close(struct books *b, int donor, struct error *err)
-{
-	struct signed_receipt s;
-	int rc;
-
-	if (b->windows[donor].units == 0)
-		return AYNI_OK;
-	rc = write_all(b, &donor, 1, &s, err);
-	if (rc != AYNI_OK)
-		return rc;
-	empty_window(b, donor);
-	hand_out(b, donor, &s);
-	return AYNI_OK;
+	return b->believes != NULL ? b->believes(b->context, donor) : BOOKS_BELIEVED;
 }
 
 int books_add(struct books *b, const struct action_book *a, const struct public_key *donor,
     const struct hash *model, uint64_t now_ms, struct error *err)
 {
-	struct receipt *r = &b->windows[a->donor];
+	bool believed = belief(b, donor) == BOOKS_BELIEVED;
 	int rc = AYNI_OK;
 
-	if (r->units > 0 &&
-	    (r->layer_first != a->layers.first || r->layer_last != a->layers.last ||
-	        !hash_equal(&r->model, model) || !public_key_equal(&r->donor, donor)))
-		rc = books_close(b, a->donor, err);
-	if (rc != AYNI_OK)
-		return rc;
-	if (r->units == 0) {
-		r->donor = *donor;
-		r->model = *model;
-		r->layer_first = a->layers.first;
-		r->layer_last = a->layers.last;
-		r->first_ms = now_ms;
+	for (size_t i = 0; i < a->n_spans && rc == AYNI_OK; i++) {
+		struct pseudonym name;
+		struct booked_work work = {.donor = donor,
+		    .model = model,
+		    .name = &name,
+		    .layers = a->ran,
+		    .unit = a->unit,
+		    .result = a->result,
+		    .now_ms = now_ms};
+		struct booked_window *w;
+
+		books_name(b, a->spans[i].session, &name);
+		rc = booked_add(b->booked, &work, &a->spans[i], &w, err);
+		if (rc == AYNI_OK && believed && w->w.units >= b->window_units &&
+		    w->state == BOOKED_OPEN)
+			booked_settle(b->booked, w);
 	}
-	b->unsaved[a->donor] = b->any_unsaved = true;
-	r->units++;
-	r->tokens += a->tokens;
-	r->last_ms = now_ms;
-	receipt_chain(&r->units_hash, a->unit, &a->result);
-	rc = flop_add(r->cost, a->cost, &r->cost);
-	if (rc == AYNI_OK && r->units >= b->window_units && may_close(b, a->donor))
-		rc = books_close(b, a->donor, err);
 	return rc;
 }
 
-static bool is_idle(const struct books *b, int donor, uint64_t before_ms)
+void books_end(struct books *b, uint64_t session, const struct public_key *donor,
+    const void *recheck, bool gap)
 {
-	return b->windows[donor].units > 0 && b->windows[donor].last_ms < before_ms &&
-	       may_close(b, donor);
+	booked_end(b->booked, session, donor, recheck, gap);
 }
 
-int books_close_idle(struct books *b, uint64_t before_ms, struct error *err)
+void books_end_session(struct books *b, uint64_t session)
 {
-	int donors[ROSTER_MAX_DONORS];
-	struct signed_receipt *receipts;
-	size_t n = 0;
+	booked_end_session(b->booked, session);
+}
+
+void books_judge(struct books *b, const void *recheck, enum verification v)
+{
+	booked_judge(b->booked, recheck, v);
+}
+
+/* ---- receipts ----------------------------------------------------------------------------- */
+
+static int append(
+    struct books *b, const struct receipt *r, const struct signed_receipt *s, struct error *err)
+{
+	struct ledger_entry e = receipts_entry(r, s);
+	int rc = ledger_append(b->ledger, &e, err);
+
+	if (rc == AYNI_OK)
+		rc = tree_append(b->tree, r->number, e.receipt, err);
+	if (rc == AYNI_OK)
+		b->last_number++;
+	return rc;
+}
+
+/* The next n of the log, signed together, into the ledger. In a transaction. */
+static int write_receipts(
+    struct books *b, struct receipt *r, size_t n, struct signed_receipt *out, struct error *err)
+{
 	int rc;
 
-	for (int i = 0; i < ROSTER_MAX_DONORS; i++) {
-		if (is_idle(b, i, before_ms))
-			donors[n++] = i;
+	for (size_t i = 0; i < n; i++) {
+		r[i].number = b->last_number + 1 + i;
+		r[i].pool = *identity_public(b->pool);
+		r[i].merge_delay_s = PUBLIC_LOG_MERGE_DELAY_S;
 	}
-	if (n == 0)
-		return AYNI_OK;
-	receipts = calloc(n, sizeof *receipts);
-	if (receipts == NULL)
-		return error_set(err, AYNI_ERR_MEMORY, "books: out of memory");
-	rc = write_all(b, donors, n, receipts, err);
-	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
-		empty_window(b, donors[i]);
-	for (size_t i = 0; i < n && rc == AYNI_OK; i++)
-		hand_out(b, donors[i], &receipts[i]);
-	free(receipts);
+	rc = receipts_issue(r, n, b->pool, out, err);
+	for (size_t i = 0; rc == AYNI_OK && i < n; i++)
+		rc = append(b, &r[i], &out[i], err);
 	return rc;
 }
 
-/* ---- windows that wait ------------------------------------------------------------------- */
-
-void books_set_aside(struct books *b, int donor, struct error *err)
+static struct receipt receipt_of(const struct booked_window *w)
 {
-	struct aside *a;
+	return (struct receipt){.donor = w->w.donor,
+	    .model = w->w.model,
+	    .layer_first = w->w.layer_first,
+	    .layer_last = w->w.layer_last,
+	    .units = w->w.units,
+	    .tokens = w->w.tokens,
+	    .cost = w->w.cost,
+	    .units_hash = w->w.units_hash,
+	    .first_ms = w->w.first_ms,
+	    .last_ms = w->w.last_ms,
+	    .session = w->w.session,
+	    .verification = w->verification};
+}
 
-	if (b->windows[donor].units == 0)
-		return;
-	a = calloc(1, sizeof *a);
-	if (a == NULL) { /* nobody shall lose his work by that */
-		(void)books_close(b, donor, err);
-		return;
+void books_reload(struct books *b)
+{
+	b->last_number = ledger_last_number(b->ledger);
+	(void)tree_reload(b->tree, NULL); /* if this fails too, the next receipt is refused */
+}
+
+/* ---- what becomes of windows -------------------------------------------------------------- */
+
+enum fate { KEPT, PAID, VOID };
+
+struct turn_of {
+	uint64_t now_ms;
+	bool at_once;
+	size_t n_held;
+};
+
+/* Nobody looked at it. */
+static enum fate fate_unseen(
+    const struct books *b, const struct booked_window *w, struct turn_of *t)
+{
+	bool too_old = t->now_ms > w->w.last_ms && t->now_ms - w->w.last_ms > HELD_MS;
+
+	switch (belief(b, &w->w.donor)) {
+	case BOOKS_BELIEVED:
+		return PAID;
+	case BOOKS_NOT_YET:
+		if (w->gap || too_old || t->n_held == HELD_MAX)
+			return VOID;
+		t->n_held++;
+		return KEPT;
+	case BOOKS_LIES:
+		break;
 	}
-	a->window = b->windows[donor];
-	a->next = b->aside;
-	b->aside = a;
-	empty_window(b, donor);
+	return VOID;
 }
 
-bool books_aside(const struct books *b, size_t i, struct public_key *key)
+static enum fate fate_of(const struct books *b, const struct booked_window *w, struct turn_of *t)
 {
-	const struct aside *a = b->aside;
-
-	while (a != NULL && i-- > 0)
-		a = a->next;
-	if (a != NULL)
-		*key = a->window.donor;
-	return a != NULL;
+	if (w->state != BOOKED_SETTLED ||
+	    (!t->at_once && w->key.session != 0 && t->now_ms < w->w.last_ms + LATE_MS))
+		return KEPT;
+	return w->verification == VERIFICATION_RIGHT ? PAID : fate_unseen(b, w, t);
 }
 
-/* What is on the disk of a donor's open window may go with what was settled: write it again. */
-static void save_again(struct books *b, int donor)
-{
-	if (donor != ROSTER_NONE && b->windows[donor].units > 0)
-		b->unsaved[donor] = b->any_unsaved = true;
-}
+struct batch {
+	size_t n, n_paid;
+	struct booked_window *ended[BATCH]; /* paid or void, as soon as it is durable */
+	struct receipt paid[BATCH];
+	struct signed_receipt receipts[BATCH]; /* of these */
+};
 
-static int settle(struct books *b, struct receipt *window, bool right, struct signed_receipt *s,
+/* Its part of the transaction. */
+static int carry_out(struct books *b, struct booked_window *w, enum fate fate, struct batch *batch,
     struct error *err)
 {
-	uint64_t last_number = b->last_number;
+	if (fate == KEPT)
+		return w->unsaved ? windows_put(b->saved, &w->w, err) : AYNI_OK;
+	if (fate == PAID)
+		batch->paid[batch->n_paid++] = receipt_of(w);
+	batch->ended[batch->n++] = w;
+	return w->saved ? windows_drop(b->saved, w->w.number, err) : AYNI_OK;
+}
+
+static int write_all(struct books *b, struct turn_of *t, struct batch *batch, struct error *err)
+{
 	int rc = db_begin(b->db, err);
 
 	if (rc != AYNI_OK)
 		return rc;
-	if (right)
-		rc = write_receipt(b, window, s, err);
-	else
-		rc = windows_drop(b->saved, &window->donor, err);
+	for (struct booked_window *w = booked_first(b->booked); w != NULL && rc == AYNI_OK;
+	     w = w->next) {
+		enum fate fate = batch->n < BATCH ? fate_of(b, w, t) : KEPT;
+
+		rc = carry_out(b, w, fate, batch, err);
+	}
 	if (rc == AYNI_OK)
-		rc = db_commit(b->db, err);
-	if (rc != AYNI_OK) {
-		db_rollback(b->db);
-		b->last_number = last_number;
-	}
+		rc = write_receipts(b, batch->paid, batch->n_paid, batch->receipts, err);
+	if (rc == AYNI_OK)
+		return db_commit(b->db, err);
+	db_rollback(b->db);
 	return rc;
 }
 
-int books_settle(
-    struct books *b, const struct public_key *key, int donor, bool right, struct error *err)
+/* It is durable: out of our hands. What `issued` does may come back here. */
+static void hand_out(struct books *b, struct batch *batch)
 {
-	struct aside **at = &b->aside;
-	int rc = AYNI_OK;
-
-	while (*at != NULL && rc == AYNI_OK) {
-		struct aside *a = *at;
-		struct signed_receipt s;
-
-		if (!public_key_equal(&a->window.donor, key)) {
-			at = &a->next;
-			continue;
-		}
-		rc = settle(b, &a->window, right, &s, err);
-		if (rc != AYNI_OK)
-			break;
-		*at = a->next;
-		free(a);
-		if (right)
-			hand_out(b, donor, &s);
+	for (struct booked_window *w = booked_first(b->booked); w != NULL; w = w->next) {
+		w->saved = w->saved || w->unsaved;
+		w->unsaved = false;
 	}
-	save_again(b, donor);
-	return rc;
+	for (size_t i = 0; i < batch->n; i++)
+		booked_drop(b->booked, batch->ended[i]);
+	b->open_acks += batch->n_paid;
+	for (size_t i = 0; i < batch->n_paid; i++)
+		b->issued(b->context, &batch->paid[i].donor, &batch->receipts[i]);
 }
 
-int books_void(struct books *b, int donor, struct error *err)
+static bool is_there_work(const struct books *b, const struct turn_of *t)
 {
-	struct receipt *r = &b->windows[donor];
-	int rc = r->units > 0 ? windows_drop(b->saved, &r->donor, err) : AYNI_OK;
+	struct turn_of look = *t;
 
-	empty_window(b, donor);
+	for (struct booked_window *w = booked_first(b->booked); w != NULL; w = w->next) {
+		if (w->unsaved || fate_of(b, w, &look) != KEPT)
+			return true;
+	}
+	return false;
+}
+
+static int run(struct books *b, uint64_t now_ms, bool at_once, struct error *err)
+{
+	struct turn_of t = {.now_ms = now_ms, .at_once = at_once};
+	struct batch *batch;
+	bool more;
+	int rc;
+
+	if (!is_there_work(b, &t))
+		return AYNI_OK;
+	batch = malloc(sizeof *batch);
+	if (batch == NULL)
+		return error_set(err, AYNI_ERR_MEMORY, "books: out of memory");
+	do {
+		batch->n = batch->n_paid = 0;
+		t.n_held = 0;
+		rc = write_all(b, &t, batch, err);
+		more = rc == AYNI_OK && at_once && batch->n == BATCH;
+		if (rc == AYNI_OK)
+			hand_out(b, batch);
+		else
+			books_reload(b);
+	} while (more);
+	free(batch);
 	return rc;
 }
+
+int books_run(struct books *b, uint64_t now_ms, bool at_once, struct error *err)
+{
+	int rc;
+
+	if (b->running)
+		return AYNI_OK; /* a receipt that could not be sent ended a connection */
+	b->running = true;
+	rc = run(b, now_ms, at_once, err);
+	b->running = false;
+	return rc;
+}
+
+/* ---- standing ----------------------------------------------------------------------------- */
+
+int books_standing(struct books *b, const struct public_key *donor, enum standing_state from,
+    enum standing_state to, const char *reason, const struct hash *evidence, uint64_t now_ms,
+    struct error *err)
+{
+	struct receipt r = {.donor = *donor,
+	    .first_ms = now_ms,
+	    .last_ms = now_ms,
+	    .is_standing = true,
+	    .standing = {.from = from, .to = to, .has_evidence = evidence != NULL}};
+	struct signed_receipt s;
+
+	text_fit(r.standing.reason, sizeof r.standing.reason, reason);
+	if (evidence != NULL)
+		r.standing.evidence = *evidence;
+	return write_receipts(b, &r, 1, &s, err);
+}
+
+/* ---- countersignatures -------------------------------------------------------------------- */
 
 struct search {
 	const struct public_key *donor;
@@ -421,7 +413,7 @@ int books_countersign(struct books *b, const struct public_key *donor,
 	f.found.countersigned = true;
 	f.found.donor_signature = ack->donor_signature;
 	rc = receipt_check(&f.found, &r, err);
-	if (rc == AYNI_OK && r.number != ack->number)
+	if (rc == AYNI_OK && (r.number != ack->number || r.is_standing))
 		rc = error_set(err, AYNI_ERR_NOT_FOUND, "no such receipt of this donor");
 	if (rc == AYNI_OK)
 		rc = ledger_countersign(b->ledger, ack->number, donor, &ack->donor_signature, err);
@@ -432,7 +424,7 @@ int books_countersign(struct books *b, const struct public_key *donor,
 
 struct reminder {
 	struct books *books;
-	int donor;
+	const struct public_key *donor;
 };
 
 static int remind(void *context, const struct ledger_entry *e)
@@ -445,11 +437,11 @@ static int remind(void *context, const struct ledger_entry *e)
 	return 0;
 }
 
-int books_remind(struct books *b, int donor, const struct public_key *key, struct error *err)
+int books_remind(struct books *b, const struct public_key *donor, struct error *err)
 {
 	struct reminder m = {b, donor};
 
-	return ledger_each_uncountersigned(b->ledger, key, REMIND_MAX, remind, &m, err);
+	return ledger_each_uncountersigned(b->ledger, donor, REMIND_MAX, remind, &m, err);
 }
 
 uint64_t books_last_number(const struct books *b)

@@ -177,8 +177,31 @@ static void learn_pace(
 	d->us_per_layer += d->us_per_layer == 0; /* 0 is unknown */
 }
 
+/* Whose session each part of the unit was. */
+static bool book_spans(const struct scheduler *s, const struct flight *f,
+    const struct msg_work_unit *asked, struct action_book *b)
+{
+	const struct model_sizes *sizes = &catalog_at(s->catalog, s->paths[f->path].model)->sizes;
+
+	b->spans = calloc(asked->n_spans, sizeof *b->spans);
+	if (b->spans == NULL)
+		return false;
+	b->n_spans = asked->n_spans;
+	for (size_t i = 0; i < b->n_spans; i++) {
+		const struct unit_span *span = &asked->spans[i];
+
+		b->spans[i] = (struct action_book_span){.session = span->session,
+		    .tokens = span->n_tokens,
+		    .late = f->sessions[i] == NULL};
+		if (work_span_cost(sizes, asked, span, &b->spans[i].cost) != AYNI_OK)
+			return false; /* no: that of all is known */
+	}
+	return true;
+}
+
 static bool book(struct scheduler *s, const struct flight *f, uint32_t at,
-    const struct msg_result *r, uint64_t now_us, struct actions *q)
+    const struct msg_work_unit *asked, const struct msg_result *r, uint64_t now_us,
+    struct actions *q)
 {
 	const struct path *p = &s->paths[f->path];
 	const struct path_stage *stage = &p->stages[at];
@@ -199,6 +222,8 @@ static bool book(struct scheduler *s, const struct flight *f, uint32_t at,
 	    .handed = r->handed,
 	    .away_us = leg->begun_us > 0 ? now_us - leg->begun_us : 0,
 	    .compute_us = r->compute_us};
+	if (!book_spans(s, f, asked, &a->book))
+		return false;
 	if (d == NULL)
 		return true;
 	if (leg->begun_us > 0)
@@ -477,7 +502,8 @@ enum refusal legs_result(struct scheduler *s, struct flight *f, uint32_t stage,
 		ok = keep_result(f, payload);
 	else if (!r->handed)
 		ok = pass_on(s, f, stage, payload, q);
-	if (book(s, f, stage, r, now_us, q) && ok) /* its work counts, even if it leads nowhere */
+	if (book(s, f, stage, &asked, r, now_us, q) &&
+	    ok) /* its work counts, even if it leads nowhere */
 		settle(s, f, now_us, q);
 	else
 		flight_drop(s, f, q);

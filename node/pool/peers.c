@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/pool/pool_internal.h"
+#include "node/pool/verify.h"
 
 #include <stdlib.h>
 
@@ -66,6 +66,7 @@ void peer_drop(struct pool *p, struct peer *peer, const char *why)
 		donor_gone(p, peer);
 	}
 	scheduler_cancel(p->scheduler, peer->number, NULL, &p->actions);
+	verify_forget_member(p, peer->number);
 	remove_peer(p, peer);
 }
 

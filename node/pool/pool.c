@@ -67,7 +67,8 @@ static void carry_out(struct pool *p)
 	actions_clear(&p->actions);
 }
 
-/* What is booked outlives this process, but for the last moment of work. */
+/* What is booked outlives this process, but for the last moment of work; what is settled is paid.
+ */
 static void save_books(struct pool *p, uint64_t now_us, bool busy)
 {
 	struct error err = {0};
@@ -75,7 +76,7 @@ static void save_books(struct pool *p, uint64_t now_us, bool busy)
 	if (busy && now_us < p->saved_us + BOOKS_SAVE_US)
 		return;
 	p->saved_us = now_us;
-	if (books_save(p->books, &err) != AYNI_OK)
+	if (books_run(p->books, loop_wall_ms(), false, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 }
 
@@ -169,7 +170,7 @@ static void on_tick(void *context)
 
 	send_heartbeats(p);
 	drop_silent(p);
-	if (books_close_idle(p->books, loop_wall_ms() - WINDOW_IDLE_MS, &err) != AYNI_OK)
+	if (books_run(p->books, loop_wall_ms(), false, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 	remember_sometimes(p);
 	verify_pardon(p);
@@ -201,7 +202,7 @@ static void on_stop_time(void *context)
 	struct pool *p = context;
 	struct error err = {0};
 
-	if (books_close_idle(p->books, UINT64_MAX, &err) != AYNI_OK)
+	if (books_run(p->books, loop_wall_ms(), true, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 	if ((books_open_acks(p->books) == 0 && !verify_is_busy(p)) ||
 	    loop_now_us() >= p->stop_at_us)
@@ -410,7 +411,8 @@ static int open_loop(struct pool *p, struct error *err)
 	return rc == AYNI_OK ? verify_watch(p, err) : rc;
 }
 
-static int start_front(struct pool *p, struct error *err)
+/* Processes beside this one. */
+static int start_others(struct pool *p, struct error *err)
 {
 	const struct front_options o = {.listen = p->config->http,
 	    .folder = p->folder,
@@ -418,14 +420,20 @@ static int start_front(struct pool *p, struct error *err)
 	    .pool = identity_public(p->identity),
 	    .verbose = strcmp(p->config->log, "debug") == 0};
 
-	if (strcmp(p->config->http, "none") == 0)
-		return AYNI_OK;
+	int rc = AYNI_OK;
+
+	if (p->config->statistics_h > 0)
+		rc = statistics_start(
+		    p->loop, p->folder, p->config->statistics_h, &p->statistics, err);
+	if (rc != AYNI_OK || strcmp(p->config->http, "none") == 0)
+		return rc;
 	return front_start(p->loop, p->registry, &o, &p->front, err);
 }
 
 static void close_all(struct pool *p)
 {
 	front_free(p->front);
+	statistics_free(p->statistics);
 	transport_free(p->transport, 500);
 	peers_free(p);
 	drafter_free(p->drafter);
@@ -454,7 +462,7 @@ int pool_run(const struct pool_config *config, struct error *err)
 	if ((rc = open_state(&p, err)) == AYNI_OK && (rc = open_models(&p, err)) == AYNI_OK &&
 	    (rc = drafting_open(&p, err)) == AYNI_OK && (rc = verify_open(&p, err)) == AYNI_OK &&
 	    (rc = open_machines(&p, err)) == AYNI_OK && (rc = open_loop(&p, err)) == AYNI_OK &&
-	    (rc = start_front(&p, err)) == AYNI_OK) {
+	    (rc = start_others(&p, err)) == AYNI_OK) {
 		report(REPORT_INFO, "listening on %s", transport_endpoint(p.transport));
 		on_tick(&p);
 		on_publish_time(&p);

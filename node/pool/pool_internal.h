@@ -13,6 +13,7 @@
 #include "node/loop.h"
 #include "node/pool/books.h"
 #include "node/pool/catalog.h"
+#include "node/pool/doubts.h"
 #include "node/pool/drafter.h"
 #include "node/pool/front.h"
 #include "node/pool/habits.h"
@@ -21,6 +22,7 @@
 #include "node/pool/public_log.h"
 #include "node/pool/roster.h"
 #include "node/pool/scheduler.h"
+#include "node/pool/statistics.h"
 #include "protocol/post.h"
 #include "storage/registry.h"
 
@@ -28,7 +30,6 @@ enum {
 	MAX_PEERS = 16384,
 	SILENT_HEARTBEATS = 5,  /* a peer not heard for so many is gone, */
 	SILENT_MEMBER_S = 10,   /* but a member at the earliest after this: only it waits for us */
-	WINDOW_IDLE_MS = 2000,  /* a window is closed after such a pause */
 	BOOKS_SAVE_US = 100000, /* open windows are written down as often, while units are out */
 	STOP_WAIT_US = 2000000  /* for countersignatures at the end */
 };
@@ -67,7 +68,8 @@ struct pool {
 	bool draft_refused;      /* it has too much to do */
 	struct verify *verify;
 	struct transport *transport;
-	struct front *front; /* NULL: no HTTP */
+	struct front *front;           /* NULL: no HTTP */
+	struct statistics *statistics; /* NULL: none are written */
 	struct loop *loop;
 	struct actions actions;
 	struct peer *peers_by_route, *peers_by_number;
@@ -111,7 +113,8 @@ void donor_send_handover(struct pool *p, const struct action_handover *a);
 void donor_send_withdraw(struct pool *p, const struct action_withdraw *a);
 /* Name donors to each other that are to hand over directly. */
 void donors_introduce(struct pool *p);
-void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt);
+void donor_send_receipt(
+    void *pool, const struct public_key *donor, const struct signed_receipt *receipt);
 /* Ask donors that have work and say nothing. False: none has any. */
 bool donors_watch(struct pool *p);
 void donor_assign(struct pool *p, const struct placement_change *change);
@@ -174,6 +177,9 @@ unsigned pool_spare_threads(void);
 void member_message(struct pool *p, struct peer *peer, const struct message *m);
 void member_send_piece(struct pool *p, const struct action_piece *a);
 void member_send_finish(struct pool *p, const struct action_finish *a, enum verification v);
+/* An answer that it has rests on a donor that lies. */
+void member_send_doubt(
+    struct pool *p, const struct doubt *d, const struct public_key *donor, const char *reason);
 
 /* ---- outlook.c ---- */
 /* The path that a new session would take now, into out->path (owned by the caller; may stay NULL),

@@ -42,7 +42,7 @@ int donor_join(struct pool *p, struct peer *peer, const char *name)
 	report(REPORT_INFO, "donor %s joined", name[0] != '\0' ? name : "(no name)");
 	remember_joined(p, roster_get(p->roster, slot));
 	verify_joined(p, slot);
-	if (books_remind(p->books, slot, &peer->channel.peer, &err) != AYNI_OK)
+	if (books_remind(p->books, &peer->channel.peer, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
 	return AYNI_OK;
 }
@@ -56,18 +56,6 @@ static void end_assignment(struct pool *p, const struct roster_donor *d)
 		report(REPORT_ERROR, "%s", err.text);
 }
 
-static void close_window(struct pool *p, int donor)
-{
-	struct error err = {0};
-
-	if (!verify_may_close(p, donor))
-		books_set_aside(p->books, donor, &err);
-	else
-		(void)books_close(p->books, donor, &err);
-	if (err.code != AYNI_OK)
-		report(REPORT_ERROR, "%s", err.text);
-}
-
 void donor_gone(struct pool *p, struct peer *peer)
 {
 	int slot = peer->donor;
@@ -75,8 +63,7 @@ void donor_gone(struct pool *p, struct peer *peer)
 
 	if (d == NULL)
 		return;
-	peer->donor = ROSTER_NONE; /* receipts of the last window wait for its return */
-	close_window(p, slot);
+	peer->donor = ROSTER_NONE; /* receipts of its last sessions wait for its return */
 	end_assignment(p, d);
 	report(REPORT_INFO, "donor %s is gone", d->name);
 	remember_gone(p, d);
@@ -148,7 +135,6 @@ void donor_unassign(struct pool *p, int donor)
 	struct message out = {.type = MSG_UNASSIGN};
 
 	out.unassign.assignment = d->assignment.number;
-	close_window(p, donor); /* a donor that does not take its receipt is gone after this */
 	end_assignment(p, d);
 	if (roster_unassign(p->roster, donor) == AYNI_OK)
 		(void)peer_send(p, peer_of(p, donor), &out, (struct span){0}, 0);
@@ -236,7 +222,6 @@ static void on_progress(struct pool *p, struct peer *peer, const struct msg_assi
 		return; /* about one that was taken back meanwhile */
 	if (s->state == PROGRESS_FAILED) {
 		report(REPORT_WARNING, "donor %s cannot hold its layers: %s", d->name, s->text);
-		close_window(p, slot); /* if the receipt cannot be sent, peer and donor are gone */
 		end_assignment(p, d);
 	}
 	if (roster_progress(p->roster, slot, s->assignment, s->state, s->layers_ready) != AYNI_OK)
@@ -341,14 +326,16 @@ static void on_leave(struct pool *p, struct peer *peer)
 	donors_place(p);
 }
 
-/* A donor that is leaving waits for the receipt of its last work. */
+/* A donor that is leaving waits for the receipts of its last work. */
 static void settle_leaving(struct pool *p, struct peer *peer)
 {
 	const struct roster_donor *d = donor_of(p, peer);
+	struct error err = {0};
 
 	if (d != NULL && d->state == DONOR_LEAVING &&
-	    scheduler_units_at(p->scheduler, peer->donor) == 0)
-		close_window(p, peer->donor);
+	    scheduler_units_at(p->scheduler, peer->donor) == 0 &&
+	    books_run(p->books, loop_wall_ms(), true, &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
 }
 
 static void on_receipt_ack(struct pool *p, struct peer *peer, const struct msg_receipt_ack *ack)
@@ -445,10 +432,11 @@ void donor_send_withdraw(struct pool *p, const struct action_withdraw *a)
 		(void)peer_send(p, peer, &m, (struct span){0}, 0);
 }
 
-void donor_send_receipt(void *pool, int donor, const struct signed_receipt *receipt)
+void donor_send_receipt(
+    void *pool, const struct public_key *donor, const struct signed_receipt *receipt)
 {
 	struct pool *p = pool;
-	struct peer *peer = peer_of(p, donor);
+	struct peer *peer = peer_of(p, roster_find(p->roster, donor));
 	struct message m = {.type = MSG_RECEIPT};
 
 	if (peer == NULL || peer->donor == ROSTER_NONE)

@@ -131,6 +131,16 @@ static void finish_full(struct pool *p, struct peer *peer, const struct session_
 	send_finished(p, peer, &f);
 }
 
+/* What the log will call it, before anything of the answer. */
+static void send_name(struct pool *p, struct peer *peer, uint64_t request, uint64_t session)
+{
+	struct message m = {.type = MSG_PIECE};
+
+	m.piece.request = request;
+	books_name(p->books, session, &m.piece.session);
+	(void)peer_send(p, peer, &m, (struct span){0}, 0);
+}
+
 /* ---- requests ----------------------------------------------------------------------------- */
 
 static int submit(
@@ -177,7 +187,9 @@ static int submit(
 	r.n_vocabulary = m->sizes.n_vocabulary;
 	r.top = g->top < r.n_vocabulary ? g->top : r.n_vocabulary;
 	rc = scheduler_submit(p->scheduler, &r, loop_now_us(), err);
-	if (rc != AYNI_OK)
+	if (rc == AYNI_OK)
+		send_name(p, peer, g->request, r.id);
+	else
 		(void)registry_session_end(
 		    p->registry, r.id, r.n_tokens, 0, FINISH_FAILED, loop_wall_ms(), NULL);
 	return rc;
@@ -250,6 +262,7 @@ void member_send_finish(struct pool *p, const struct action_finish *a, enum veri
 	    .shares = s->shares};
 
 	session_count_guesses(s, &f.guessed, &f.guessed_right);
+	books_name(p->books, s->r.id, &f.session);
 	p->requests_done++;
 	memcpy(f.text, a->text, sizeof f.text);
 	if (p->stop_at_us != 0 && f.reason == FINISH_FAILED)
@@ -259,4 +272,23 @@ void member_send_finish(struct pool *p, const struct action_finish *a, enum veri
 		report(REPORT_ERROR, "%s", err.text);
 	if (peer != NULL)
 		send_finished(p, peer, &f);
+}
+
+void member_send_doubt(
+    struct pool *p, const struct doubt *d, const struct public_key *donor, const char *reason)
+{
+	struct peer *peer = peer_by_number(p, d->peer);
+	struct message m = {.type = MSG_DOUBT};
+	int slot = roster_find(p->roster, donor);
+
+	if (peer == NULL)
+		return;
+	m.doubt.request = d->request;
+	m.doubt.session = d->session;
+	m.doubt.donor = *donor;
+	if (slot != ROSTER_NONE)
+		memcpy(m.doubt.donor_name, roster_get(p->roster, slot)->name,
+		    sizeof m.doubt.donor_name);
+	(void)snprintf(m.doubt.reason, sizeof m.doubt.reason, "%s", reason);
+	(void)peer_send(p, peer, &m, (struct span){0}, 0);
 }

@@ -142,17 +142,28 @@ static int add_receipt(void *context, const struct ledger_entry *e)
 	return receipts_signed(e, s);
 }
 
+static int read_page(struct page *page, const struct msg_receipts_query *q, struct error *err)
+{
+	int rc;
+
+	if (!pseudonym_is_set(&q->session))
+		return ledger_each(page->pool->ledger, q->after, q->limit, add_receipt, page, err);
+	rc = receipts_of_session(
+	    page->pool->ledger, &q->session, q->after, q->limit, add_receipt, page, err);
+	return rc == AYNI_ERR_LIMIT ? AYNI_OK : rc; /* so many are enough */
+}
+
 void receipts_send(struct pool *p, struct peer *peer, const struct msg_receipts_query *q)
 {
 	struct message m = {.type = MSG_RECEIPTS};
-	struct page page = {p, &m.receipts, q->limit};
+	struct page page = {.pool = p, .out = &m.receipts, .limit = q->limit};
 	struct error err = {.text = "the books cannot be read"};
 
 	m.receipts.receipts = calloc(q->limit, sizeof *m.receipts.receipts);
 	m.receipts.names = calloc(q->limit, sizeof *m.receipts.names);
 	if (m.receipts.receipts == NULL || m.receipts.names == NULL)
 		peer_refuse(p, peer, REFUSAL_MEMORY, "the pool is out of memory");
-	else if (ledger_each(p->ledger, q->after, q->limit, add_receipt, &page, &err) != AYNI_OK)
+	else if (read_page(&page, q, &err) != AYNI_OK)
 		peer_refuse(p, peer, REFUSAL_INTERNAL, err.text);
 	else
 		(void)peer_send(p, peer, &m, (struct span){0}, 0);

@@ -5,6 +5,8 @@
 
 #include <uthash.h>
 
+#include "protocol/receipt.h"
+
 struct entry {
 	struct trust_record r;
 	bool unsaved;
@@ -21,8 +23,9 @@ struct trust {
 #define BIT(s) (1u << (s))
 #define DAY_MS UINT64_C(86400000)
 
-static const char *const state_names[TRUST_STATE_END] = {
-    "new", "probation", "trusted", "quarantined", "banned"};
+static_assert((int)TRUST_NEW == (int)STANDING_NEW && (int)TRUST_BANNED == (int)STANDING_BANNED &&
+                  (int)TRUST_STATE_END == (int)STANDING_STATE_END,
+    "in the log they have the same numbers");
 
 /* allowed[from] = set of states that may follow */
 static const unsigned allowed[TRUST_STATE_END] = {
@@ -273,7 +276,7 @@ bool trust_draws(const struct trust *t, const struct trail *trail)
 
 const char *trust_state_name(enum trust_state s)
 {
-	return state_names[s];
+	return standing_state_name((enum standing_state)s);
 }
 
 void trust_check(const struct trust_record *r)

@@ -9,6 +9,7 @@
 
 #include "node/pardons.h"
 #include "node/pool/auditor.h"
+#include "node/pool/doubts.h"
 #include "node/pool/trust.h"
 #include "node/report.h"
 #include "storage/standing.h"
@@ -31,8 +32,8 @@ struct verify {
 	struct standing_store *store;
 	struct auditor *auditor; /* NULL: nothing is computed once more */
 	struct verdict *verdicts;
+	struct doubts *doubts;
 	uint64_t right, wrong, missed; /* trails, since the pool started */
-	bool settling;
 };
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -73,7 +74,9 @@ int verify_open(struct pool *p, struct error *err)
 	p->verify = calloc(1, sizeof *p->verify);
 	if (p->verify == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "pool: out of memory");
-	rc = open_trust(p, p->verify, err);
+	rc = doubts_new(&p->verify->doubts, err);
+	if (rc == AYNI_OK)
+		rc = open_trust(p, p->verify, err);
 	if (rc != AYNI_OK || strcmp(p->config->recheck, "none") == 0)
 		return rc;
 	(void)snprintf(folder, sizeof folder, "%s/evidence", p->folder);
@@ -89,7 +92,7 @@ static void on_audited(void *context);
 
 int verify_watch(struct pool *p, struct error *err)
 {
-	books_ask(p->books, verify_may_close);
+	books_ask(p->books, verify_believes);
 	if (p->verify->auditor == NULL)
 		return AYNI_OK;
 	return loop_watch(p->loop, auditor_fd(p->verify->auditor), on_audited, p, err);
@@ -113,6 +116,7 @@ void verify_free(struct pool *p)
 	auditor_free(v->auditor);
 	HASH_ITER(hh, v->verdicts, d, next)
 	forget(v, d);
+	doubts_free(v->doubts);
 	standing_free(v->store);
 	trust_free(v->trust);
 	free(v);
@@ -121,7 +125,8 @@ void verify_free(struct pool *p)
 
 /* ---- records ------------------------------------------------------------------------------ */
 
-static void store(struct pool *p, const struct public_key *donor, const char *reason)
+static int store(
+    struct pool *p, const struct public_key *donor, const char *reason, struct error *err)
 {
 	const struct trust_record *r = trust_find(p->verify->trust, donor);
 	struct standing s = {.donor = *donor,
@@ -130,11 +135,9 @@ static void store(struct pool *p, const struct public_key *donor, const char *re
 	    .verified_units = r->verified,
 	    .lies = r->lies,
 	    .seen_ms = r->seen_ms};
-	struct error err = {0};
 
 	(void)snprintf(s.reason, sizeof s.reason, "%s", reason);
-	if (standing_put(p->verify->store, &s, &err) != AYNI_OK)
-		report(REPORT_ERROR, "%s", err.text);
+	return standing_put(p->verify->store, &s, err);
 }
 
 /* What a person reads of a donor; of its key the beginning if it has no name, or is gone. */
@@ -150,11 +153,34 @@ static const char *name_of(
 	return text;
 }
 
+/* For everybody to read, in the database and in the log. */
+static int publish(struct pool *p, const struct public_key *donor,
+    const struct trust_change *change, const char *reason, const struct hash *evidence,
+    struct error *err)
+{
+	int rc = db_begin(p->db, err);
+
+	if (rc != AYNI_OK)
+		return rc;
+	rc = store(p, donor, reason, err);
+	if (rc == AYNI_OK)
+		rc = books_standing(p->books, donor, (enum standing_state)change->from,
+		    (enum standing_state)change->to, reason, evidence, loop_wall_ms(), err);
+	if (rc == AYNI_OK)
+		rc = db_commit(p->db, err);
+	if (rc == AYNI_OK)
+		return rc;
+	db_rollback(p->db);
+	books_reload(p->books);
+	return rc;
+}
+
 /* A donor's state may have changed. `evidence`: hash of the file that shows why, or NULL. */
 static void note_change(struct pool *p, enum report_level level, const struct public_key *donor,
     const struct trust_change *change, const char *reason, const struct hash *evidence)
 {
 	char hex[HEX32_CHARS];
+	struct error err = {0};
 
 	if (change->from == change->to)
 		return;
@@ -164,7 +190,8 @@ static void note_change(struct pool *p, enum report_level level, const struct pu
 		hex32(evidence->bytes, hex);
 		report(level, "what shows it: %s/evidence/%s.evidence", p->folder, hex);
 	}
-	store(p, donor, reason);
+	if (publish(p, donor, change, reason, evidence, &err) != AYNI_OK)
+		report(REPORT_ERROR, "%s", err.text);
 }
 
 void verify_joined(struct pool *p, int slot)
@@ -227,6 +254,14 @@ static bool ask(struct pool *p, struct trail *t)
 	return false;
 }
 
+/* Its donors' windows are all that there will be of them. */
+static void end_windows(struct pool *p, const struct trail *t, bool asked)
+{
+	for (uint32_t k = 0; k < t->n_stages; k++)
+		books_end(
+		    p->books, t->session, &t->stages[k].key, asked ? t : NULL, t->n_missed > 0);
+}
+
 static void take_trails(struct pool *p)
 {
 	struct trail *t;
@@ -240,74 +275,26 @@ static void take_trails(struct pool *p)
 			d->pending++;
 		if (d != NULL)
 			d->unknown = d->unknown || !asked || t->n_missed > 0;
+		end_windows(p, t, asked);
 		if (!asked)
 			trail_release(t);
 	}
 }
 
-/* Is something of this donor being computed? */
-static bool is_open(const struct pool *p, const struct public_key *donor)
+enum books_belief verify_believes(void *pool, const struct public_key *donor)
 {
-	const struct trail *trails[AUDITOR_JOBS];
-	size_t n = auditor_open(p->verify->auditor, trails);
+	const struct pool *p = pool;
 
-	for (size_t i = 0; i < n; i++) {
-		for (uint32_t k = 0; k < trails[i]->n_stages; k++) {
-			if (public_key_equal(&trails[i]->stages[k].key, donor))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Who is not trusted yet is paid for what was looked at. */
-static bool is_undecided(const struct pool *p, const struct public_key *donor)
-{
-	int slot = roster_find(p->roster, donor);
-
-	if (p->verify->auditor == NULL || trust_is_trusted(p->verify->trust, donor))
-		return false;
-	return (slot != ROSTER_NONE && roster_get(p->roster, slot)->sessions > 0) ||
-	       is_open(p, donor);
-}
-
-bool verify_may_close(void *pool, int donor)
-{
-	struct pool *p = pool;
-	const struct roster_donor *d = roster_get(p->roster, donor);
-
-	take_trails(p); /* of a session whose last result is being booked */
-	return d == NULL || !is_undecided(p, &d->key);
-}
-
-static void settle(struct pool *p)
-{
-	struct public_key key;
-	size_t i = 0;
-
-	while (books_aside(p->books, i, &key)) {
-		struct error err = {0};
-
-		if (!is_undecided(p, &key) &&
-		    books_settle(p->books, &key, roster_find(p->roster, &key),
-		        trust_serves(p->verify->trust, &key), &err) == AYNI_OK) {
-			i = 0;
-			continue;
-		}
-		if (err.code != AYNI_OK)
-			report(REPORT_ERROR, "%s", err.text);
-		i++;
-	}
+	if (!trust_serves(p->verify->trust, donor))
+		return BOOKS_LIES;
+	return p->verify->auditor == NULL || trust_is_trusted(p->verify->trust, donor)
+	           ? BOOKS_BELIEVED
+	           : BOOKS_NOT_YET;
 }
 
 void verify_run(struct pool *p)
 {
-	if (p->verify->settling)
-		return; /* a receipt that could not be sent ended a connection */
-	p->verify->settling = true;
 	take_trails(p);
-	settle(p);
-	p->verify->settling = false;
 }
 
 bool verify_is_busy(const struct pool *p)
@@ -333,18 +320,15 @@ static void reward(struct pool *p, const struct trail *t)
 	}
 }
 
-/* No more work, no credit for what is in no receipt; its sessions are replayed by others. */
+/* No more work; its sessions are replayed by others. */
 static void shut_out(struct pool *p, int slot, const char *reason)
 {
 	struct roster_donor *d = roster_get(p->roster, slot);
 	struct peer *peer = d != NULL ? peer_by_number(p, d->peer) : NULL;
-	struct error err = {0};
 
 	if (d == NULL)
 		return;
 	d->failures = ROSTER_MAX_FAILURES;
-	if (books_void(p->books, slot, &err) != AYNI_OK)
-		report(REPORT_ERROR, "%s", err.text);
 	if (peer != NULL)
 		peer_refuse(p, peer, REFUSAL_NUMERIC, reason);
 	d = roster_get(p->roster, slot); /* telling it may have ended the connection */
@@ -352,17 +336,28 @@ static void shut_out(struct pool *p, int slot, const char *reason)
 		donor_unassign(p, slot);
 }
 
+/* Who has an answer that rests on it. */
+static void doubt_all(struct pool *p, const struct public_key *donor, const char *reason)
+{
+	struct doubt doubt;
+
+	while (doubts_take(p->verify->doubts, donor, &doubt))
+		member_send_doubt(p, &doubt, donor, reason);
+}
+
 static void punish(struct pool *p, const struct audited *a)
 {
 	const struct trail *t = a->trail;
 	const struct recheck_finding *f = &a->finding;
 	const struct trail_stage *stage = &t->stages[f->stage];
+	char reason[STANDING_LINE_BYTES], session[PSEUDONYM_CHARS];
 	struct trust_change change;
-	char reason[STANDING_REASON_BYTES];
+	struct pseudonym name;
 
+	books_name(p->books, t->session, &name);
+	pseudonym_to_text(&name, session);
 	(void)snprintf(reason, sizeof reason,
-	    "in session %llu, layer %u of %.60s, it gave at position %u what the model does not",
-	    (unsigned long long)t->session, f->layer, catalog_at(p->catalog, t->model)->name,
+	    "in session %s layer %u gave at position %u what the model does not", session, f->layer,
 	    f->position);
 	if (trust_step(p->verify->trust, &stage->key, TRUST_LIED, 0, loop_wall_ms(), &change) !=
 	    AYNI_OK)
@@ -371,6 +366,7 @@ static void punish(struct pool *p, const struct audited *a)
 	    p, REPORT_WARNING, &stage->key, &change, reason, a->has_evidence ? &a->evidence : NULL);
 	if (!a->has_evidence)
 		report(REPORT_WARNING, "nobody else can be shown that: %s", f->no_evidence.text);
+	doubt_all(p, &stage->key, reason);
 	shut_out(p, roster_find(p->roster, &stage->key), reason);
 }
 
@@ -405,6 +401,20 @@ void verify_pardon(struct pool *p)
 		report(REPORT_WARNING, "a pardon could not be taken up: %s", err.text);
 }
 
+static void keep_doubt(struct pool *p, const struct session *s)
+{
+	struct doubt answer = {.peer = s->r.peer, .request = s->r.request};
+
+	books_name(p->books, s->r.id, &answer.session);
+	if (peer_by_number(p, s->r.peer) != NULL)
+		doubts_add(p->verify->doubts, &answer, s->shares, s->n_shares);
+}
+
+void verify_forget_member(struct pool *p, uint32_t peer)
+{
+	doubts_forget(p->verify->doubts, peer);
+}
+
 static void send_finish(struct pool *p, const struct action_finish *a, const struct verdict *d)
 {
 	enum verification v = VERIFICATION_NONE;
@@ -414,6 +424,8 @@ static void send_finish(struct pool *p, const struct action_finish *a, const str
 	else if (d != NULL && d->right && !d->unknown && d->pending == 0)
 		v = VERIFICATION_RIGHT;
 	member_send_finish(p, a, v);
+	if (v == VERIFICATION_NONE)
+		keep_doubt(p, a->session);
 	session_free(a->session);
 }
 
@@ -428,9 +440,27 @@ static void finish(struct pool *p, struct verdict *d)
 		forget(p->verify, d);
 }
 
+/* Its answer is over, and was said to be unchecked. */
+static void conclude_late(struct pool *p, const struct audited *a, const struct verdict *d)
+{
+	const struct trail *t = a->trail;
+	struct pseudonym name;
+	struct doubt doubt;
+
+	books_name(p->books, t->session, &name);
+	if (a->rc == AYNI_OK && a->finding.wrong) {
+		if (doubts_take_session(p->verify->doubts, &name, &doubt))
+			member_send_doubt(p, &doubt, &t->stages[a->finding.stage].key,
+			    "what it gave for this answer is not what the model gives");
+	} else if (d->right && !d->unknown && !d->wrong && d->pending == 0) {
+		(void)doubts_take_session(p->verify->doubts, &name, &doubt);
+	}
+}
+
 static void conclude(struct pool *p, const struct audited *a)
 {
 	struct verdict *d = find(p->verify, a->trail->session);
+	enum verification verification = VERIFICATION_NONE;
 
 	if (a->rc != AYNI_OK) {
 		p->verify->missed++;
@@ -441,12 +471,16 @@ static void conclude(struct pool *p, const struct audited *a)
 		punish(p, a);
 	} else {
 		p->verify->right++;
+		verification = VERIFICATION_RIGHT;
 		reward(p, a->trail);
 	}
+	books_judge(p->books, a->trail, verification);
 	d->unknown = d->unknown || a->rc != AYNI_OK;
 	d->wrong = d->wrong || (a->rc == AYNI_OK && a->finding.wrong);
 	d->right = d->right || (a->rc == AYNI_OK && !a->finding.wrong);
 	d->pending--;
+	if (!d->parked && d->until_us != 0)
+		conclude_late(p, a, d);
 	if (d->pending == 0 && (d->parked || d->until_us != 0))
 		finish(p, d);
 }
@@ -486,6 +520,7 @@ void verify_finish(struct pool *p, const struct action_finish *a)
 	struct verdict *d;
 
 	take_trails(p);
+	books_end_session(p->books, a->session->r.id);
 	d = find(p->verify, a->session->r.id);
 	if (d == NULL || d->pending == 0 || p->stop_at_us != 0) {
 		send_finish(p, a, d);
@@ -513,7 +548,7 @@ void verify_save(struct pool *p)
 		return;
 	rc = db_begin(p->db, &err);
 	for (; r != NULL && rc == AYNI_OK; r = trust_unsaved(p->verify->trust))
-		store(p, &r->donor, "");
+		rc = store(p, &r->donor, "", &err);
 	if (rc == AYNI_OK)
 		rc = db_commit(p->db, &err);
 	if (rc == AYNI_OK)

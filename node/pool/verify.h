@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the pool computes once more, and what follows: trails of the scheduler to the auditor's
- * thread and back, donors' records (trust.h) in memory and in the database, windows of the books
- * that wait for a verdict, and ends of answers that do. Of the pool's loop; does I/O.
+ * thread and back, donors' records (trust.h) in memory, in the database and in the log, verdicts to
+ * the books, and ends of answers that wait for one. Of the pool's loop; does I/O.
  */
 #ifndef AYNI_NODE_POOL_VERIFY_H
 #define AYNI_NODE_POOL_VERIFY_H
@@ -17,8 +17,8 @@ void verify_free(struct pool *p);                    /* before the scheduler */
 void verify_joined(struct pool *p, int slot);
 /* Does a right result of this donor count? */
 bool verify_pays(const struct pool *p, const struct roster_donor *d);
-/* Is all decided of what the donor's open window holds? (books_may_close_fn) */
-bool verify_may_close(void *pool, int donor);
+/* A books_believes_fn. */
+enum books_belief verify_believes(void *pool, const struct public_key *donor);
 /* After the scheduler's turn. */
 void verify_run(struct pool *p);
 bool verify_is_busy(const struct pool *p);
@@ -26,6 +26,8 @@ bool verify_is_busy(const struct pool *p);
 void verify_finish(struct pool *p, const struct action_finish *a);
 /* Pardons that the operator asks for (node/pardons.h). */
 void verify_pardon(struct pool *p);
+/* The connection of a member ended. */
+void verify_forget_member(struct pool *p, uint32_t peer);
 void verify_save(struct pool *p); /* what changed since the last time */
 void verify_describe_donor(
     const struct pool *p, const struct roster_donor *d, struct status_donor *out);

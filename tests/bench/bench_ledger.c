@@ -112,13 +112,10 @@ static void append_batch(uint64_t first, size_t n)
 {
 	static struct receipt receipts[BATCH];
 	static struct signed_receipt issued[BATCH];
-	const struct receipt *pointers[BATCH];
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		receipts[i] = receipt_of(first + i);
-		pointers[i] = &receipts[i];
-	}
-	must(receipts_issue(pointers, n, pool, issued, &err));
+	must(receipts_issue(receipts, n, pool, issued, &err));
 	must(db_begin(db, &err));
 	for (size_t i = 0; i < n; i++)
 		append(&receipts[i], &issued[i]);

@@ -15,11 +15,13 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "tests/support/network.h"
 #include "tests/support/tiny_model.h"
 
-static const char *const settings[] = {"stages=2", "receipt_units=4", "draft_tokens=0", NULL};
+static const char *const settings[] = {
+    "stages=2", "receipt_units=4", "draft_tokens=0", "statistics_h=24", NULL};
 
 static struct network net;
 static char *model;
@@ -38,9 +40,88 @@ static void ayni(int status, const char *const *args)
 static void ask(void)
 {
 	const char *args[] = {
-	    "chat", "--raw", "--pool", net.invite, "--max-tokens", "40", "hello", NULL};
+	    "chat", "--raw", "-v", "--pool", net.invite, "--max-tokens", "200", "hello", NULL};
 
 	ayni(0, args);
+}
+
+/* What the last answer is called in the log. */
+static void read_session(char session[33])
+{
+	const char *at = strstr(err, "; session ");
+
+	assert_non_null(at);
+	memcpy(session, at + strlen("; session "), 32);
+	session[32] = '\0';
+}
+
+/* Who computed it: each half by one donor, and the pool did so once more. */
+static void show(const char *session)
+{
+	char books[NETWORK_PATH * 2];
+	const char *args[] = {"ledger", "show", session, "--db", books, "--json", NULL};
+	json_int_t layers[4] = {0};
+	json_t *root, *receipts;
+
+	(void)snprintf(books, sizeof books, "%s/pool/pool.db", net.folder);
+	ayni(0, args);
+	root = json_loads(out, 0, NULL);
+	assert_true(json_is_false(json_object_get(root, "doubtful")));
+	receipts = json_object_get(root, "receipts");
+	assert_int_equal(json_array_size(receipts), 2);
+	for (size_t i = 0; i < 2; i++) {
+		json_t *r = json_array_get(receipts, i), *l = json_object_get(r, "layers");
+
+		assert_string_equal(json_string_value(json_object_get(r, "verification")), "right");
+		assert_true(json_integer_value(json_object_get(r, "tokens")) >= 200);
+		layers[json_integer_value(json_array_get(l, 0))] +=
+		    json_integer_value(json_array_get(l, 1));
+	}
+	assert_true(layers[0] == 2 && layers[2] == 4);
+	json_decref(root);
+}
+
+/* The whole folder of the log, as one text. */
+static char *log_bytes(void)
+{
+	char command[NETWORK_PATH * 4];
+	static char text[1 << 16];
+	FILE *f;
+
+	(void)snprintf(command, sizeof command,
+	    "cd '%s' && find . -type f | sort | xargs sha256sum", log_folder);
+	f = popen(command, "r"); /* allowed: a test looks at files */
+	assert_non_null(f);
+	text[fread(text, 1, sizeof text - 1, f)] = '\0';
+	assert_int_equal(pclose(f), 0);
+	return strdup(text);
+}
+
+/* Its name is gone, and the log is what it was, byte for byte. */
+static void forget(const char *name)
+{
+	char books[NETWORK_PATH * 2];
+	const char *args[] = {"ledger", "forget", name, "--db", books, NULL};
+	const char *totals[] = {"ledger", "--db", books, "--csv", NULL};
+	const char *audit[] = {"ledger", "audit", log_folder, "--csv", NULL};
+	char *before = log_bytes(), *after, *audited;
+
+	(void)snprintf(books, sizeof books, "%s/pool/pool.db", net.folder);
+	ayni(0, totals);
+	assert_non_null(strstr(out, name));
+	ayni(0, audit);
+	audited = strdup(out);
+	ayni(0, args);
+	ayni(1, args);
+	ayni(0, totals);
+	assert_null(strstr(out, name));
+	ayni(0, audit);
+	assert_string_equal(out, audited);
+	after = log_bytes();
+	assert_string_equal(after, before);
+	free(before);
+	free(after);
+	free(audited);
 }
 
 /* The pool ends as it should, and signs what is left. */
@@ -102,9 +183,9 @@ static void the_log_of_a_pool_holds_before_everybody(void **context)
 {
 	const struct tiny_model_options options = {
 	    .n_layers = 4, .context_tokens = 2048, .seed = 7};
-	const char *audit[] = {"ledger", "audit", log_folder, "--signatures", NULL};
+	const char *audit[] = {"ledger", "audit", log_folder, "--signatures", "--json", NULL};
 	const char *watch[] = {"ledger", "watch", log_folder, "--once", "--state", state, NULL};
-	char books[NETWORK_PATH * 2];
+	char books[NETWORK_PATH * 2], session[33], statistics[NETWORK_PATH * 2];
 	const char *reconcile[] = {"ledger", "reconcile", log_folder, "--db", books, NULL};
 	const char *mine[] = {"ledger", "mine", "--db", books, NULL};
 
@@ -118,9 +199,13 @@ static void the_log_of_a_pool_holds_before_everybody(void **context)
 	network_wait_ready(&net);
 	ayni(0, watch); /* an empty log is signed from the first moment */
 	ask();
+	read_session(session);
 	end_pool();
+	show(session);
 	ayni(0, watch);
 	assert_non_null(strstr(out, "from 0 to "));
+	(void)snprintf(statistics, sizeof statistics, "%s/stats/tables.xml", log_folder);
+	assert_int_equal(access(statistics, R_OK), 0);
 	network_restart_pool(&net, model, settings);
 	network_wait_ready(&net);
 	ask();
@@ -133,6 +218,7 @@ static void the_log_of_a_pool_holds_before_everybody(void **context)
 	ayni(0, watch);
 	assert_non_null(strstr(out, "consistent"));
 	ayni(0, audit);
+	assert_non_null(strstr(out, "\"standing\":\"trusted\"")); /* both, by now */
 	prove("1", "1.tlog-proof");
 	witness();
 	for (int i = 0; i < 2; i++) {
@@ -141,6 +227,7 @@ static void the_log_of_a_pool_holds_before_everybody(void **context)
 		ayni(0, mine);
 	}
 	verify_independently();
+	forget("donor0");
 	network_stop(&net);
 	tiny_model_remove(model);
 }

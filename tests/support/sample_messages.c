@@ -129,6 +129,29 @@ static void make_piece(struct sample *s, bool full)
 		m->tokens[i] = full ? LIMIT_VOCABULARY - 1 : 3;
 	m->rows = full ? LIMIT_CONTEXT_TOKENS : 0;
 	fill_text(m->notice, sizeof m->notice, full);
+	if (full)
+		fill(m->session.bytes, PSEUDONYM_BYTES, 9);
+}
+
+static void make_receipts_query(struct sample *s, bool full)
+{
+	struct msg_receipts_query *m = &s->message.receipts_query;
+
+	m->after = full ? INT64_MAX : 0;
+	m->limit = full ? 1024 : 1;
+	if (full)
+		fill(m->session.bytes, PSEUDONYM_BYTES, 4);
+}
+
+static void make_doubt(struct sample *s, bool full)
+{
+	struct msg_doubt *m = &s->message.doubt;
+
+	m->request = full ? UINT64_MAX : 1;
+	fill(m->session.bytes, PSEUDONYM_BYTES, 8);
+	fill(m->donor.bytes, PUBLIC_KEY_BYTES, 2);
+	fill_text(m->donor_name, sizeof m->donor_name, full);
+	fill_text(m->reason, sizeof m->reason, full);
 }
 
 static void make_finished(struct sample *s, bool full)
@@ -146,6 +169,8 @@ static void make_finished(struct sample *s, bool full)
 	m->reused_tokens = full ? LIMIT_CONTEXT_TOKENS : 0;
 	m->guessed = m->guessed_right = full ? UINT64_MAX - 1 : 0;
 	m->verification = full ? VERIFICATION_WRONG : VERIFICATION_NONE;
+	if (full)
+		fill(m->session.bytes, PSEUDONYM_BYTES, 3);
 	m->n_shares = full ? 1024 : 1;
 	m->shares = own(s, m->n_shares, sizeof *m->shares);
 	for (size_t i = 0; i < m->n_shares; i++) {
@@ -155,6 +180,15 @@ static void make_finished(struct sample *s, bool full)
 		m->shares[i].layer_last = full ? LIMIT_LAYERS : 1;
 		m->shares[i].units = full ? UINT64_MAX : 1;
 	}
+}
+
+/* Or of what was thought to be right. */
+static void make_end(struct sample *s, bool full)
+{
+	if (s->message.type == MSG_FINISHED)
+		make_finished(s, full);
+	else
+		make_doubt(s, full);
 }
 
 static void make_status_path(struct sample *s, struct status_model *m, bool full)
@@ -412,14 +446,14 @@ void sample_make(struct sample *s, enum message_type type, enum sample_size size
 		make_piece(s, full);
 		break;
 	case MSG_FINISHED:
-		make_finished(s, full);
+	case MSG_DOUBT:
+		make_end(s, full);
 		break;
 	case MSG_STATUS:
 		make_status(s, full);
 		break;
 	case MSG_RECEIPTS_QUERY:
-		m->receipts_query.after = full ? INT64_MAX : 0;
-		m->receipts_query.limit = full ? 1024 : 1;
+		make_receipts_query(s, full);
 		break;
 	case MSG_RECEIPTS:
 		make_receipts(s, full);

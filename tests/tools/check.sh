@@ -11,7 +11,7 @@ export LC_ALL=C
 
 TOP_ALLOWED='node protocol compute storage tests configs .ci Makefile README.md LICENSE
 .clang-format .clang-tidy .editorconfig .gitattributes .gitignore .mailmap'
-PACKAGES='libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl libmicrohttpd libedit'
+PACKAGES='libzmq libsodium sqlite3 libprotobuf-c libpcre2-8 jansson inih openblas libcurl libmicrohttpd libedit libxml-2.0 zlib'
 PROTO=protocol/ayni.proto
 PROTO_SUM=protocol/ayni.proto.sum
 PROTO_VERSION=protocol/frame.h

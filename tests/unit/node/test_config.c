@@ -182,6 +182,7 @@ static const struct number pool_numbers[] = {
     {"keep_s", 0, 86400},
     {"recheck_permille", 1, 1000},
     {"receipt_units", 1, 1 << 20},
+    {"statistics_h", 0, 8760},
 };
 static const struct number donor_numbers[] = {
     {"cores", 0, 256},

@@ -10,9 +10,18 @@
 
 static const struct hash MODEL = {{1}}, OTHER = {{2}};
 
+static void add_costly(
+    struct open_work *w, const struct hash *model, uint32_t first, uint32_t last, struct flop cost)
+{
+	struct msg_work_unit u = {
+	    .model = *model, .layer_first = first, .layer_last = last, .n_spans = 1, .n_tokens = 3};
+
+	open_work_add(w, &u, cost);
+}
+
 static void add(struct open_work *w, const struct hash *model, uint32_t first, uint32_t last)
 {
-	open_work_add(w, model, (struct layer_range){first, last}, 3, (struct flop){100});
+	add_costly(w, model, first, last, (struct flop){100});
 }
 
 static struct receipt receipt_of(
@@ -123,13 +132,31 @@ static void what_the_last_receipt_leaves_out_is_told(void **state)
 	assert_int_equal(flop_count(missing.cost), 40);
 }
 
+/* Each has a receipt of its own for it. */
+static void a_unit_of_several_sessions_counts_as_so_many(void **state)
+{
+	struct msg_work_unit u = {.model = MODEL, .layer_last = 4, .n_spans = 2, .n_tokens = 6};
+	struct receipt r = receipt_of(&MODEL, 0, 4, 1);
+	struct open_work w = {0};
+	struct open_range missing;
+
+	(void)state;
+	open_work_add(&w, &u, (struct flop){200});
+	for (int i = 0; i < 2; i++) {
+		assert_checks(&w, &r, AYNI_OK);
+		open_work_settle(&w, &r, &missing);
+	}
+	assert_checks(&w, &r, AYNI_ERR_ARGUMENT);
+	assert_int_equal(missing.tokens, 0);
+}
+
 static void a_sum_that_does_not_fit_stays(void **state)
 {
 	struct open_work w = {0};
 	struct receipt r = receipt_of(&MODEL, 0, 4, 1);
 
 	(void)state;
-	open_work_add(&w, &MODEL, (struct layer_range){0, 4}, 3, (struct flop){FLOP_MAX});
+	add_costly(&w, &MODEL, 0, 4, (struct flop){FLOP_MAX});
 	add(&w, &MODEL, 0, 4);
 	r.cost = (struct flop){FLOP_MAX};
 	assert_checks(&w, &r, AYNI_OK);
@@ -158,6 +185,7 @@ int main(void)
 	    cmocka_unit_test(one_too_many_of_anything_is_refused),
 	    cmocka_unit_test(ranges_and_models_are_counted_apart),
 	    cmocka_unit_test(what_the_last_receipt_leaves_out_is_told),
+	    cmocka_unit_test(a_unit_of_several_sessions_counts_as_so_many),
 	    cmocka_unit_test(a_sum_that_does_not_fit_stays),
 	    cmocka_unit_test(past_the_limit_what_was_idle_longest_is_given_up),
 	};

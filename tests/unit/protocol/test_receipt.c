@@ -44,8 +44,10 @@ static struct receipt sample_receipt(const struct parties *p)
 	    .cost = {FLOP_MAX},
 	    .first_ms = 5,
 	    .last_ms = INT64_MAX,
-	    .merge_delay_s = 366 * 86400};
+	    .merge_delay_s = 366 * 86400,
+	    .verification = VERIFICATION_RIGHT};
 
+	random_bytes(r.session.bytes, PSEUDONYM_BYTES);
 	random_bytes(r.model.bytes, HASH_BYTES);
 	random_bytes(r.units_hash.bytes, HASH_BYTES);
 	return r;
@@ -75,6 +77,71 @@ static void a_receipt_survives_a_round_trip_with_both_signatures(void **state)
 	assert_true(flop_count(back.cost) == flop_count(r.cost));
 	assert_true(back.first_ms == r.first_ms && back.last_ms == r.last_ms);
 	assert_int_equal(back.merge_delay_s, r.merge_delay_s);
+	assert_true(pseudonym_equal(&back.session, &r.session));
+	assert_int_equal(back.verification, r.verification);
+	assert_false(back.is_standing);
+}
+
+/* As long as one can be. */
+static struct receipt sample_standing(const struct parties *p)
+{
+	struct receipt r = {.number = INT64_MAX,
+	    .pool = *identity_public(p->pool),
+	    .donor = *identity_public(p->donor),
+	    .first_ms = INT64_MAX,
+	    .last_ms = INT64_MAX,
+	    .merge_delay_s = 366 * 86400,
+	    .is_standing = true,
+	    .standing = {
+	        .from = STANDING_TRUSTED, .to = STANDING_QUARANTINED, .has_evidence = true}};
+
+	memset(r.standing.reason, 'r', sizeof r.standing.reason - 1);
+	random_bytes(r.standing.evidence.bytes, HASH_BYTES);
+	return r;
+}
+
+static void a_change_of_standing_survives_a_round_trip(void **state)
+{
+	struct parties *p = *state;
+	struct receipt r = sample_standing(p), back;
+	struct signed_receipt s;
+	struct error err;
+
+	assert_int_equal(receipt_issue(&r, p->pool, &s, &err), AYNI_OK);
+	assert_int_equal(receipt_check(&s, &back, &err), AYNI_OK);
+	assert_true(back.is_standing && back.standing.has_evidence);
+	assert_int_equal(back.standing.from, STANDING_TRUSTED);
+	assert_int_equal(back.standing.to, STANDING_QUARANTINED);
+	assert_string_equal(back.standing.reason, r.standing.reason);
+	assert_true(hash_equal(&back.standing.evidence, &r.standing.evidence));
+	assert_int_equal(back.units, 0);
+	r.standing.has_evidence = false;
+	assert_int_equal(receipt_issue(&r, p->pool, &s, &err), AYNI_OK);
+	assert_int_equal(receipt_check(&s, &back, &err), AYNI_OK);
+	assert_false(back.standing.has_evidence);
+}
+
+static void refuses_a_change_of_standing_that_counts_work_or_is_none(void **state)
+{
+	struct parties *p = *state;
+	struct receipt good = sample_standing(p), bad[10];
+	struct signed_receipt s;
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		bad[i] = good;
+	bad[0].standing.to = STANDING_TRUSTED;
+	bad[1].standing.to = STANDING_STATE_END;
+	bad[2].standing.from = STANDING_STATE_END;
+	bad[3].standing.reason[0] = '\0';
+	bad[4].standing.reason[0] = '\n';
+	bad[5].units = 1;
+	bad[6].tokens = 1;
+	bad[7].cost = (struct flop){1}; /* allowed: made up */
+	bad[8].layer_last = 1;
+	bad[9].session.bytes[0] = 1;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_not_equal(receipt_issue(&bad[i], p->pool, &s, NULL), AYNI_OK);
+	assert_int_equal(receipt_issue(&good, p->pool, &s, NULL), AYNI_OK);
 }
 
 static void refuses_every_flipped_bit_of_a_receipt(void **state)
@@ -312,6 +379,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(a_receipt_survives_a_round_trip_with_both_signatures),
+	    TEST(a_change_of_standing_survives_a_round_trip),
+	    TEST(refuses_a_change_of_standing_that_counts_work_or_is_none),
 	    TEST(refuses_every_flipped_bit_of_a_receipt),
 	    TEST(refuses_every_truncated_receipt),
 	    TEST(refuses_a_countersignature_of_another),

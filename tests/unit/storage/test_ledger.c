@@ -279,7 +279,7 @@ static void the_file_itself_refuses_to_change_or_delete_receipts(void **state)
 	    execute(
 	        "INSERT OR REPLACE INTO receipts SELECT number, pool, donor, model, layer_first,"
 	        " layer_last, units, tokens, 1, first_ms, last_ms, receipt, keys_at,"
-	        " pool_signature, donor_signature FROM receipts"),
+	        " pool_signature, donor_signature, session FROM receipts"),
 	    SQLITE_OK);
 	assert_int_equal(totals(0, NULL).rows[0].giga, 2);
 	assert_int_equal(totals(0, NULL).rows[0].flop, 500000000);
@@ -498,6 +498,74 @@ static void a_process_killed_in_the_middle_of_a_batch_leaves_all_or_nothing(void
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- sessions and standing ---------------------------------------------------------------- */
+
+static void append_of(uint64_t number, const struct public_key *donor, uint64_t session)
+{
+	struct ledger_entry e = entry(number, donor);
+
+	e.session = session;
+	assert_int_equal(ledger_append(ledger, &e, &err), AYNI_OK);
+}
+
+static void append_standing(uint64_t number, const struct public_key *donor)
+{
+	struct ledger_entry e = entry(number, donor);
+
+	e.units = e.tokens = 0;
+	e.cost = (struct flop){0};
+	e.layer_first = e.layer_last = 0;
+	assert_int_equal(ledger_append(ledger, &e, &err), AYNI_OK);
+}
+
+static void finds_the_receipts_of_a_session(void **state)
+{
+	struct pseudonym name = {{0x80, 0, 0, 0, 0, 0, 0, 3}};
+	struct seen s = {.n = 0};
+
+	(void)state;
+	assert_int_equal(ledger_session(&name), UINT64_C(0x4000000000000001));
+	append_of(1, &ana, ledger_session(&name));
+	append_of(2, &ben, 7);
+	append_of(3, &ben, ledger_session(&name));
+	append(4, &ana); /* of none */
+	assert_int_equal(
+	    ledger_each_of_session(ledger, ledger_session(&name), 0, 9, see, &s, &err), AYNI_OK);
+	assert_int_equal(s.n, 2);
+	assert_true(s.numbers[0] == 1 && s.numbers[1] == 3);
+	assert_true(s.last.session == ledger_session(&name));
+	assert_int_equal(
+	    ledger_each_of_session(ledger, ledger_session(&name), 1, 9, see, &s, &err), AYNI_OK);
+	assert_int_equal(s.n, 3);
+	assert_int_equal(ledger_each_of_session(ledger, 0, 0, 9, see, &s, &err), AYNI_OK);
+	assert_int_equal(s.n, 3);
+}
+
+static void changes_of_standing_count_as_no_work_and_wait_for_nobody(void **state)
+{
+	struct totals t;
+	struct seen s = {.n = 0};
+
+	(void)state;
+	append_standing(1, &ana);
+	append(2, &ana);
+	append_standing(3, &ben);
+	append_standing(4, &ana);
+	t = totals(0, NULL);
+	assert_int_equal(t.n, 1);
+	assert_int_equal(t.rows[0].receipts, 0);
+	assert_int_equal(t.rows[0].waiting, 1);
+	assert_int_equal(totals(1, &ana).rows[0].waiting, 1);
+	assert_int_equal(totals(0, &ben).n, 0);
+	assert_int_equal(ledger_each_uncountersigned(ledger, &ana, 9, see, &s, &err), AYNI_OK);
+	assert_int_equal(s.n, 1);
+	assert_int_equal(s.numbers[0], 2);
+	assert_int_equal(ledger_each_standing(ledger, &ana, 0, 9, see, &s, &err), AYNI_OK);
+	assert_int_equal(s.n, 3);
+	assert_true(s.numbers[1] == 1 && s.numbers[2] == 4);
+	assert_int_equal(ledger_last_number(ledger), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -511,6 +579,8 @@ int main(void)
 	    TEST(a_receipt_that_comes_again_countersigned_gains_the_signature),
 	    TEST(the_file_itself_refuses_to_change_or_delete_receipts),
 	    TEST(walks_in_order_of_number_page_by_page),
+	    TEST(finds_the_receipts_of_a_session),
+	    TEST(changes_of_standing_count_as_no_work_and_wait_for_nobody),
 	    TEST(a_page_never_parts_receipts_of_one_number),
 	    TEST(a_callback_ends_the_walk_with_its_value),
 	    TEST(a_walk_inside_the_same_walk_is_refused),

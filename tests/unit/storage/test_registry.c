@@ -283,15 +283,37 @@ static void refuses_names_that_harm_a_terminal_or_are_too_long(void **state)
 	assert_int_equal(admit(&ana, DONOR, name, &token), AYNI_OK);
 }
 
+/* In the bytes of a file of the database, which may not be there. */
+static bool file_has(const char *file, const char *text)
+{
+	FILE *f = fopen(scratch_path(&scratch, file), "rb");
+	static char bytes[1 << 20];
+	size_t n = f != NULL ? fread(bytes, 1, sizeof bytes, f) : 0;
+
+	if (f != NULL)
+		(void)fclose(f);
+	return memmem(bytes, n, text, strlen(text)) != NULL;
+}
+
 static void an_erased_name_leaves_the_donor(void **state)
 {
+	static const char name[] = "Ana of the long way";
 	char text[LIMIT_NAME_BYTES];
+	struct public_key found;
 
 	(void)state;
-	invite(1, 0);
-	assert_int_equal(admit(&ana, DONOR, "Ana", &token), AYNI_OK);
-	assert_int_equal(
-	    sqlite3_exec(db_handle(db), "DELETE FROM names", NULL, NULL, NULL), SQLITE_OK);
+	invite(2, 0);
+	assert_int_equal(admit(&ana, DONOR, name, &token), AYNI_OK);
+	assert_int_equal(registry_donor_named(registry, "Anna", &found, &err), AYNI_ERR_NOT_FOUND);
+	assert_int_equal(registry_donor_named(registry, name, &found, &err), AYNI_OK);
+	assert_true(public_key_equal(&found, &ana));
+	assert_int_equal(admit(&ben, DONOR, name, &token), AYNI_OK);
+	assert_int_equal(registry_donor_named(registry, name, &found, &err), AYNI_ERR_STATE);
+	assert_true(file_has("a.db", name) || file_has("a.db-wal", name));
+	assert_int_equal(registry_donor_forget(registry, &ben, &err), AYNI_OK);
+	assert_int_equal(registry_donor_forget(registry, &ana, &err), AYNI_OK);
+	assert_false(file_has("a.db", name) || file_has("a.db-wal", name));
+	assert_int_equal(registry_donor_forget(registry, &ana, &err), AYNI_ERR_NOT_FOUND);
 	assert_int_equal(registry_donor_name(registry, &ana, text, sizeof text), AYNI_OK);
 	assert_string_equal(text, "");
 	assert_int_equal(admit(&ana, DONOR, "", NULL), AYNI_OK);

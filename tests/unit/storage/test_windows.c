@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "storage/schema.h"
 #include "storage/windows.h"
 #include "tests/support/scratch.h"
 
@@ -34,7 +35,9 @@ static int tear_down(void **state)
 
 static struct window make(uint8_t donor, uint64_t units)
 {
-	struct window w = {.donor = {{donor}},
+	struct window w = {.number = donor,
+	    .donor = {{donor}},
+	    .session = {{5}},
 	    .model = {{7}},
 	    .layer_first = 2,
 	    .layer_last = 5,
@@ -81,7 +84,7 @@ static void a_window_is_read_as_it_was_written(void **state)
 	assert_memory_equal(&l.windows[0], &w, sizeof w);
 }
 
-static void the_latest_of_a_donor_counts(void **state)
+static void the_latest_of_a_number_counts(void **state)
 {
 	struct list l;
 
@@ -106,8 +109,8 @@ static void a_dropped_one_is_gone_and_one_that_is_not_there_may_be_dropped(void 
 	(void)state;
 	assert_int_equal(windows_put(windows, &a, &err), AYNI_OK);
 	assert_int_equal(windows_put(windows, &b, &err), AYNI_OK);
-	assert_int_equal(windows_drop(windows, &a.donor, &err), AYNI_OK);
-	assert_int_equal(windows_drop(windows, &a.donor, &err), AYNI_OK);
+	assert_int_equal(windows_drop(windows, a.number, &err), AYNI_OK);
+	assert_int_equal(windows_drop(windows, a.number, &err), AYNI_OK);
 	l = all();
 	assert_int_equal(l.n, 1);
 	assert_int_equal(l.windows[0].units, 2);
@@ -122,14 +125,51 @@ static void an_empty_window_is_refused(void **state)
 	assert_int_equal(all().n, 0);
 }
 
+#define DONOR_A "a key of thirty-two letters: ana"
+#define DONOR_B "a key of thirty-two letters: ben"
+
+/* One a donor, of several sessions. */
+static void windows_of_an_older_file_are_there_without_a_session(void **state)
+{
+	sqlite3 *file;
+	struct list l;
+
+	(void)state;
+	assert_int_equal(sqlite3_open(scratch_path(&scratch, "old.db"), &file), SQLITE_OK);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(
+		    sqlite3_exec(file, schema_migrations[i].sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(file,
+	                     "INSERT INTO windows SELECT CAST(column1 AS BLOB), zeroblob(32), 1, 2,"
+	                     " 3, 4, 5, zeroblob(32), 6, 7"
+	                     " FROM (VALUES ('" DONOR_B "'), ('" DONOR_A "'))",
+	                     NULL, NULL, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_close(file), SQLITE_OK);
+	windows_free(windows);
+	db_free(db);
+	assert_int_equal(
+	    db_open(scratch_path(&scratch, "old.db"), DB_READ_WRITE, &db, &err), AYNI_OK);
+	assert_int_equal(windows_new(db, &windows, &err), AYNI_OK);
+	l = all();
+	assert_int_equal(l.n, 2);
+	assert_int_equal(l.windows[0].number, 1);
+	assert_memory_equal(&l.windows[0].donor, DONOR_A, PUBLIC_KEY_BYTES);
+	assert_memory_equal(&l.windows[1].donor, DONOR_B, PUBLIC_KEY_BYTES);
+	assert_false(pseudonym_is_set(&l.windows[0].session));
+	assert_int_equal(l.windows[1].units, 3);
+	assert_int_equal(l.windows[1].last_ms, 7);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_window_is_read_as_it_was_written),
-	    TEST(the_latest_of_a_donor_counts),
+	    TEST(the_latest_of_a_number_counts),
 	    TEST(a_dropped_one_is_gone_and_one_that_is_not_there_may_be_dropped),
 	    TEST(an_empty_window_is_refused),
+	    TEST(windows_of_an_older_file_are_there_without_a_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 -- Sums by model and by day too, four subtrees in one, in place of an index over all receipts; and
 -- donors' teams. schema.sql explains the tables; this file never changes again.
 
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 
 CREATE TABLE teams (
 	donor BLOB NOT NULL PRIMARY KEY CHECK (length(donor) = 32),
