@@ -33,6 +33,7 @@ struct reasoning {
 	const struct tokenizer *tokenizer;
 	struct tokenizer_stream *stream;
 	enum place place;
+	enum tool_format shown; /* whose signs are text */
 	bool channels;
 	unsigned tag;                          /* the block's */
 	bool begun;                            /* something but white space stands in the block */
@@ -220,6 +221,12 @@ static int take_channel_text(struct reasoning *r, const char *text, size_t len)
 	return AYNI_OK;
 }
 
+static bool is_frame(const struct reasoning *r, uint32_t token)
+{
+	return r->channels &&
+	       (token == r->start || token == r->end || token == r->channel || token == r->message);
+}
+
 /* Whether the token belongs to a message's frame. */
 static bool take_frame(struct reasoning *r, uint32_t token)
 {
@@ -268,7 +275,8 @@ static int take_token(struct reasoning *r, uint32_t token, bool *silent)
 		return rc;
 	if (r->channels)
 		return take_frame(r, token) ? AYNI_OK : take_channel_text(r, text, len);
-	if (len == 0 && is_tag(spelling)) /* a control token: without text otherwise */
+	if (len == 0 && (is_tag(spelling) || tool_format_is_sign(r->shown, spelling)))
+		/* a control token: without text otherwise */
 		return take_text(r, (const char *)spelling.data, spelling.len);
 	*silent = len == 0;
 	return take_text(r, text, len);
@@ -348,6 +356,27 @@ void reasoning_free(struct reasoning *r)
 	free(r);
 }
 
+static enum reasoning_part part_of(const struct reasoning *r, uint32_t token)
+{
+	switch (r->place) {
+	case BEGINNING:
+		return REASONING_OPEN;
+	case ANSWER:
+		return is_frame(r, token) ? REASONING_APART : REASONING_ANSWER;
+	case THINKING:
+	case BETWEEN:
+	case HEADER:
+	case CHANNEL:
+		break;
+	}
+	return REASONING_APART;
+}
+
+void reasoning_show(struct reasoning *r, enum tool_format signs)
+{
+	r->shown = signs;
+}
+
 static void hand_out(const struct reasoning *r, struct reasoning_text *out)
 {
 	out->reasoning = (struct span){(const uint8_t *)r->thought.bytes, r->thought.len};
@@ -362,6 +391,7 @@ int reasoning_feed(struct reasoning *r, uint32_t token, struct reasoning_text *o
 	r->thought.len = r->said.len = 0;
 	rc = take_token(r, token, &silent);
 	hand_out(r, out);
+	out->part = part_of(r, token);
 	return rc;
 }
 
@@ -378,5 +408,6 @@ int reasoning_finish(struct reasoning *r, struct reasoning_text *out)
 	if (rc == AYNI_OK) /* an unfinished tag was none */
 		rc = put_held(r, r->place == THINKING ? &r->thought : &r->said);
 	hand_out(r, out);
+	out->part = REASONING_ANSWER;
 	return rc;
 }

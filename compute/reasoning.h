@@ -14,13 +14,21 @@
 #define AYNI_COMPUTE_REASONING_H
 
 #include "compute/tokenizer.h"
+#include "compute/tool_format.h"
 
 struct reasoning;
+
+enum reasoning_part {
+	REASONING_ANSWER,
+	REASONING_APART, /* of the reasoning, or of a tag or header */
+	REASONING_OPEN   /* not known yet: of what the next token is; at the end, of the answer */
+};
 
 /* Whole UTF-8 characters, valid until the next call; either may be empty. */
 struct reasoning_text {
 	struct span reasoning;
 	struct span answer;
+	enum reasoning_part part; /* of what the token is */
 };
 
 /*
@@ -30,6 +38,8 @@ struct reasoning_text {
 int reasoning_new(const struct tokenizer *t, const uint32_t *prompt, size_t n_prompt, bool plain,
     struct reasoning **out);
 void reasoning_free(struct reasoning *r);
+/* From now on the signs of this format are text, also where they are control tokens. */
+void reasoning_show(struct reasoning *r, enum tool_format signs);
 
 /* AYNI_ERR_ARGUMENT for an id out of range, AYNI_ERR_MEMORY. */
 int reasoning_feed(struct reasoning *r, uint32_t token, struct reasoning_text *out);

@@ -132,7 +132,23 @@ int template_render(
 	return r.code;
 }
 
-int template_render_chat(const struct template *t, const struct chat_message *messages, size_t n,
+/* NULL if a string is not UTF-8. */
+static json_t *message_json(const struct chat_message *m)
+{
+	bool says = m->tool_calls == NULL || m->content[0] != '\0';
+	json_t *o = json_pack("{s:s, s:s?}", "role", m->role, "content", says ? m->content : NULL);
+	json_t *more = json_pack("{s:O*, s:s*, s:s*}", "tool_calls", m->tool_calls, "tool_call_id",
+	    m->tool_call_id, "name", m->name);
+
+	if (o == NULL || more == NULL || json_object_update(o, more) != 0) {
+		json_decref(o);
+		o = NULL;
+	}
+	json_decref(more);
+	return o;
+}
+
+int template_render_chat(const struct template *t, const struct chat *chat,
     bool add_generation_prompt, const char *bos_token, const char *eos_token, char **out,
     size_t *out_len, struct error *err)
 {
@@ -142,9 +158,8 @@ int template_render_chat(const struct template *t, const struct chat_message *me
 
 	*out = NULL;
 	*out_len = 0;
-	for (size_t i = 0; i < n && rc == AYNI_OK; i++) {
-		json_t *message = json_pack(
-		    "{s:s, s:s}", "role", messages[i].role, "content", messages[i].content);
+	for (size_t i = 0; i < chat->n && rc == AYNI_OK; i++) {
+		json_t *message = message_json(&chat->messages[i]);
 
 		if (message == NULL)
 			rc = error_set(
@@ -158,9 +173,9 @@ int template_render_chat(const struct template *t, const struct chat_message *me
 	}
 	/* o takes the reference to the list, also on failure. */
 	context =
-	    json_pack("{s:o, s:b, s:s, s:s, s:n, s:n}", "messages", list, "add_generation_prompt",
+	    json_pack("{s:o, s:b, s:s, s:s, s:O?, s:n}", "messages", list, "add_generation_prompt",
 	        (int)add_generation_prompt, "bos_token", bos_token == NULL ? "" : bos_token,
-	        "eos_token", eos_token == NULL ? "" : eos_token, "tools", "documents");
+	        "eos_token", eos_token == NULL ? "" : eos_token, "tools", chat->tools, "documents");
 	if (context == NULL)
 		return error_set(
 		    err, AYNI_ERR_FORMAT, "template: bos_token or eos_token is not UTF-8");

@@ -42,6 +42,14 @@ struct template;
 struct chat_message {
 	const char *role; /* "system", "user", "assistant", "tool" */
 	const char *content;
+	const json_t *tool_calls;        /* a list, of an assistant; NULL: none */
+	const char *tool_call_id, *name; /* of a tool; NULL: none */
+};
+
+struct chat {
+	const struct chat_message *messages;
+	size_t n;
+	const json_t *tools; /* a list; NULL: none */
 };
 
 /*
@@ -63,11 +71,11 @@ int template_render(const struct template *t, const json_t *context, char **out,
     struct error *err);
 
 /*
- * Render a plain conversation: messages, add_generation_prompt, bos_token and eos_token (NULL reads
- * as empty), and tools and documents set to none, as Hugging Face's renderer does.
- * AYNI_ERR_FORMAT if a string is not UTF-8.
+ * Render a conversation: messages, tools, add_generation_prompt, bos_token and eos_token (NULL
+ * reads as empty), and documents set to none, as Hugging Face's renderer does. The content of a
+ * message that calls tools and says nothing is none. AYNI_ERR_FORMAT if a string is not UTF-8.
  */
-int template_render_chat(const struct template *t, const struct chat_message *messages, size_t n,
+int template_render_chat(const struct template *t, const struct chat *chat,
     bool add_generation_prompt, const char *bos_token, const char *eos_token, char **out,
     size_t *out_len, struct error *err);
 

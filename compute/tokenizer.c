@@ -29,10 +29,10 @@ static int spellings_load(struct tokenizer *t, const struct gguf *g, struct erro
 		if (gguf_array_string(g, key, i, &text) < 0)
 			return error_set(
 			    err, AYNI_ERR_FORMAT, "tokenizer: token %zu is unreadable", i);
-		if (text.len > TOKEN_MAX_BYTES)
+		if (text.len > TOKENIZER_MAX_TOKEN_BYTES)
 			return error_set(err, AYNI_ERR_LIMIT,
 			    "tokenizer: token %zu is %zu bytes long; at most %d", i, text.len,
-			    TOKEN_MAX_BYTES);
+			    TOKENIZER_MAX_TOKEN_BYTES);
 		if (text.len > t->max_bytes)
 			t->max_bytes = (uint32_t)text.len;
 		t->spelling_at[i] = (uint32_t)total;

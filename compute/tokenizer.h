@@ -17,6 +17,7 @@ struct tokenizer_stream;
 
 enum { TOKENIZER_NONE = UINT32_MAX };         /* "this vocabulary has no such token" */
 enum { TOKENIZER_MAX_TEXT_BYTES = 16 << 20 }; /* of one call */
+enum { TOKENIZER_MAX_TOKEN_BYTES = 4096 };    /* of one token's spelling */
 
 /*
  * Copies what it needs: the gguf may be freed afterwards. A model or pre-tokenizer that is not
@@ -43,6 +44,12 @@ bool tokenizer_is_end(const struct tokenizer *t, uint32_t id);
 uint32_t tokenizer_find(const struct tokenizer *t, const char *spelling);
 /* The token's spelling as in the file; empty if out of range. */
 struct span tokenizer_spelling(const struct tokenizer *t, uint32_t id);
+/*
+ * The bytes that a token stands for in any place but a text's first; those of a control token are
+ * its spelling. They may be part of a character. Returns their number, 0 if out of range.
+ */
+size_t tokenizer_bytes(
+    const struct tokenizer *t, uint32_t id, uint8_t out[TOKENIZER_MAX_TOKEN_BYTES]);
 
 enum tokenizer_flags {
 	TOKENIZER_BOS = 1,     /* put BOS first, if the vocabulary has one */

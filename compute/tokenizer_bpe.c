@@ -50,10 +50,10 @@ static int rule_add(
 	if (space == NULL || space + 1 == text.data + text.len)
 		return error_set(
 		    err, AYNI_ERR_FORMAT, "tokenizer: merge %u is not a pair of pieces", rank);
-	if (text.len > 2 * TOKEN_MAX_BYTES)
+	if (text.len > 2 * TOKENIZER_MAX_TOKEN_BYTES)
 		return error_set(err, AYNI_ERR_LIMIT,
 		    "tokenizer: merge %u is %zu bytes long; at most %d", rank, text.len,
-		    2 * TOKEN_MAX_BYTES);
+		    2 * TOKENIZER_MAX_TOKEN_BYTES);
 	left_len = (size_t)(space - text.data);
 	right_len = text.len - left_len - 1;
 	/* Pieces outside the alphabet of bytes never occur in a text. */
@@ -71,7 +71,7 @@ static int rule_add(
 
 static int rules_load(struct tokenizer *t, const struct gguf *g, size_t n, struct error *err)
 {
-	uint8_t raw[2 * TOKEN_MAX_BYTES];
+	uint8_t raw[2 * TOKENIZER_MAX_TOKEN_BYTES];
 	uint32_t slots = 16;
 
 	while (slots / 2 < n)
@@ -138,7 +138,7 @@ static int pre_load(struct tokenizer *t, const struct gguf *g, struct error *err
 
 int bpe_load(struct tokenizer *t, const struct gguf *g, struct error *err)
 {
-	uint8_t raw[TOKEN_MAX_BYTES];
+	uint8_t raw[TOKENIZER_MAX_TOKEN_BYTES];
 	size_t n_rules, rule_bytes, len;
 	int rc = pre_load(t, g, err);
 

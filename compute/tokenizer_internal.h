@@ -13,7 +13,6 @@
 #include "compute/tokenizer.h"
 
 enum {
-	TOKEN_MAX_BYTES = 4096,      /* longest spelling */
 	SPECIAL_MAX_FOUND = 4 << 20, /* special tokens found in one text, overlapping ones too */
 	VOCABULARY_MAX_BYTES = 256 << 20 /* all spellings together */
 };

@@ -54,47 +54,72 @@ static int hex_digit(uint8_t c)
 }
 
 /* <0x41>, or the byte itself. */
-static void feed_byte_token(struct tokenizer_stream *s, struct span text)
+static size_t byte_token(struct span text, uint8_t *out)
 {
 	if (text.len == 6 && memcmp(text.data, "<0x", 3) == 0 && text.data[5] == '>') {
 		int high = hex_digit(text.data[3]), low = hex_digit(text.data[4]);
 
 		if (high >= 0 && low >= 0)
-			s->raw[s->n_raw++] = (uint8_t)(high * 16 + low);
-	} else if (text.len == 1) {
-		s->raw[s->n_raw++] = text.data[0];
+			*out = (uint8_t)(high * 16 + low);
+		return high >= 0 && low >= 0;
 	}
+	if (text.len == 1)
+		*out = text.data[0];
+	return text.len == 1;
 }
 
 /* U+2581 becomes a space; the space that encoding put before the text goes. */
-static void feed_marked(struct tokenizer_stream *s, struct span text)
+static size_t marked(struct span text, bool strip, uint8_t *out)
 {
 	static const uint8_t mark[3] = {0xe2, 0x96, 0x81};
-	bool strip = !s->started && s->t->space_prefix;
+	size_t n = 0;
 
 	for (size_t i = 0; i < text.len;) {
 		if (text.len - i < sizeof mark || memcmp(text.data + i, mark, sizeof mark) != 0) {
-			s->raw[s->n_raw++] = text.data[i++];
+			out[n++] = text.data[i++];
 			continue;
 		}
 		if (!(strip && i == 0))
-			s->raw[s->n_raw++] = ' ';
+			out[n++] = ' ';
 		i += sizeof mark;
 	}
+	return n;
 }
 
-static void feed_text(struct tokenizer_stream *s, struct span text)
+static size_t copy(struct span text, uint8_t *out)
 {
+	if (text.len > 0)
+		memcpy(out, text.data, text.len);
+	return text.len;
+}
+
+/* Of a token that is text, its bytes; `first`: nothing stands before it. */
+static size_t token_bytes(const struct tokenizer *t, uint32_t id, bool first, uint8_t *out)
+{
+	struct span text = tokenizer_spelling(t, id);
 	size_t n;
 
-	if (s->t->model == MODEL_SPM) {
-		feed_marked(s, text);
-	} else if (alphabet_decode(text.data, text.len, s->raw + s->n_raw, &n)) {
-		s->n_raw += n;
-	} else if (text.len > 0) {
-		memcpy(s->raw + s->n_raw, text.data, text.len);
-		s->n_raw += text.len;
-	}
+	if (t->types[id] == TOKEN_USER)
+		return copy(text, out);
+	if (t->types[id] == TOKEN_BYTE)
+		return byte_token(text, out);
+	if (t->model == MODEL_SPM)
+		return marked(text, first && t->space_prefix, out);
+	return alphabet_decode(text.data, text.len, out, &n) ? n : copy(text, out);
+}
+
+static bool is_text(const struct tokenizer *t, uint32_t id)
+{
+	return t->types[id] != TOKEN_CONTROL && t->types[id] != TOKEN_UNKNOWN;
+}
+
+size_t tokenizer_bytes(
+    const struct tokenizer *t, uint32_t id, uint8_t out[TOKENIZER_MAX_TOKEN_BYTES])
+{
+	if (id >= t->n)
+		return 0;
+	return is_text(t, id) ? token_bytes(t, id, false, out)
+	                      : copy(tokenizer_spelling(t, id), out);
 }
 
 /* Give out whole characters; at the end, also what never became one. */
@@ -127,30 +152,14 @@ static void emit(struct tokenizer_stream *s, bool end, const char **text, size_t
 
 int tokenizer_stream_feed(struct tokenizer_stream *s, uint32_t id, const char **text, size_t *len)
 {
-	struct span spelling = tokenizer_spelling(s->t, id);
-
 	if (id >= s->t->n) {
 		s->text[0] = '\0';
 		*text = s->text;
 		*len = 0;
 		return AYNI_ERR_ARGUMENT;
 	}
-	switch (s->t->types[id]) {
-	case TOKEN_CONTROL:
-	case TOKEN_UNKNOWN:
-		break;
-	case TOKEN_USER:
-		if (spelling.len > 0)
-			memcpy(s->raw + s->n_raw, spelling.data, spelling.len);
-		s->n_raw += spelling.len;
-		s->started = true;
-		break;
-	case TOKEN_BYTE:
-		feed_byte_token(s, spelling);
-		s->started = true;
-		break;
-	default:
-		feed_text(s, spelling);
+	if (is_text(s->t, id)) {
+		s->n_raw += token_bytes(s->t, id, !s->started, s->raw + s->n_raw);
 		s->started = true;
 	}
 	emit(s, false, text, len);

@@ -13,6 +13,16 @@ int prompt_template(const struct gguf *g, struct template **out, struct error *e
 	return template_parse((const char *)text.data, text.len, out, err);
 }
 
+enum tool_format prompt_tool_format(const struct gguf *g, bool *has_tools)
+{
+	struct span text = {0};
+
+	if (gguf_get_string(g, "tokenizer.chat_template", &text) != AYNI_OK)
+		text = (struct span){0};
+	*has_tools = tool_format_has_tools(text);
+	return tool_format_of(text);
+}
+
 static char *spelling(const struct tokenizer *t, uint32_t id)
 {
 	struct span s = tokenizer_spelling(t, id);
@@ -21,7 +31,7 @@ static char *spelling(const struct tokenizer *t, uint32_t id)
 }
 
 static int render(const struct template *t, const struct tokenizer *tokenizer,
-    const struct chat_message *messages, size_t n, char **text, size_t *len, struct error *err)
+    const struct chat *chat, char **text, size_t *len, struct error *err)
 {
 	char *bos = spelling(tokenizer, tokenizer_bos(tokenizer));
 	char *eos = spelling(tokenizer, tokenizer_eos(tokenizer));
@@ -30,14 +40,14 @@ static int render(const struct template *t, const struct tokenizer *tokenizer,
 	if (bos == NULL || eos == NULL)
 		rc = error_set(err, AYNI_ERR_MEMORY, "out of memory");
 	else
-		rc = template_render_chat(t, messages, n, true, bos, eos, text, len, err);
+		rc = template_render_chat(t, chat, true, bos, eos, text, len, err);
 	free(bos);
 	free(eos);
 	return rc;
 }
 
 int prompt_encode_chat(const struct template *t, const struct tokenizer *tokenizer,
-    const struct chat_message *messages, size_t n, uint32_t **ids, size_t *n_ids, struct error *err)
+    const struct chat *chat, uint32_t **ids, size_t *n_ids, struct error *err)
 {
 	struct span bos = tokenizer_spelling(tokenizer, tokenizer_bos(tokenizer));
 	unsigned flags = TOKENIZER_SPECIAL;
@@ -48,7 +58,7 @@ int prompt_encode_chat(const struct template *t, const struct tokenizer *tokeniz
 	if (t == NULL)
 		return error_set(err, AYNI_ERR_UNSUPPORTED,
 		    "the model has no chat template: send a raw prompt instead of messages");
-	rc = render(t, tokenizer, messages, n, &text, &len, err);
+	rc = render(t, tokenizer, chat, &text, &len, err);
 	if (rc != AYNI_OK)
 		return rc;
 	/* most templates write BOS themselves */

@@ -6,9 +6,13 @@
 #ifndef AYNI_PROTOCOL_MESSAGE_TYPES_H
 #define AYNI_PROTOCOL_MESSAGE_TYPES_H
 
-#include "protocol/base.h"
+#include "protocol/logprob_types.h"
 
 enum { TEXT_SHORT = 65, TEXT_LONG = 256, INVITE_TOKEN_MAX = 16, ADDRESS_BYTES = 65 };
+enum {
+	LIMIT_TOOL_FORMATS = 5,       /* ways in which models say that they call a tool */
+	LIMIT_TOOLS_BYTES = 256 << 10 /* JSON of a request's tools, or of a turn's calls */
+};
 enum { BLOB_REQUEST_MAX = 16, RECEIPT_BYTES_MAX = 512 };
 
 /* Why a message or unit was not accepted. On the wire and in counters: never renumber. */
@@ -38,11 +42,6 @@ enum refusal {
 
 struct refusal_counts {
 	uint64_t by_reason[REFUSAL_END];
-};
-
-struct bytes { /* owned */
-	uint8_t *data;
-	size_t len;
 };
 
 enum peer_role { ROLE_DONOR = 1, ROLE_MEMBER = 2 };
@@ -199,8 +198,10 @@ struct msg_receipt_ack {
 };
 
 struct turn {
-	char *role; /* NUL-terminated UTF-8 */
+	char *role; /* all NUL-terminated UTF-8 */
 	char *content;
+	char *tool_calls; /* JSON; this and the next: NULL or "" if there are none */
+	char *tool_call_id, *name;
 };
 struct msg_generate {
 	uint64_t request;
@@ -215,7 +216,9 @@ struct msg_generate {
 	struct sampling sampling;
 	uint32_t max_tokens, top;
 	bool ignore_end;
-	uint32_t wire; /* enum wire_type */
+	uint32_t wire;     /* enum wire_type */
+	uint32_t logprobs; /* 1 + alternatives; 0: none are told */
+	char *tools;       /* JSON, or NULL */
 };
 struct msg_piece {
 	uint64_t request;
@@ -223,6 +226,9 @@ struct msg_piece {
 	struct bytes reasoning;
 	size_t n_tokens;
 	uint32_t *tokens;
+	size_t n_logprobs;
+	struct token_logprob *logprobs;
+	uint32_t tool_format; /* enum tool_format; of an answer that may call tools */
 	uint32_t rows;
 	struct hash payload_hash;
 	char notice[TEXT_LONG]; /* for people: why the answer waits, or "" */

@@ -49,6 +49,9 @@ static void turns_load(
 	for (size_t i = 0; i < n; i++) {
 		m->turns[i].role = copy_string(c, in[i]->role);
 		m->turns[i].content = copy_string(c, in[i]->content);
+		m->turns[i].tool_calls = copy_string(c, in[i]->tool_calls);
+		m->turns[i].tool_call_id = copy_string(c, in[i]->tool_call_id);
+		m->turns[i].name = copy_string(c, in[i]->name);
 	}
 	if (c->code == AYNI_OK)
 		m->n_turns = n;
@@ -86,6 +89,9 @@ static void generate_load(struct conversion *c, const void *wire, struct message
 	m->top = in->top;
 	m->ignore_end = in->ignore_end != 0;
 	m->wire = in->wire;
+	m->logprobs = in->logprobs;
+	if (in->tools[0] != '\0')
+		m->tools = copy_string(c, in->tools);
 	tokens_load(c, in->n_drawn, in->drawn, &m->n_drawn, &m->drawn);
 }
 
@@ -100,6 +106,22 @@ void check_sampling(struct conversion *c, const struct sampling *s)
 	check_range(c, "sampling.repeat_last_n", s->repeat_last_n, 0, LIMIT_CONTEXT_TOKENS);
 }
 
+/* JSON, which whoever reads it checks. */
+static void check_json(struct conversion *c, const char *field, const char *text)
+{
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	check_range(c, field, len, 0, LIMIT_TOOLS_BYTES);
+	if (len > 0)
+		check_utf8(c, field, text, len);
+}
+
+static void check_short_line(struct conversion *c, const char *field, const char *text)
+{
+	if (text != NULL)
+		check_line(c, field, text, TEXT_SHORT);
+}
+
 static void check_turns(struct conversion *c, size_t n, const struct turn *turns)
 {
 	check_range(c, "turns", n, 0, GENERATE_TURNS_MAX);
@@ -111,6 +133,9 @@ static void check_turns(struct conversion *c, size_t n, const struct turn *turns
 			conversion_fail(
 			    c, AYNI_ERR_FORMAT, "turns.role", "is not one line of UTF-8");
 		check_utf8(c, "turns.content", turns[i].content, strlen(turns[i].content));
+		check_json(c, "turns.tool_calls", turns[i].tool_calls);
+		check_short_line(c, "turns.tool_call_id", turns[i].tool_call_id);
+		check_short_line(c, "turns.name", turns[i].name);
 	}
 }
 
@@ -131,6 +156,8 @@ static void generate_check(struct conversion *c, const struct message *in)
 	check_range(c, "max_tokens", m->max_tokens, 0, LIMIT_CONTEXT_TOKENS);
 	check_range(c, "top", m->top, 0, LIMIT_VOCABULARY);
 	check_range(c, "wire", m->wire, 0, LIMIT_WIRE_TYPES - 1);
+	check_range(c, "logprobs", m->logprobs, 0, 1 + LOGPROB_ALTERNATIVES_MAX);
+	check_json(c, "tools", m->tools);
 }
 
 Ayni__Sampling *store_sampling(struct conversion *c, const struct sampling *in)
@@ -151,6 +178,23 @@ Ayni__Sampling *store_sampling(struct conversion *c, const struct sampling *in)
 	return out;
 }
 
+static Ayni__Turn *store_turn(struct conversion *c, const struct turn *in)
+{
+	Ayni__Turn *out = wire_new(c, &ayni__turn__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->role = store_line(in->role);
+	out->content = store_line(in->content);
+	if (in->tool_calls != NULL)
+		out->tool_calls = store_line(in->tool_calls);
+	if (in->tool_call_id != NULL)
+		out->tool_call_id = store_line(in->tool_call_id);
+	if (in->name != NULL)
+		out->name = store_line(in->name);
+	return out;
+}
+
 static void *generate_store(struct conversion *c, const struct message *in)
 {
 	const struct msg_generate *m = &in->generate;
@@ -161,17 +205,10 @@ static void *generate_store(struct conversion *c, const struct message *in)
 	out->request = m->request;
 	out->model = store_line(m->model);
 	out->turns = conversion_take(c, m->n_turns, sizeof *out->turns);
-	if (out->turns == NULL)
-		return NULL;
-	for (size_t i = 0; i < m->n_turns; i++) {
-		Ayni__Turn *turn = wire_new(c, &ayni__turn__descriptor);
-
-		if (turn == NULL)
-			return NULL;
-		turn->role = store_line(m->turns[i].role);
-		turn->content = store_line(m->turns[i].content);
-		out->turns[out->n_turns++] = turn;
-	}
+	for (size_t i = 0; c->code == AYNI_OK && i < m->n_turns; i++)
+		out->turns[out->n_turns++] = store_turn(c, &m->turns[i]);
+	if (m->tools != NULL)
+		out->tools = store_line(m->tools);
 	if (m->prompt != NULL)
 		out->prompt = store_line(m->prompt);
 	out->n_tokens = m->n_tokens;
@@ -181,6 +218,7 @@ static void *generate_store(struct conversion *c, const struct message *in)
 	out->top = m->top;
 	out->ignore_end = m->ignore_end;
 	out->wire = m->wire;
+	out->logprobs = m->logprobs;
 	out->n_drawn = m->n_drawn;
 	out->drawn = m->drawn;
 	return out;
@@ -204,6 +242,37 @@ static void piece_text_load(
 	}
 }
 
+static void candidates_load(
+    struct conversion *c, const Ayni__TokenLogprob *in, struct token_logprob *out)
+{
+	out->candidates = conversion_take(c, in->n_candidates, sizeof *out->candidates);
+	if (out->candidates == NULL)
+		return;
+	out->n_candidates = in->n_candidates;
+	for (size_t i = 0; i < in->n_candidates; i++) {
+		const Ayni__Candidate *each = in->candidates[i];
+
+		piece_text_load(c, "logprobs.text", each->text, &out->candidates[i].text);
+		out->candidates[i].logprob = each->logprob;
+	}
+}
+
+static void logprobs_load(
+    struct conversion *c, size_t n, Ayni__TokenLogprob *const *in, struct msg_piece *m)
+{
+	check_range(c, "logprobs", n, 0, LOGPROBS_MAX);
+	m->logprobs = conversion_take(c, n, sizeof *m->logprobs);
+	if (m->logprobs == NULL)
+		return;
+	m->n_logprobs = n;
+	for (size_t i = 0; i < n; i++) {
+		check_range(c, "logprobs.part", in[i]->part, TOKEN_OF_ANSWER, TOKEN_OF_NEXT);
+		m->logprobs[i].part = (enum token_part)in[i]->part;
+		m->logprobs[i].text_bytes = in[i]->text_bytes;
+		candidates_load(c, in[i], &m->logprobs[i]);
+	}
+}
+
 static void piece_load(struct conversion *c, const void *wire, struct message *out)
 {
 	const Ayni__Piece *in = wire;
@@ -213,11 +282,32 @@ static void piece_load(struct conversion *c, const void *wire, struct message *o
 	piece_text_load(c, "text", in->text, &m->text);
 	piece_text_load(c, "reasoning", in->reasoning, &m->reasoning);
 	tokens_load(c, in->n_tokens, in->tokens, &m->n_tokens, &m->tokens);
+	logprobs_load(c, in->n_logprobs, in->logprobs, m);
+	m->tool_format = in->tool_format;
 	m->rows = in->rows;
 	load_bytes(c, "payload_hash", in->payload_hash, m->payload_hash.bytes, HASH_BYTES);
 	load_line(c, "notice", in->notice, m->notice, sizeof m->notice);
 	load_pseudonym(c, in->session, &m->session);
 	check_line(c, "notice", m->notice, sizeof m->notice);
+}
+
+static void check_logprobs(struct conversion *c, size_t n, const struct token_logprob *logprobs)
+{
+	check_range(c, "logprobs", n, 0, LOGPROBS_MAX);
+	for (size_t i = 0; c->code == AYNI_OK && i < n; i++) {
+		const struct token_logprob *t = &logprobs[i];
+
+		check_range(
+		    c, "logprobs.candidates", t->n_candidates, 1, 1 + LOGPROB_ALTERNATIVES_MAX);
+		check_range(c, "logprobs.part", t->part, TOKEN_OF_ANSWER, TOKEN_OF_NEXT);
+		check_range(c, "logprobs.text_bytes", t->text_bytes, 0, LIMIT_HEADER_BYTES);
+		for (size_t k = 0; c->code == AYNI_OK && k < t->n_candidates; k++) {
+			check_range(
+			    c, "logprobs.text", t->candidates[k].text.len, 0, LOGPROB_TEXT_BYTES);
+			check_float(
+			    c, "logprobs.logprob", t->candidates[k].logprob, LOGPROB_NONE, 0);
+		}
+	}
 }
 
 static void piece_check(struct conversion *c, const struct message *in)
@@ -227,7 +317,34 @@ static void piece_check(struct conversion *c, const struct message *in)
 	check_utf8(c, "text", (const char *)m->text.data, m->text.len);
 	check_utf8(c, "reasoning", (const char *)m->reasoning.data, m->reasoning.len);
 	check_tokens(c, m->n_tokens, m->tokens);
+	check_logprobs(c, m->n_logprobs, m->logprobs);
+	check_range(c, "tool_format", m->tool_format, 0, LIMIT_TOOL_FORMATS - 1);
 	check_range(c, "rows", m->rows, 0, LIMIT_CONTEXT_TOKENS);
+}
+
+static Ayni__Candidate *candidate_store(struct conversion *c, const struct token_candidate *in)
+{
+	Ayni__Candidate *out = wire_new(c, &ayni__candidate__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->text = store_bytes(in->text.data, in->text.len);
+	out->logprob = in->logprob;
+	return out;
+}
+
+static Ayni__TokenLogprob *logprob_store(struct conversion *c, const struct token_logprob *in)
+{
+	Ayni__TokenLogprob *out = wire_new(c, &ayni__token_logprob__descriptor);
+
+	if (out == NULL)
+		return NULL;
+	out->part = in->part;
+	out->text_bytes = in->text_bytes;
+	out->candidates = conversion_take(c, in->n_candidates, sizeof *out->candidates);
+	for (size_t i = 0; c->code == AYNI_OK && i < in->n_candidates; i++)
+		out->candidates[out->n_candidates++] = candidate_store(c, &in->candidates[i]);
+	return out;
 }
 
 static void *piece_store(struct conversion *c, const struct message *in)
@@ -242,6 +359,10 @@ static void *piece_store(struct conversion *c, const struct message *in)
 	out->reasoning = store_bytes(m->reasoning.data, m->reasoning.len);
 	out->n_tokens = m->n_tokens;
 	out->tokens = m->tokens;
+	out->logprobs = conversion_take(c, m->n_logprobs, sizeof *out->logprobs);
+	for (size_t i = 0; c->code == AYNI_OK && i < m->n_logprobs; i++)
+		out->logprobs[out->n_logprobs++] = logprob_store(c, &m->logprobs[i]);
+	out->tool_format = m->tool_format;
 	out->rows = m->rows;
 	out->payload_hash = store_bytes(m->payload_hash.bytes, HASH_BYTES);
 	out->notice = store_text(c, m->notice, sizeof m->notice);

@@ -35,6 +35,13 @@ static size_t utf8_next(const char *text, size_t len, uint32_t *code)
 	return n;
 }
 
+size_t text_character(const char *text, size_t len)
+{
+	uint32_t code;
+
+	return utf8_next(text, len, &code);
+}
+
 static bool is_control(uint32_t code)
 {
 	return code < 0x20 || (code >= 0x7f && code < 0xa0);

@@ -10,6 +10,8 @@
 #include "protocol/base.h"
 
 bool text_is_utf8(const char *text, size_t len);
+/* Bytes of the character that the text begins with; 0 if it begins with none. len > 0. */
+size_t text_character(const char *text, size_t len);
 /* UTF-8 without C0 and C1 control characters (newline and NUL among them). */
 bool text_is_line(const char *text, size_t len);
 /* A space of any kind (Unicode's property White_Space), in UTF-8. */

@@ -193,7 +193,7 @@ static bool ends_in(const char *text, const char *number)
 
 static int ask(struct demo *d, size_t i, struct error *err)
 {
-	struct turn turn = {"user", (char *)questions[i].question};
+	struct turn turn = {.role = "user", .content = (char *)questions[i].question};
 	struct msg_generate g = {.request = i + 1,
 	    .n_turns = 1,
 	    .turns = &turn,

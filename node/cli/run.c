@@ -134,8 +134,10 @@ static void print_figures(const struct generation *g)
 static int encode(const struct generation *g, uint32_t **ids, size_t *n, struct error *err)
 {
 	const struct options *o = g->options;
-	struct chat_message messages[2] = {{"system", o->system}, {"user", o->prompt}};
+	const struct chat_message messages[2] = {
+	    {.role = "system", .content = o->system}, {.role = "user", .content = o->prompt}};
 	size_t first = o->system != NULL ? 0 : 1;
+	const struct chat chat = {.messages = messages + first, .n = 2 - first};
 	struct template *t = NULL;
 	int rc = o->raw ? AYNI_OK : prompt_template(local_gguf(g->local), &t, err);
 
@@ -143,7 +145,7 @@ static int encode(const struct generation *g, uint32_t **ids, size_t *n, struct 
 		return rc;
 	if (t == NULL)
 		return prompt_encode_text(g->tokenizer, o->prompt, ids, n, err);
-	rc = prompt_encode_chat(t, g->tokenizer, messages + first, 2 - first, ids, n, err);
+	rc = prompt_encode_chat(t, g->tokenizer, &chat, ids, n, err);
 	template_free(t);
 	return rc;
 }

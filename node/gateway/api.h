@@ -7,12 +7,20 @@
 #define AYNI_NODE_GATEWAY_API_H
 
 #include "node/gateway/job.h"
+#include "node/gateway/token_list.h"
+#include "node/gateway/tool_calls.h"
 #include "protocol/status_types.h"
+
+enum { TOKEN_TEXTS = 4 };
 
 /* One of a request's answers. */
 struct choice {
-	struct text answer, reasoning; /* all of it, if it is not streamed or the API keeps it */
-	struct text held;              /* may be the beginning of a stop string */
+	struct text answer, reasoning;   /* all of it, if it is not streamed or the API keeps it */
+	struct text tokens[TOKEN_TEXTS]; /* likewise: of its tokens what the API wrote of them */
+	struct text held;                /* may be the beginning of a stop string */
+	struct token_list waiting;       /* tokens of what is held, if they were asked for */
+	struct tool_calls calls;         /* no format: none can be */
+	size_t sent;                     /* bytes of the answer that are held no more */
 	uint32_t n_tokens;
 	struct pseudonym session;   /* what the pool's log calls it, once that is known */
 	uint32_t n_events, n_items; /* streaming, for an API that counts them: written so far */
@@ -23,14 +31,30 @@ struct choice {
 	struct msg_finished end; /* if it ended; shares: NULL */
 };
 
+/* More of an answer. */
+struct part {
+	struct span answer, reasoning;
+	const struct listed_token *tokens;
+	size_t n_tokens;
+	size_t first_call, n_calls; /* in the choice's list */
+};
+
+/* What a call is known by: of 9 letters and digits where templates want it so. */
+enum { CALL_ID_BYTES = JOB_ID_BYTES };
+void call_id(const struct job *j, const struct choice *c, uint32_t index, size_t call,
+    char out[CALL_ID_BYTES]);
+
 struct api {
 	const char *stream_type; /* of the content, if it is streamed */
 	bool keeps;              /* a stream's end says all of it again */
 	/* The body is open. False: the fault is filled. */
 	bool (*read)(struct job *j, struct fault *f);
 	/* Streaming: more of a choice. */
-	void (*piece)(const struct job *j, struct choice *c, uint32_t index, struct span answer,
-	    struct span reasoning, struct text *out);
+	void (*piece)(const struct job *j, struct choice *c, uint32_t index, const struct part *p,
+	    struct text *out);
+	/* Write its tokens behind those that these texts hold. NULL: the API cannot ask for them.
+	 */
+	void (*tokens)(const struct part *p, struct text texts[TOKEN_TEXTS]);
 	/* Streaming: a choice is over; after the last one, all is. */
 	void (*choice_end)(const struct job *j, struct choice *c, uint32_t index, struct text *out);
 	void (*end)(const struct job *j, struct choice *choices, struct text *out);

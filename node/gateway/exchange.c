@@ -44,8 +44,13 @@ static size_t collected(const struct exchange *x)
 {
 	size_t bytes = 0;
 
-	for (uint32_t i = 0; i < x->job.n; i++)
-		bytes += x->choices[i].answer.len + x->choices[i].reasoning.len;
+	for (uint32_t i = 0; i < x->job.n; i++) {
+		const struct choice *c = &x->choices[i];
+
+		bytes += c->answer.len + c->reasoning.len + c->calls.bytes + c->calls.held.len;
+		for (int k = 0; k < TOKEN_TEXTS; k++)
+			bytes += c->tokens[k].len;
+	}
 	return bytes;
 }
 
@@ -71,24 +76,61 @@ static bool within_bounds(struct exchange *x)
 	return false;
 }
 
-static bool emit(struct exchange *x, uint32_t i, struct span answer, struct span reasoning)
+static void keep(struct exchange *x, struct choice *c, const struct part *p)
+{
+	text_add(&c->answer, p->answer.data, p->answer.len);
+	text_add(&c->reasoning, p->reasoning.data, p->reasoning.len);
+	x->out.failed |= c->answer.failed || c->reasoning.failed;
+	if (p->n_tokens > 0)
+		x->route->api->tokens(p, c->tokens);
+	for (int k = 0; k < TOKEN_TEXTS; k++)
+		x->out.failed |= c->tokens[k].failed;
+}
+
+/* Of the text what is said, and what calls tools. */
+static void find_calls(struct choice *c, struct part *p, bool last, struct text *said)
+{
+	p->first_call = tool_calls_n(&c->calls);
+	tool_calls_feed(&c->calls, p->answer, said);
+	if (last)
+		tool_calls_end(&c->calls, said);
+	p->n_calls = tool_calls_n(&c->calls) - p->first_call;
+	p->answer = text_span(said);
+}
+
+static bool hand_out(struct exchange *x, uint32_t i, const struct part *p)
 {
 	struct choice *c = &x->choices[i];
 
-	if (answer.len + reasoning.len == 0)
+	if (p->answer.len + p->reasoning.len + p->n_tokens + p->n_calls == 0)
 		return true;
-	if (!x->job.stream || x->route->api->keeps) {
-		text_add(&c->answer, answer.data, answer.len);
-		text_add(&c->reasoning, reasoning.data, reasoning.len);
-		x->out.failed |= c->answer.failed || c->reasoning.failed;
-	}
+	if (!x->job.stream || x->route->api->keeps)
+		keep(x, c, p);
 	if (x->job.stream) {
-		x->route->api->piece(&x->job, c, i, answer, reasoning, &x->out);
+		x->route->api->piece(&x->job, c, i, p, &x->out);
 		c->begun = true;
 		x->state = EXCHANGE_STREAM;
 		exchange_wake(x);
 	}
+	token_list_drop(&c->waiting, p->n_tokens);
 	return within_bounds(x);
+}
+
+static bool emit(struct exchange *x, uint32_t i, struct part p, bool last)
+{
+	struct choice *c = &x->choices[i];
+	struct text said = {0};
+	bool goes_on;
+
+	c->sent += p.answer.len;
+	p.tokens = c->waiting.list;
+	p.n_tokens = token_list_ready(&c->waiting, c->sent, last && !c->stopped);
+	x->out.failed |= c->waiting.failed;
+	find_calls(c, &p, last, &said);
+	x->out.failed |= said.failed;
+	goes_on = hand_out(x, i, &p);
+	text_free(&said);
+	return goes_on;
 }
 
 static void on_piece(void *context, const struct msg_piece *p)
@@ -104,14 +146,20 @@ static void on_piece(void *context, const struct msg_piece *p)
 		c->session = p->session;
 	if (c->stopped)
 		return;
+	if (p->tool_format != TOOL_FORMAT_NONE && c->calls.format == TOOL_FORMAT_NONE)
+		tool_calls_begin(&c->calls, (enum tool_format)p->tool_format, x->job.tool_names,
+		    x->job.one_call ? 1 : UINT32_MAX);
 	c->n_tokens += (uint32_t)p->n_tokens;
+	token_list_add(&c->waiting, p);
 	text_add(&c->held, p->text.data, p->text.len);
 	answer = text_span(&c->held);
 	answer.len = stops_find(&x->job.stops, &c->held, &found);
-	if (!emit(x, i, answer, (struct span){p->reasoning.data, p->reasoning.len}))
+	if (!emit(x, i,
+	        (struct part){.answer = answer, .reasoning = {p->reasoning.data, p->reasoning.len}},
+	        false))
 		return;
 	text_drop(&c->held, found ? c->held.len : answer.len);
-	if (found) {
+	if (found || (x->job.one_call && tool_calls_n(&c->calls) > 0)) {
 		c->stopped = true;
 		backend_cancel(x->http->backend, slot->request);
 	}
@@ -135,9 +183,10 @@ static void on_end(void *context, const struct msg_finished *f)
 		break_off(x);
 		return;
 	}
-	if (!emit(x, i, text_span(&c->held), (struct span){0}))
+	if (!emit(x, i, (struct part){.answer = text_span(&c->held)}, true))
 		return;
 	text_free(&c->held);
+	token_list_free(&c->waiting); /* of a stop string, if there are any */
 	if (x->job.stream) {
 		x->route->api->choice_end(&x->job, c, i, &x->out);
 		c->begun = true;

@@ -208,6 +208,7 @@ void job_free(struct job *j)
 {
 	job_close_body(j);
 	json_decref(j->kept);
+	json_decref(j->tool_names);
 	free(j->turns);
 	free(j->tokens);
 	*j = (struct job){0};
@@ -355,7 +356,8 @@ bool job_turn(struct job *j, const char *role, const char *content, struct fault
 {
 	if (role == NULL || content == NULL)
 		return fault_memory(f);
-	j->turns[j->generate.n_turns++] = (struct turn){(char *)role, (char *)content};
+	j->turns[j->generate.n_turns++] =
+	    (struct turn){.role = (char *)role, .content = (char *)content};
 	return true;
 }
 

@@ -39,6 +39,8 @@ struct job {
 	struct msg_generate generate; /* borrows all of these */
 	uint32_t n;                   /* choices */
 	struct stops stops;
+	json_t *tool_names; /* owned: an object with a member for each tool, or NULL */
+	bool one_call;      /* the answer ends behind its first */
 	bool stream, wants_usage;
 	char id[JOB_ID_BYTES];
 	uint64_t created_ms;

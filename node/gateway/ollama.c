@@ -6,13 +6,14 @@
 #include <time.h>
 
 #include "node/gateway/api.h"
+#include "node/gateway/job_tools.h"
 #include "node/version.h"
 #include "protocol/identity.h"
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
 static const char *const refused[] = {
-    "tools", "format", "images", "suffix", "context", "template", "logprobs", "top_logprobs", NULL};
+    "format", "images", "suffix", "context", "template", "logprobs", "top_logprobs", NULL};
 static const char *const refused_options[] = {
     "frequency_penalty", "presence_penalty", "mirostat", NULL};
 
@@ -56,28 +57,31 @@ static bool read_common(struct job *j, struct fault *f)
 
 static bool read_message(struct job *j, const json_t *message, size_t i, struct fault *f)
 {
-	static const char *const none[] = {"tool_calls", "images", NULL};
+	static const char *const none[] = {"images", NULL};
 	const char *role = job_keep(j, json_object_get(message, "role")), *content = "";
 
 	if (role == NULL || role[0] == '\0' || strlen(role) > 32)
 		return fault_param(
 		    f, "messages", "messages[%zu].role must be a string of 1 to 32 bytes", i);
 	return job_string(j, message, "content", &content, f) && job_refuses(message, none, f) &&
-	       job_turn(j, role, content, f);
+	       job_turn(j, role, content, f) && job_turn_tools(j, message, "tool_name", f);
 }
 
 static bool read_chat(struct job *j, struct fault *f)
 {
-	return job_messages(j, read_message, f) && read_common(j, f);
+	return job_messages(j, read_message, f) && read_common(j, f) && job_tools(j, f);
 }
 
 static bool read_generate(struct job *j, struct fault *f)
 {
+	static const char *const none[] = {"tools", NULL};
 	const char *prompt = "", *system = "";
 	bool raw = false;
 
 	if (!job_string(j, j->body, "prompt", &prompt, f) ||
 	    !job_string(j, j->body, "system", &system, f) || !job_bool(j->body, "raw", &raw, f))
+		return false;
+	if (!job_refuses(j->body, none, f))
 		return false;
 	if (prompt[0] == '\0')
 		return fault_param(f, "prompt", "prompt must be a string that is not empty");
@@ -122,6 +126,25 @@ static json_t *object_of(
 	return o;
 }
 
+/* Calls from `first` on, where there are any: arguments are objects there. */
+static json_t *with_calls(json_t *o, const struct choice *c, size_t first, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = first; i < first + n; i++) {
+		const json_t *call = json_array_get(c->calls.list, i);
+		const char *arguments = json_string_value(json_object_get(call, "arguments"));
+
+		(void)json_array_append_new(list,
+		    json_pack("{s:{s:O,s:o}}", "function", "name", json_object_get(call, "name"),
+		        "arguments", json_loads(arguments, 0, NULL)));
+	}
+	if (n > 0)
+		(void)json_object_set(json_object_get(o, "message"), "tool_calls", list);
+	json_decref(list);
+	return o;
+}
+
 /* Nanoseconds, as there. */
 static json_t *last_object(const struct job *j, enum shape shape, const struct choice *c,
     struct span answer, struct span reasoning)
@@ -146,22 +169,20 @@ static void add_line(struct text *out, json_t *stolen)
 	text_add_string(out, "\n");
 }
 
-static void chat_piece(const struct job *j, struct choice *c, uint32_t index, struct span answer,
-    struct span reasoning, struct text *out)
+static void chat_piece(
+    const struct job *j, struct choice *c, uint32_t index, const struct part *p, struct text *out)
 {
-	(void)c;
 	(void)index;
-	if (answer.len + reasoning.len > 0)
-		add_line(out, object_of(j, SHAPE_CHAT, answer, reasoning, false));
+	add_line(out, with_calls(object_of(j, SHAPE_CHAT, p->answer, p->reasoning, false), c,
+	                  p->first_call, p->n_calls));
 }
 
-static void generate_piece(const struct job *j, struct choice *c, uint32_t index,
-    struct span answer, struct span reasoning, struct text *out)
+static void generate_piece(
+    const struct job *j, struct choice *c, uint32_t index, const struct part *p, struct text *out)
 {
 	(void)c;
 	(void)index;
-	if (answer.len + reasoning.len > 0)
-		add_line(out, object_of(j, SHAPE_GENERATE, answer, reasoning, false));
+	add_line(out, object_of(j, SHAPE_GENERATE, p->answer, p->reasoning, false));
 }
 
 static void chat_choice_end(const struct job *j, struct choice *c, uint32_t index, struct text *out)
@@ -184,21 +205,20 @@ static void no_end(const struct job *j, struct choice *choices, struct text *out
 	(void)out;
 }
 
-static void add_whole(
-    const struct job *j, enum shape shape, const struct choice *c, struct text *out)
+static json_t *whole(const struct job *j, enum shape shape, const struct choice *c)
 {
-	text_add_json(
-	    out, last_object(j, shape, c, text_span(&c->answer), text_span(&c->reasoning)));
+	return last_object(j, shape, c, text_span(&c->answer), text_span(&c->reasoning));
 }
 
 static void chat_whole(const struct job *j, const struct choice *choices, struct text *out)
 {
-	add_whole(j, SHAPE_CHAT, choices, out);
+	text_add_json(out,
+	    with_calls(whole(j, SHAPE_CHAT, choices), choices, 0, tool_calls_n(&choices->calls)));
 }
 
 static void generate_whole(const struct job *j, const struct choice *choices, struct text *out)
 {
-	add_whole(j, SHAPE_GENERATE, choices, out);
+	text_add_json(out, whole(j, SHAPE_GENERATE, choices));
 }
 
 /* ---- faults, models ----------------------------------------------------------------------- */

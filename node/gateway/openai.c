@@ -8,7 +8,9 @@
 
 #include <stdlib.h>
 
-enum { STOPS_ALLOWED = 4 };
+#include "node/gateway/job_tools.h"
+
+enum { STOPS_ALLOWED = 4, COMPLETION_LOGPROBS_MAX = 5 };
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
@@ -83,7 +85,7 @@ bool openai_content(struct job *j, const json_t *message, const char *where,
 
 static bool read_message(struct job *j, const json_t *message, size_t i, struct fault *f)
 {
-	static const char *const refused[] = {"tool_calls", "function_call", "audio", NULL};
+	static const char *const refused[] = {"function_call", "audio", NULL};
 	static const char *const types[] = {"text", NULL};
 	const char *role = openai_role(json_string_value(json_object_get(message, "role")));
 	const char *content = NULL;
@@ -97,7 +99,7 @@ static bool read_message(struct job *j, const json_t *message, size_t i, struct 
 	(void)snprintf(where, sizeof where, "messages[%zu].content", i);
 	return job_refuses(message, refused, f) &&
 	       openai_content(j, message, where, types, &content, f) &&
-	       job_turn(j, role, content, f);
+	       job_turn(j, role, content, f) && job_turn_tools(j, message, "name", f);
 }
 
 /* ---- prompts ------------------------------------------------------------------------------ */
@@ -167,8 +169,8 @@ bool openai_format(const json_t *o, const char *name, const char *where, struct 
 
 static bool read_common(struct job *j, struct fault *f)
 {
-	static const char *const refused[] = {"logit_bias", "logprobs", "top_logprobs", "tools",
-	    "functions", "audio", "prediction", "suffix", "echo", "web_search_options", NULL};
+	static const char *const refused[] = {"logit_bias", "functions", "audio", "prediction",
+	    "suffix", "echo", "web_search_options", NULL};
 	uint32_t most = 0;
 
 	/* the newer name wins */
@@ -184,16 +186,67 @@ static bool read_common(struct job *j, struct fault *f)
 	       job_refuses(j->body, refused, f);
 }
 
+/* Whether they may be called. That one must be is more than can be done: nothing but the model
+ * chooses its tokens. */
+static bool read_tools(struct job *j, struct fault *f)
+{
+	const json_t *choice = json_object_get(j->body, "tool_choice");
+	const char *name = json_string_value(choice);
+	bool parallel = true;
+
+	if (!job_tools(j, f) || !job_bool(j->body, "parallel_tool_calls", &parallel, f))
+		return false;
+	j->one_call = !parallel;
+	if (name != NULL && strcmp(name, "none") == 0)
+		j->generate.tools = NULL;
+	if (choice == NULL || json_is_null(choice) ||
+	    (name != NULL && (strcmp(name, "none") == 0 || strcmp(name, "auto") == 0)))
+		return true;
+	(void)fault_param(f, "tool_choice",
+	    "tool_choice: only none and auto are supported, a call cannot be forced");
+	f->code = "unsupported_parameter";
+	return false;
+}
+
+/* Whether, and how many beside each token. */
+static bool read_chat_logprobs(struct job *j, struct fault *f)
+{
+	bool wanted = false;
+	uint32_t most = 0;
+
+	if (!job_bool(j->body, "logprobs", &wanted, f) ||
+	    !job_count(j->body, "top_logprobs", 0, LOGPROB_ALTERNATIVES_MAX, &most, f))
+		return false;
+	if (most > 0 && !wanted)
+		return fault_param(f, "top_logprobs", "top_logprobs needs logprobs to be true");
+	j->generate.logprobs = wanted ? 1 + most : 0;
+	return true;
+}
+
+/* How many beside each token: none is an answer, too. */
+static bool read_completion_logprobs(struct job *j, struct fault *f)
+{
+	uint32_t most = UINT32_MAX;
+
+	if (!job_count(j->body, "logprobs", 0, COMPLETION_LOGPROBS_MAX, &most, f))
+		return false;
+	j->generate.logprobs = most != UINT32_MAX ? 1 + most : 0;
+	return true;
+}
+
 bool openai_read_chat(struct job *j, struct fault *f)
 {
-	return job_messages(j, read_message, f) && read_common(j, f);
+	return job_messages(j, read_message, f) && read_common(j, f) && read_tools(j, f) &&
+	       read_chat_logprobs(j, f);
 }
 
 bool openai_read_completion(struct job *j, struct fault *f)
 {
+	static const char *const refused[] = {"tools", NULL};
 	uint32_t best_of = 1;
 
-	if (!read_prompt(j, f) || !read_common(j, f) ||
+	if (!read_prompt(j, f) || !read_common(j, f) || !read_completion_logprobs(j, f) ||
+	    !job_refuses(j->body, refused, f) ||
 	    !job_count(j->body, "best_of", 1, JOB_CHOICES_MAX, &best_of, f))
 		return false;
 	if (best_of > j->n)

@@ -8,6 +8,8 @@ static json_t *finish_reason(const struct choice *c)
 {
 	if (c == NULL)
 		return json_null();
+	if (choice_is_complete(c) && tool_calls_n(&c->calls) > 0)
+		return json_string("tool_calls");
 	return json_string(choice_is_complete(c) ? "stop" : "length");
 }
 
@@ -24,76 +26,206 @@ static json_t *usage(const struct job *j, const struct choice *choices)
 	    (json_int_t)f->reused_tokens);
 }
 
-/* What stands around the choices. */
-static json_t *frame(const struct job *j, const char *prefix, const char *object, json_t *choices)
+/* What stands around the choices, JSON objects between commas. With the usage, NULL: there is none;
+ * the reference is taken. */
+static void add_frame(const struct job *j, const char *prefix, const char *object,
+    const struct text *choices, json_t *usage, struct text *out)
 {
 	char id[JOB_ID_BYTES + 16];
+	struct text list = {0};
+	json_t *o;
 
 	(void)snprintf(id, sizeof id, "%s%s", prefix, j->id);
-	return json_pack("{s:s,s:s,s:I,s:s,s:o}", "id", id, "object", object, "created",
-	    (json_int_t)(j->created_ms / 1000), "model", j->generate.model, "choices", choices);
+	o = json_pack("{s:s,s:s,s:I,s:s}", "id", id, "object", object, "created",
+	    (json_int_t)(j->created_ms / 1000), "model", j->generate.model);
+	if (usage != NULL && json_object_set_new(o, "usage", usage) != 0)
+		out->failed = true;
+	text_add_json(out, o);
+	text_add_string(&list, "[");
+	text_add(&list, choices->data, choices->len);
+	text_add_string(&list, "]");
+	text_add_member(out, "choices", text_span(&list));
+	out->failed |= list.failed || choices->failed;
+	text_free(&list);
 }
 
-static void add_event(struct text *out, json_t *stolen)
+/* Of every event but the last the usage is null, if it was asked for. */
+static void add_event(const struct job *j, const char *prefix, const char *object,
+    const struct text *choices, json_t *usage, struct text *out)
 {
 	text_add_string(out, "data: ");
-	text_add_json(out, stolen);
+	if (usage == NULL && j->wants_usage)
+		usage = json_null();
+	add_frame(j, prefix, object, choices, usage, out);
 	text_add_string(out, "\n\n");
 }
 
-/* Of every part but the last it is null, if it was asked for. */
-static json_t *with_usage(const struct job *j, json_t *event, json_t *stolen)
+static void end_events(const struct job *j, const struct choice *choices, const char *prefix,
+    const char *object, struct text *out)
 {
-	if (j->wants_usage && json_object_set_new(event, "usage", stolen) == 0)
-		return event;
-	if (!j->wants_usage)
-		json_decref(stolen);
-	return event;
+	struct text none = {0};
+
+	if (j->wants_usage)
+		add_event(j, prefix, object, &none, usage(j, choices), out);
+	text_add_string(out, "data: [DONE]\n\n");
+}
+
+/* ---- calls of tools ----------------------------------------------------------------------- */
+
+void call_id(const struct job *j, const struct choice *c, uint32_t index, size_t call,
+    char out[CALL_ID_BYTES])
+{
+	if (c->calls.format == TOOL_FORMAT_MISTRAL)
+		(void)snprintf(
+		    out, CALL_ID_BYTES, "%.5s%x%03x", j->id, index & 0xf, (unsigned)(call & 0xfff));
+	else
+		(void)snprintf(
+		    out, CALL_ID_BYTES, "call_%.20s%x%03x", j->id, index & 0xf, (unsigned)call);
+}
+
+/* Those from `first` on; with their index, as streams have it. */
+static json_t *calls_json(const struct job *j, const struct choice *c, uint32_t index, size_t first,
+    size_t n, bool streams)
+{
+	json_t *list = json_array();
+
+	for (size_t i = first; i < first + n; i++) {
+		char id[CALL_ID_BYTES];
+		json_t *call;
+
+		call_id(j, c, index, i, id);
+		call = json_pack("{s:s,s:s,s:O}", "id", id, "type", "function", "function",
+		    json_array_get(c->calls.list, i));
+		if (streams)
+			(void)json_object_set_new(call, "index", json_integer((json_int_t)i));
+		(void)json_array_append_new(list, call);
+	}
+	return list;
+}
+
+/* ---- logprobs ----------------------------------------------------------------------------- */
+
+enum { TOKEN_ENTRIES = 0, TOKEN_NAMES = 0, TOKEN_VALUES, TOKEN_TOPS, TOKEN_OFFSETS };
+
+static void add_item(struct text *list, json_t *stolen)
+{
+	if (list->len > 0)
+		text_add_string(list, ",");
+	text_add_json(list, stolen);
+}
+
+static void chat_tokens(const struct part *p, struct text texts[TOKEN_TEXTS])
+{
+	for (size_t i = 0; i < p->n_tokens; i++)
+		add_item(&texts[TOKEN_ENTRIES], json_incref(p->tokens[i].entry));
+}
+
+/* The likeliest by name, and the token itself. */
+static json_t *top_of(const json_t *entry)
+{
+	const json_t *list = json_object_get(entry, "top_logprobs"), *each;
+	json_t *o = json_object();
+	size_t i;
+
+	json_array_foreach(list, i, each)(void) json_object_set(
+	    o, json_string_value(json_object_get(each, "token")), json_object_get(each, "logprob"));
+	(void)json_object_set(o, json_string_value(json_object_get(entry, "token")),
+	    json_object_get(entry, "logprob"));
+	return o;
+}
+
+static void completion_tokens(const struct part *p, struct text texts[TOKEN_TEXTS])
+{
+	for (size_t i = 0; i < p->n_tokens; i++) {
+		const json_t *entry = p->tokens[i].entry;
+
+		add_item(&texts[TOKEN_NAMES], json_incref(json_object_get(entry, "token")));
+		add_item(&texts[TOKEN_VALUES], json_incref(json_object_get(entry, "logprob")));
+		add_item(&texts[TOKEN_TOPS], top_of(entry));
+		add_item(&texts[TOKEN_OFFSETS], json_integer((json_int_t)p->tokens[i].character));
+	}
+}
+
+/* A choice's member "logprobs": what is in it anyway, and lists of these names; null if they were
+ * not asked for. */
+static void add_logprobs(const struct job *j, const char *object, const char *const *names,
+    const struct text texts[TOKEN_TEXTS], struct text *choice)
+{
+	struct text all = {0};
+
+	text_add_string(&all, j->generate.logprobs > 0 ? object : "null");
+	for (int k = 0; j->generate.logprobs > 0 && k < TOKEN_TEXTS && names[k] != NULL; k++) {
+		struct text list = {0};
+
+		text_add_string(&list, "[");
+		text_add(&list, texts[k].data, texts[k].len);
+		text_add_string(&list, "]");
+		text_add_member(&all, names[k], text_span(&list));
+		all.failed |= list.failed || texts[k].failed;
+		text_free(&list);
+	}
+	text_add_member(choice, "logprobs", text_span(&all));
+	choice->failed |= all.failed;
+	text_free(&all);
 }
 
 /* ---- chat --------------------------------------------------------------------------------- */
 
-static void chat_event(
-    const struct job *j, uint32_t index, json_t *delta, const struct choice *end, struct text *out)
+static void add_chat_logprobs(
+    const struct job *j, const struct text texts[TOKEN_TEXTS], struct text *choice)
 {
-	json_t *choices = json_pack("[{s:i,s:o,s:n,s:o}]", "index", (int)index, "delta", delta,
-	    "logprobs", "finish_reason", finish_reason(end));
+	static const char *const names[TOKEN_TEXTS] = {"content"};
 
-	add_event(out,
-	    with_usage(j, frame(j, "chatcmpl-", "chat.completion.chunk", choices), json_null()));
+	add_logprobs(j, "{\"refusal\":null}", names, texts, choice);
+}
+
+static void chat_event(const struct job *j, uint32_t index, json_t *delta, const struct part *p,
+    const struct choice *end, struct text *out)
+{
+	struct text choice = {0}, tokens[TOKEN_TEXTS] = {{0}};
+
+	text_add_json(&choice, json_pack("{s:i,s:o,s:o}", "index", (int)index, "delta", delta,
+	                           "finish_reason", finish_reason(end)));
+	if (p != NULL && p->n_tokens > 0) {
+		chat_tokens(p, tokens);
+		add_chat_logprobs(j, tokens, &choice);
+	} else {
+		text_add_member(&choice, "logprobs", (struct span){(const uint8_t *)"null", 4});
+	}
+	add_event(j, "chatcmpl-", "chat.completion.chunk", &choice, NULL, out);
+	text_free(&tokens[TOKEN_ENTRIES]);
+	text_free(&choice);
 }
 
 static void chat_begin(const struct job *j, struct choice *c, uint32_t index, struct text *out)
 {
 	if (!c->begun)
 		chat_event(j, index, json_pack("{s:s,s:s}", "role", "assistant", "content", ""),
-		    NULL, out);
+		    NULL, NULL, out);
 }
 
-static void chat_piece(const struct job *j, struct choice *c, uint32_t index, struct span answer,
-    struct span reasoning, struct text *out)
+static void chat_piece(
+    const struct job *j, struct choice *c, uint32_t index, const struct part *p, struct text *out)
 {
 	chat_begin(j, c, index, out);
-	if (reasoning.len > 0)
-		chat_event(j, index, json_pack("{s:o}", "reasoning_content", text_json(reasoning)),
-		    NULL, out);
-	if (answer.len > 0)
-		chat_event(j, index, json_pack("{s:o}", "content", text_json(answer)), NULL, out);
+	if (p->reasoning.len > 0)
+		chat_event(j, index,
+		    json_pack("{s:o}", "reasoning_content", text_json(p->reasoning)), NULL, NULL,
+		    out);
+	if (p->answer.len + p->n_tokens > 0)
+		chat_event(
+		    j, index, json_pack("{s:o}", "content", text_json(p->answer)), p, NULL, out);
+	if (p->n_calls > 0)
+		chat_event(j, index,
+		    json_pack("{s:o}", "tool_calls",
+		        calls_json(j, c, index, p->first_call, p->n_calls, true)),
+		    NULL, NULL, out);
 }
 
 static void chat_choice_end(const struct job *j, struct choice *c, uint32_t index, struct text *out)
 {
 	chat_begin(j, c, index, out);
-	chat_event(j, index, json_object(), c, out);
-}
-
-static void end_events(const struct job *j, const struct choice *choices, const char *prefix,
-    const char *object, struct text *out)
-{
-	if (j->wants_usage)
-		add_event(
-		    out, with_usage(j, frame(j, prefix, object, json_array()), usage(j, choices)));
-	text_add_string(out, "data: [DONE]\n\n");
+	chat_event(j, index, json_object(), NULL, c, out);
 }
 
 static void chat_end(const struct job *j, struct choice *choices, struct text *out)
@@ -101,56 +233,76 @@ static void chat_end(const struct job *j, struct choice *choices, struct text *o
 	end_events(j, choices, "chatcmpl-", "chat.completion.chunk", out);
 }
 
+static json_t *message_json(const struct job *j, const struct choice *c, uint32_t index)
+{
+	size_t n_calls = tool_calls_n(&c->calls);
+	bool says = c->answer.len > 0 || n_calls == 0;
+	json_t *o = json_pack("{s:s,s:o,s:n}", "role", "assistant", "content",
+	    says ? text_json(text_span(&c->answer)) : json_null(), "refusal");
+
+	if (c->reasoning.len > 0)
+		(void)json_object_set_new(
+		    o, "reasoning_content", text_json(text_span(&c->reasoning)));
+	if (n_calls > 0)
+		(void)json_object_set_new(
+		    o, "tool_calls", calls_json(j, c, index, 0, n_calls, false));
+	return o;
+}
+
 static void chat_whole(const struct job *j, const struct choice *choices, struct text *out)
 {
-	json_t *list = json_array(), *all;
+	struct text list = {0};
 
 	for (uint32_t i = 0; i < j->n; i++) {
 		const struct choice *c = &choices[i];
-		json_t *message = json_pack("{s:s,s:o,s:n}", "role", "assistant", "content",
-		    text_json(text_span(&c->answer)), "refusal");
 
-		if (c->reasoning.len > 0)
-			(void)json_object_set_new(
-			    message, "reasoning_content", text_json(text_span(&c->reasoning)));
-		(void)json_array_append_new(
-		    list, json_pack("{s:i,s:o,s:n,s:o}", "index", (int)i, "message", message,
-		              "logprobs", "finish_reason", finish_reason(c)));
+		add_item(&list, json_pack("{s:i,s:o,s:o}", "index", (int)i, "message",
+		                    message_json(j, c, i), "finish_reason", finish_reason(c)));
+		add_chat_logprobs(j, c->tokens, &list);
 	}
-	all = frame(j, "chatcmpl-", "chat.completion", list);
-	(void)json_object_set_new(all, "usage", usage(j, choices));
-	text_add_json(out, all);
+	add_frame(j, "chatcmpl-", "chat.completion", &list, usage(j, choices), out);
+	text_free(&list);
 }
 
 /* ---- completions -------------------------------------------------------------------------- */
 
-static json_t *completion_choice(uint32_t index, struct span text, const struct choice *end)
+static void add_completion(const struct job *j, uint32_t index, struct span text,
+    const struct text tokens[TOKEN_TEXTS], const struct choice *end, struct text *list)
 {
-	return json_pack("{s:o,s:i,s:n,s:o}", "text", text_json(text), "index", (int)index,
-	    "logprobs", "finish_reason", finish_reason(end));
+	static const char *const names[TOKEN_TEXTS] = {
+	    "tokens", "token_logprobs", "top_logprobs", "text_offset"};
+
+	add_item(list, json_pack("{s:o,s:i,s:o}", "text", text_json(text), "index", (int)index,
+	                   "finish_reason", finish_reason(end)));
+	add_logprobs(j, "{}", names, tokens, list);
 }
 
-static void completion_event(const struct job *j, uint32_t index, struct span text,
+static void completion_event(const struct job *j, uint32_t index, const struct part *p,
     const struct choice *end, struct text *out)
 {
-	json_t *choices = json_pack("[o]", completion_choice(index, text, end));
+	struct text choice = {0}, tokens[TOKEN_TEXTS] = {{0}};
 
-	add_event(out, with_usage(j, frame(j, "cmpl-", "text_completion", choices), json_null()));
+	completion_tokens(p, tokens);
+	add_completion(j, index, p->answer, tokens, end, &choice);
+	add_event(j, "cmpl-", "text_completion", &choice, NULL, out);
+	for (int k = 0; k < TOKEN_TEXTS; k++)
+		text_free(&tokens[k]);
+	text_free(&choice);
 }
 
-static void completion_piece(const struct job *j, struct choice *c, uint32_t index,
-    struct span answer, struct span reasoning, struct text *out)
+/* A prompt without a template has no reasoning. */
+static void completion_piece(
+    const struct job *j, struct choice *c, uint32_t index, const struct part *p, struct text *out)
 {
 	(void)c;
-	(void)reasoning; /* a prompt without a template has none */
-	if (answer.len > 0)
-		completion_event(j, index, answer, NULL, out);
+	if (p->answer.len + p->n_tokens > 0)
+		completion_event(j, index, p, NULL, out);
 }
 
 static void completion_choice_end(
     const struct job *j, struct choice *c, uint32_t index, struct text *out)
 {
-	completion_event(j, index, (struct span){0}, c, out);
+	completion_event(j, index, &(struct part){0}, c, out);
 }
 
 static void completion_end(const struct job *j, struct choice *choices, struct text *out)
@@ -160,14 +312,13 @@ static void completion_end(const struct job *j, struct choice *choices, struct t
 
 static void completion_whole(const struct job *j, const struct choice *choices, struct text *out)
 {
-	json_t *list = json_array(), *all;
+	struct text list = {0};
 
 	for (uint32_t i = 0; i < j->n; i++)
-		(void)json_array_append_new(
-		    list, completion_choice(i, text_span(&choices[i].answer), &choices[i]));
-	all = frame(j, "cmpl-", "text_completion", list);
-	(void)json_object_set_new(all, "usage", usage(j, choices));
-	text_add_json(out, all);
+		add_completion(
+		    j, i, text_span(&choices[i].answer), choices[i].tokens, &choices[i], &list);
+	add_frame(j, "cmpl-", "text_completion", &list, usage(j, choices), out);
+	text_free(&list);
 }
 
 /* ---- faults, models ----------------------------------------------------------------------- */
@@ -218,6 +369,7 @@ bool openai_model(const struct msg_status *s, uint64_t now_ms, const char *name,
 const struct api openai_chat = {.stream_type = "text/event-stream",
     .read = openai_read_chat,
     .piece = chat_piece,
+    .tokens = chat_tokens,
     .choice_end = chat_choice_end,
     .end = chat_end,
     .broken = broken_event,
@@ -227,6 +379,7 @@ const struct api openai_chat = {.stream_type = "text/event-stream",
 const struct api openai_completions = {.stream_type = "text/event-stream",
     .read = openai_read_completion,
     .piece = completion_piece,
+    .tokens = completion_tokens,
     .choice_end = completion_choice_end,
     .end = completion_end,
     .broken = broken_event,

@@ -185,15 +185,15 @@ static void more(
 	part_event(j, c, k, k->delta, "delta", text_json(text), out);
 }
 
-static void piece(const struct job *j, struct choice *c, uint32_t index, struct span answer,
-    struct span reasoning, struct text *out)
+static void piece(
+    const struct job *j, struct choice *c, uint32_t index, const struct part *p, struct text *out)
 {
 	(void)index; /* there is but one */
 	begin(j, c, out);
-	if (reasoning.len > 0 && (c->n_items == 0 || c->thinks)) /* else at the end */
-		more(j, c, &thought, reasoning, out);
-	if (answer.len > 0)
-		more(j, c, &message, answer, out);
+	if (p->reasoning.len > 0 && (c->n_items == 0 || c->thinks)) /* else at the end */
+		more(j, c, &thought, p->reasoning, out);
+	if (p->answer.len > 0)
+		more(j, c, &message, p->answer, out);
 }
 
 static void choice_end(const struct job *j, struct choice *c, uint32_t index, struct text *out)

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "protocol/text.h"
+
 enum { FIRST_BYTES = 256 };
 
 void text_free(struct text *t)
@@ -64,6 +66,32 @@ void text_printf(struct text *t, const char *fmt, ...)
 	free(line);
 }
 
+void text_add_utf8(struct text *t, struct span bytes)
+{
+	for (size_t at = 0, n; at < bytes.len; at += n) {
+		const char *c = (const char *)bytes.data + at;
+
+		n = text_character(c, bytes.len - at);
+		if (n > 0)
+			text_add(t, c, n);
+		else
+			text_add_string(t, "\xef\xbf\xbd");
+		n = n > 0 ? n : 1;
+	}
+}
+
+void text_add_member(struct text *t, const char *name, struct span json)
+{
+	if (t->failed || t->len < 2 || t->data[t->len - 1] != '}') {
+		t->failed = true;
+		return;
+	}
+	t->len--;
+	text_printf(t, "%s\"%s\":", t->data[t->len - 1] == '{' ? "" : ",", name);
+	text_add(t, json.data, json.len);
+	text_add_string(t, "}");
+}
+
 static int dump(const char *data, size_t len, void *context)
 {
 	struct text *t = context;
@@ -74,7 +102,8 @@ static int dump(const char *data, size_t len, void *context)
 
 void text_add_json(struct text *t, json_t *stolen)
 {
-	if (stolen == NULL || json_dump_callback(stolen, dump, t, JSON_COMPACT) != 0)
+	if (stolen == NULL ||
+	    json_dump_callback(stolen, dump, t, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
 		t->failed = true;
 	json_decref(stolen);
 }

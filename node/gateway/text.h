@@ -20,6 +20,10 @@ void text_free(struct text *t);
 void text_add(struct text *t, const void *data, size_t len);
 void text_add_string(struct text *t, const char *s);
 __attribute__((format(printf, 2, 3))) void text_printf(struct text *t, const char *fmt, ...);
+/* What is not UTF-8 becomes U+FFFD, byte by byte. */
+void text_add_utf8(struct text *t, struct span bytes);
+/* The JSON object that ends the text gets one member more, JSON too. */
+void text_add_member(struct text *t, const char *name, struct span json);
 /* In one line; the reference is taken. NULL, for which memory was out, fails. */
 void text_add_json(struct text *t, json_t *stolen);
 /* Borrowed, until the text changes. */

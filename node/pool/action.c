@@ -50,6 +50,7 @@ void actions_clear(struct actions *q)
 		case ACTION_PIECE:
 			free(a->piece.text);
 			free(a->piece.rows);
+			free(a->piece.logprobs);
 			break;
 		case ACTION_UNIT:
 			free(a->unit.unit.spans);

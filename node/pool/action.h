@@ -46,7 +46,8 @@ struct action_piece {
 	size_t text_len, reasoning_len;
 	uint32_t n_drawn;
 	uint32_t drawn[DRAFT_MAX + 1];
-	uint8_t *rows; /* owned; NULL: none */
+	struct logprobs *logprobs; /* owned: [n_drawn]; NULL: none */
+	uint8_t *rows;             /* owned; NULL: none */
 	size_t rows_len;
 	uint32_t n_rows;
 	char notice[TEXT_LONG];

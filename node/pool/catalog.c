@@ -276,6 +276,7 @@ int catalog_add(struct catalog *c, const char *path, const struct identity *pool
 		c->n_blobs = n_blobs; /* the others may point into the file just closed */
 		return rc;
 	}
+	m->tool_format = prompt_tool_format(m->gguf, &m->has_tools);
 	c->entries[c->n_entries++] = e;
 	qsort(c->blobs, c->n_blobs, sizeof *c->blobs, compare_blobs);
 	return AYNI_OK;

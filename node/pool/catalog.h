@@ -13,6 +13,7 @@
 #include "compute/model.h"
 #include "compute/template.h"
 #include "compute/tokenizer.h"
+#include "compute/tool_format.h"
 #include "node/pool/placement.h"
 #include "protocol/identity.h"
 
@@ -28,6 +29,8 @@ struct catalog_model {
 	struct model_sizes sizes;
 	struct tokenizer *tokenizer;
 	struct template *chat_template;   /* NULL: the file has none */
+	bool has_tools;                   /* the template shows them, */
+	enum tool_format tool_format;     /* and teaches this way to call them */
 	uint32_t kv_tokens;               /* context of a session here */
 	enum kv_type kv_type;             /* how its keys and values are kept */
 	uint64_t *layer_bytes;            /* [n_layers] weights of each layer */

@@ -255,6 +255,18 @@ static bool copy_text(struct action_piece *p, const struct reasoning_text *text)
 	return true;
 }
 
+static bool copy_logprobs(struct action_piece *p, const struct session_step *step)
+{
+	size_t bytes = step->n_drawn * sizeof *p->logprobs;
+
+	if (step->logprobs == NULL || bytes == 0)
+		return true;
+	p->logprobs = malloc(bytes);
+	if (p->logprobs != NULL)
+		memcpy(p->logprobs, step->logprobs, bytes);
+	return p->logprobs != NULL;
+}
+
 static bool add_piece(struct session *session, const struct session_step *step,
     const struct logit_rows *rows, struct actions *q)
 {
@@ -273,7 +285,8 @@ static bool add_piece(struct session *session, const struct session_step *step,
 	p->n_rows = step->n_rows;
 	p->rows_len = step->n_rows * row_bytes;
 	p->rows = p->rows_len > 0 ? malloc(p->rows_len) : NULL;
-	if (!copy_text(p, &step->text) || (p->rows_len > 0 && p->rows == NULL))
+	if (!copy_text(p, &step->text) || !copy_logprobs(p, step) ||
+	    (p->rows_len > 0 && p->rows == NULL))
 		return false;
 	for (uint32_t i = 0; i < step->n_rows; i++)
 		memcpy(p->rows + i * row_bytes,

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "node/pool/turns.h"
 #include "node/prompt.h"
 #include "node/report.h"
 #include "node/work.h"
@@ -44,21 +45,6 @@ static void refuse_request(
 
 /* ---- prompts to tokens -------------------------------------------------------------------- */
 
-static int encode_turns(const struct catalog_model *m, const struct msg_generate *g, uint32_t **ids,
-    size_t *n, struct error *err)
-{
-	struct chat_message *messages = calloc(g->n_turns, sizeof *messages);
-	int rc;
-
-	if (messages == NULL)
-		return error_set(err, AYNI_ERR_MEMORY, "the pool is out of memory");
-	for (size_t i = 0; i < g->n_turns; i++)
-		messages[i] = (struct chat_message){g->turns[i].role, g->turns[i].content};
-	rc = prompt_encode_chat(m->chat_template, m->tokenizer, messages, g->n_turns, ids, n, err);
-	free(messages);
-	return rc;
-}
-
 static int check_tokens(
     const struct catalog_model *m, const uint32_t *tokens, size_t n, struct error *err)
 {
@@ -87,7 +73,9 @@ static int prompt_tokens(const struct catalog_model *m, const struct msg_generat
     uint32_t **ids, size_t *n, struct error *err)
 {
 	if (g->n_turns > 0)
-		return encode_turns(m, g, ids, n, err);
+		return turns_encode(m, g, ids, n, err);
+	if (g->tools != NULL)
+		return error_set(err, AYNI_ERR_ARGUMENT, "tools are for a conversation");
 	if (g->n_tokens > 0)
 		return copy_tokens(m, g, ids, n, err);
 	return prompt_encode_text(m->tokenizer, g->prompt, ids, n, err);
@@ -151,6 +139,7 @@ static int submit(
 	    .sampling = work_settings(&g->sampling),
 	    .max_tokens = g->max_tokens,
 	    .ignore_end = g->ignore_end,
+	    .logprobs = g->logprobs,
 	    .wire = (enum wire_type)g->wire,
 	    .plain = g->n_turns == 0};
 	const struct catalog_model *m;
@@ -186,6 +175,7 @@ static int submit(
 	r.kv_tokens = m->kv_tokens;
 	r.n_vocabulary = m->sizes.n_vocabulary;
 	r.top = g->top < r.n_vocabulary ? g->top : r.n_vocabulary;
+	r.tool_format = g->tools != NULL ? m->tool_format : TOOL_FORMAT_NONE;
 	rc = scheduler_submit(p->scheduler, &r, loop_now_us(), err);
 	if (rc == AYNI_OK)
 		send_name(p, peer, g->request, r.id);
@@ -222,6 +212,15 @@ void member_message(struct pool *p, struct peer *peer, const struct message *m)
 	pool_advance(p);
 }
 
+/* What cannot be told for want of memory is left out. */
+static void add_logprobs(struct pool *p, const struct action_piece *a, struct msg_piece *out)
+{
+	const struct tokenizer *t = catalog_at(p->catalog, a->session->r.model)->tokenizer;
+
+	if (a->logprobs != NULL)
+		(void)logprobs_tell(t, a->logprobs, a->n_drawn, out);
+}
+
 void member_send_piece(struct pool *p, const struct action_piece *a)
 {
 	struct peer *peer = peer_by_number(p, a->session->r.peer);
@@ -239,9 +238,12 @@ void member_send_piece(struct pool *p, const struct action_piece *a)
 	memcpy(drawn, a->drawn, sizeof drawn);
 	m.piece.n_tokens = a->n_drawn;
 	m.piece.tokens = drawn;
+	add_logprobs(p, a, &m.piece);
+	m.piece.tool_format = a->session->r.tool_format;
 	m.piece.rows = a->n_rows;
 	memcpy(m.piece.notice, a->notice, sizeof m.piece.notice);
 	(void)peer_send(p, peer, &m, (struct span){a->rows, a->rows_len}, 0);
+	logprobs_free(&m.piece);
 }
 
 void member_send_finish(struct pool *p, const struct action_finish *a, enum verification v)

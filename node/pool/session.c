@@ -87,6 +87,8 @@ static int read_so_far(const struct session *s, const struct tokenizer *t, struc
 	struct reasoning_text text;
 	int rc = reasoning_new(t, s->tokens, s->r.n_tokens, s->r.plain, out);
 
+	if (rc == AYNI_OK)
+		reasoning_show(*out, s->r.tool_format);
 	for (uint32_t i = s->r.n_tokens; rc == AYNI_OK && i < s->n_tokens; i++)
 		rc = reasoning_feed(*out, s->tokens[i], &text);
 	if (rc != AYNI_OK)
@@ -100,6 +102,10 @@ int session_prepare(struct session *s, const struct tokenizer *t)
 
 	if (s->text != NULL)
 		return AYNI_OK;
+	if (s->r.logprobs > 0 && s->logprobs == NULL)
+		s->logprobs = calloc(DRAFT_MAX + 1, sizeof *s->logprobs);
+	if (s->r.logprobs > 0 && s->logprobs == NULL)
+		return AYNI_ERR_MEMORY;
 	if (read_so_far(s, t, &text) != AYNI_OK)
 		return AYNI_ERR_MEMORY;
 	if (move_tokens(s, session_most_tokens(s)) != AYNI_OK) {
@@ -127,6 +133,9 @@ void session_free(struct session *s)
 	reasoning_free(s->text);
 	text_free(&s->answer);
 	text_free(&s->thoughts);
+	if (s->logprobs != NULL)
+		explicit_bzero(s->logprobs, (DRAFT_MAX + 1) * sizeof *s->logprobs);
+	free(s->logprobs);
 	prefix_free(&s->prefix);
 	trail_release(s->trail);
 	free(s->shares);
@@ -142,9 +151,20 @@ static uint32_t candidates_wanted(const struct session *s)
 	return n < s->r.n_vocabulary ? n : s->r.n_vocabulary;
 }
 
+/* What is told of a row beside what is drawn may take more of them. */
+static uint32_t candidates_read(const struct session *s)
+{
+	uint32_t n = candidates_wanted(s), told = s->r.logprobs > 0 ? s->r.logprobs - 1 : 0;
+
+	if (told > s->r.n_vocabulary)
+		told = s->r.n_vocabulary;
+	return told > n ? told : n;
+}
+static_assert((int)LOGPROB_ALTERNATIVES_MAX <= (int)SAMPLER_CANDIDATES, "one room for both");
+
 uint32_t session_top(const struct session *s)
 {
-	uint32_t n = candidates_wanted(s);
+	uint32_t n = candidates_read(s);
 
 	return s->r.top > n ? s->r.top : n;
 }
@@ -313,15 +333,21 @@ void session_begin_alone(struct session *s)
 	s->drafting.until_us = 0;
 }
 
-/* Always from this session's own number of candidates, whatever the batch asked for. */
-static uint32_t draw(const struct session *s, const struct logit_rows *rows, uint32_t row)
+/* Always from this session's own number of candidates, whatever the batch, or who is told of them,
+ * asked for. */
+static uint32_t draw(
+    const struct session *s, const struct logit_rows *rows, uint32_t row, struct logprobs *told)
 {
 	struct logit candidates[SAMPLER_CANDIDATES];
-	uint32_t n = candidates_wanted(s);
+	uint32_t n = candidates_read(s), token;
 	float lse;
 
 	logit_row_read(rows->data + row * logit_row_bytes(rows->top), n, candidates, &lse);
-	return sampler_draw(&s->r.sampling, candidates, n, lse, s->tokens, s->n_tokens);
+	token = sampler_draw(
+	    &s->r.sampling, candidates, candidates_wanted(s), lse, s->tokens, s->n_tokens);
+	if (told != NULL)
+		logprobs_of(candidates, n, lse, token, s->r.logprobs - 1, told);
+	return token;
 }
 
 static void finish(struct session *s, struct session_step *out, enum finish_reason reason)
@@ -348,18 +374,35 @@ static int text_add(struct session_text *t, struct span more)
 	return AYNI_OK;
 }
 
-static int say(struct session *s, uint32_t token)
+static enum token_part part_of(enum reasoning_part part)
+{
+	switch (part) {
+	case REASONING_ANSWER:
+		return TOKEN_OF_ANSWER;
+	case REASONING_APART:
+		return TOKEN_OF_REASONING;
+	case REASONING_OPEN:
+		break;
+	}
+	return TOKEN_OF_NEXT;
+}
+
+static int say(struct session *s, uint32_t token, struct logprobs *told)
 {
 	struct reasoning_text more;
 	int rc = reasoning_feed(s->text, token, &more);
 
+	if (told != NULL) {
+		told->part = part_of(more.part);
+		told->text_bytes = (uint32_t)more.answer.len;
+	}
 	if (rc == AYNI_OK)
 		rc = text_add(&s->answer, more.answer);
 	return rc == AYNI_OK ? text_add(&s->thoughts, more.reasoning) : rc;
 }
 
-static int take_token(
-    struct session *s, const struct tokenizer *t, uint32_t token, struct session_step *out)
+static int take_token(struct session *s, const struct tokenizer *t, uint32_t token,
+    struct logprobs *told, struct session_step *out)
 {
 	if (tokenizer_is_end(t, token) && !s->r.ignore_end) {
 		finish(s, out, FINISH_END);
@@ -372,7 +415,7 @@ static int take_token(
 		finish(s, out, FINISH_LENGTH);
 	else if (s->n_tokens == s->r.kv_tokens)
 		finish(s, out, FINISH_CONTEXT);
-	return say(s, token);
+	return say(s, token, told);
 }
 
 /* Draw from the last row; then, as long as what was drawn had been guessed, from the guess's own.
@@ -386,11 +429,13 @@ static int draw_all(struct session *s, const struct logit_rows *rows, const stru
 	s->n_guessed = 0;
 	s->answer.len = s->thoughts.len = 0;
 	out->drawn = s->tokens + s->n_tokens;
+	out->logprobs = s->logprobs;
 	for (;;) {
-		uint32_t token = draw(s, rows, rows->n_rows - 1 - guessed + right);
+		struct logprobs *told = s->logprobs != NULL ? &s->logprobs[out->n_drawn] : NULL;
+		uint32_t token = draw(s, rows, rows->n_rows - 1 - guessed + right, told);
 		bool known = right < guessed && token == s->tokens[s->n_tokens];
 
-		rc = take_token(s, t, token, out);
+		rc = take_token(s, t, token, told, out);
 		right += known;
 		if (rc != AYNI_OK || out->finished || !known)
 			break;

@@ -24,6 +24,7 @@
 #include "compute/wire.h"
 #include "node/pool/draft.h"
 #include "node/pool/gain.h"
+#include "node/pool/logprobs.h"
 #include "node/pool/prefix.h"
 #include "node/pool/trail.h"
 #include "protocol/message_types.h"
@@ -44,8 +45,10 @@ struct session_request {
 	uint32_t max_tokens; /* 0: no limit but the context */
 	enum wire_type wire; /* of activations between its layers */
 	uint32_t top;        /* logits for the member, each position; 0 none */
+	uint32_t logprobs;   /* 1 + alternatives told of each token drawn; 0: none are */
 	bool ignore_end;
-	bool plain; /* all text is answer: the prompt came without a template */
+	enum tool_format tool_format; /* whose signs its text shows */
+	bool plain;                   /* all text is answer: the prompt came without a template */
 };
 
 /* Text that grows. */
@@ -90,6 +93,7 @@ struct session {
 	uint32_t replays;       /* since the last token; the scheduler counts them */
 	struct reasoning *text; /* NULL until it is prepared */
 	struct session_text answer, thoughts;   /* of the last step */
+	struct logprobs *logprobs;              /* [DRAFT_MAX + 1] likewise; NULL: not wanted */
 	uint64_t arrived_us, first_us, last_us; /* first and last token drawn */
 	uint64_t wait_until_us;                 /* 0: not waiting for coverage */
 	bool told;                              /* that layers are missing */
@@ -153,8 +157,9 @@ void session_begin_alone(struct session *s); /* not after all; no span is out */
 struct session_step {
 	uint32_t rows_first, n_rows; /* of the rows given, those the member has not seen */
 	uint32_t n_drawn;
-	const uint32_t *drawn;      /* in the session's tokens */
-	struct reasoning_text text; /* what they say; valid until the session's next step */
+	const uint32_t *drawn;           /* in the session's tokens */
+	const struct logprobs *logprobs; /* of those drawn, or NULL; like the text, valid */
+	struct reasoning_text text;      /* until the session's next step */
 	bool finished;
 	enum finish_reason reason;
 };

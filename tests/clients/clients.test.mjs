@@ -64,6 +64,31 @@ describe("openai", () => {
 		assert.deepEqual(answer.choices.map((c) => c.message.content), Array(3).fill("27 + 48 ="));
 	});
 
+	it("tells logprobs of each token, whole and streamed, and says the same", async () => {
+		const plain = await client.chat.completions.create({ model, messages });
+		const ask = { model, messages, logprobs: true, top_logprobs: 2 };
+		const choice = (await client.chat.completions.create(ask)).choices[0];
+		assert.equal(choice.message.content, plain.choices[0].message.content);
+		const tokens = choice.logprobs.content;
+		assert.equal(Buffer.from(tokens.flatMap((t) => t.bytes)).toString().trimStart(),
+			choice.message.content.trimStart());
+		for (const token of tokens) {
+			assert.ok(token.logprob <= 0 && token.logprob > -20);
+			assert.equal(token.top_logprobs.length, 2);
+			assert.equal(token.top_logprobs[0].token, token.token); /* the likeliest was drawn */
+		}
+		const streamed = [];
+		for await (const chunk of await client.chat.completions.create({ ...ask, stream: true }))
+			streamed.push(...(chunk.choices[0].logprobs?.content ?? []));
+		assert.deepEqual(streamed, tokens);
+		const completion = await client.completions.create(
+			{ model, prompt: "27 + 48 =", max_tokens: 3, logprobs: 1 });
+		const lists = completion.choices[0].logprobs;
+		assert.equal(lists.tokens.length, 3);
+		assert.deepEqual(lists.top_logprobs.map((top) => Object.values(top)[0]), lists.token_logprobs);
+		assert.deepEqual(lists.text_offset[0], 0);
+	});
+
 	it("completes a prompt, whole and streamed", async () => {
 		const ask = { model, prompt: "27 + 48 =", max_tokens: 4 };
 		const whole = (await client.completions.create(ask)).choices[0].text;
@@ -99,6 +124,15 @@ describe("openai", () => {
 			(e) => e instanceof OpenAI.BadRequestError && e.param === "presence_penalty");
 		await assert.rejects(client.chat.completions.create({ model, messages: [] }),
 			(e) => e instanceof OpenAI.BadRequestError && e.param === "messages");
+	});
+
+	it("says that a model's template has no tools", async () => {
+		const tools = [{ type: "function", function: { name: "add", parameters: {} } }];
+		await assert.rejects(client.chat.completions.create({ model, messages, tools }),
+			(e) => e instanceof OpenAI.BadRequestError && /template of ayni-demo has no tools/.test(e.message));
+		const plain = await client.chat.completions.create(
+			{ model, messages, tools, tool_choice: "none" });
+		assert.equal(plain.choices[0].message.content, "27 + 48 = 75");
 	});
 
 	it("frees the session when a stream is aborted", async () => {

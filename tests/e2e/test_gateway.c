@@ -166,6 +166,56 @@ static void an_answer_ends_before_a_stop_and_comes_n_times(void **state)
 	json_decref(o);
 }
 
+/* What the tokens of a list say together, and their number. */
+static size_t join_tokens(json_t *list, char *text, size_t bytes)
+{
+	size_t used = 0, i;
+	json_t *each;
+
+	json_array_foreach(list, i, each)
+	{
+		assert_true(json_number_value(json_object_get(each, "logprob")) <= 0);
+		assert_int_equal(json_array_size(json_object_get(each, "top_logprobs")), 3);
+		used += (size_t)snprintf(text + used, bytes - used, "%s",
+		    json_string_value(json_object_get(each, "token")));
+	}
+	return i;
+}
+
+static void logprobs_change_nothing_and_end_where_the_answer_does(void **state)
+{
+	static const char *const ends[] = {"", ",\"stop\":[\" 7\"]"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		const char *content, *listed;
+		char body[512], text[256] = "";
+		int completion;
+		json_t *list, *plain, *o;
+
+		(void)snprintf(body, sizeof body,
+		    "{" SUM ",\"temperature\":1,\"seed\":3,\"max_tokens\":9%s}", ends[i]);
+		plain = http_json(at, CHAT, body, 200);
+		assert_int_equal(json_unpack(plain, "{s:[{s:{s:s},s:n}]}", "choices", "message",
+		                     "content", &content, "logprobs"),
+		    0);
+		(void)snprintf(body, sizeof body,
+		    "{" SUM ",\"temperature\":1,\"seed\":3,\"max_tokens\":9%s,\"logprobs\":true,"
+		    "\"top_logprobs\":3}",
+		    ends[i]);
+		o = http_json(at, CHAT, body, 200);
+		assert_int_equal(json_unpack(o, "{s:[{s:{s:s},s:{s:o}}],s:{s:i}}", "choices",
+		                     "message", "content", &listed, "logprobs", "content", &list,
+		                     "usage", "completion_tokens", &completion),
+		    0);
+		assert_string_equal(listed, content);
+		assert_true(join_tokens(list, text, sizeof text) <= (size_t)completion);
+		assert_int_equal(strncmp(text, content, strlen(content)), 0);
+		json_decref(o);
+		json_decref(plain);
+	}
+}
+
 static void ollamas_clients_are_answered_too(void **state)
 {
 	struct http_answer a =
@@ -198,6 +248,9 @@ static void what_is_wrong_gets_its_status(void **state)
 	(void)state;
 	assert_fault(CHAT, "{", 400, NULL);
 	assert_fault(CHAT, "{" SUM ",\"logit_bias\":{\"5\":1}}", 400, "unsupported_parameter");
+	assert_fault(CHAT,
+	    "{" SUM ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}", 400,
+	    NULL); /* this model's template has none */
 	assert_fault(CHAT, "{" SUM ",\"model\":\"no such\"}", 404, "model_not_found");
 	assert_fault(CHAT, NULL, 405, NULL);
 	assert_fault("/v1/models", "{}", 405, NULL);
@@ -429,18 +482,29 @@ static void a_server_that_dies_is_started_again(void **state)
 	json_decref(http_json(at, CHAT, "{" SUM "}", 200));
 }
 
+static unsigned count(const char *text, const char *what)
+{
+	unsigned n = 0;
+
+	while ((text = strstr(text, what)) != NULL) {
+		text += strlen(what);
+		n++;
+	}
+	return n;
+}
+
 /* Its own child ends with the pool, so the client is at a member's. */
 static void a_stream_goes_on_after_the_pool_was_killed_and_started_again(void **state)
 {
 	char member[64];
 	pid_t pid = serve("--idle-s", "60", member);
-	struct http_answer whole = http_ask(member, CHAT, "{" LONG "}");
+	struct http_answer whole = http_ask(member, CHAT, "{" LONG ",\"logprobs\":true}");
 	char *undisturbed = http_stream_text(whole.body), *begun, *rest, *all, *text;
 	int fd = http_socket(member, 0), watches = http_socket(member, 0);
 
 	(void)state;
 	assert_int_equal(whole.status, 200);
-	http_send(fd, CHAT, "{" LONG "}");
+	http_send(fd, CHAT, "{" LONG ",\"logprobs\":true}");
 	begun = http_read_until(fd, "\"content\":\"");
 	http_send(watches, "/room/events", NULL);
 	free(http_read_until(watches, "data: {\"pool\":"));
@@ -454,6 +518,8 @@ static void a_stream_goes_on_after_the_pool_was_killed_and_started_again(void **
 	assert_true(asprintf(&all, "%s%s", begun, rest) > 0);
 	text = http_stream_text(all);
 	assert_string_equal(text, undisturbed);
+	assert_int_equal(count(all, "\"logprob\":"), count(whole.body, "\"logprob\":"));
+	assert_true(count(all, "\"logprob\":") > 0);
 	free(text);
 	free(all);
 	free(rest);
@@ -504,6 +570,7 @@ int main(void)
 	    cmocka_unit_test(a_question_is_answered_with_its_usage),
 	    cmocka_unit_test(a_stream_says_what_ayni_chat_says_with_the_same_seed),
 	    cmocka_unit_test(an_answer_ends_before_a_stop_and_comes_n_times),
+	    cmocka_unit_test(logprobs_change_nothing_and_end_where_the_answer_does),
 	    cmocka_unit_test(ollamas_clients_are_answered_too),
 	    cmocka_unit_test(what_is_wrong_gets_its_status),
 	    cmocka_unit_test(the_pool_can_be_looked_at),

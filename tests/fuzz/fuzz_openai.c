@@ -16,6 +16,7 @@ static void check_job(const struct api *api, const struct job *j)
 	struct text out = {0};
 
 	if (sampler_check(&s, NULL) != AYNI_OK || j->n < 1 || j->n > JOB_CHOICES_MAX ||
+	    g.logprobs > 1 + LOGPROB_ALTERNATIVES_MAX ||
 	    (g.n_turns > 0) + (g.prompt != NULL) + (g.n_tokens > 0) != 1)
 		abort();
 	for (size_t i = 0; i < g.n_turns; i++) {

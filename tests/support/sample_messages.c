@@ -91,6 +91,8 @@ static void make_generate(struct sample *s, bool full)
 		if (i == 0) {
 			m->turns[i].role = own_text(s, full ? 32 : 4);
 			m->turns[i].content = own_text(s, full ? 3000 : 3);
+			m->turns[i].tool_call_id = own_text(s, full ? 64 : 2);
+			m->turns[i].name = m->turns[i].tool_call_id;
 		} else {
 			m->turns[i] = m->turns[0];
 		}
@@ -104,14 +106,34 @@ static void make_generate(struct sample *s, bool full)
 	    .top_k = 40,
 	    .repeat_last_n = full ? LIMIT_CONTEXT_TOKENS : 64,
 	    .seed = UINT64_MAX};
+	m->turns[m->n_turns - 1].tool_calls = own_text(s, full ? LIMIT_TOOLS_BYTES / 4 : 2);
+	m->tools = own_text(s, full ? LIMIT_TOOLS_BYTES / 4 : 2);
 	m->n_drawn = full ? 4096 : 1;
 	m->drawn = own(s, m->n_drawn, sizeof *m->drawn);
 	for (size_t i = 0; i < m->n_drawn; i++)
 		m->drawn[i] = full ? LIMIT_VOCABULARY - 1 : 3;
 	m->max_tokens = full ? LIMIT_CONTEXT_TOKENS : 0;
 	m->top = full ? LIMIT_VOCABULARY : 0;
+	m->logprobs = full ? 1 + LOGPROB_ALTERNATIVES_MAX : 0;
 	m->ignore_end = full;
 	m->wire = full ? LIMIT_WIRE_TYPES - 1 : 0;
+}
+
+static void make_logprobs(struct sample *s, struct msg_piece *m, bool full)
+{
+	struct bytes text = {.len = full ? LOGPROB_TEXT_BYTES : 1};
+	size_t n = full ? 1 + LOGPROB_ALTERNATIVES_MAX : 1;
+	struct token_candidate *candidates = own(s, n, sizeof *candidates);
+
+	text.data = (uint8_t *)own_text(s, text.len);
+	text.data[0] = 0xff; /* any bytes */
+	for (size_t i = 0; i < n; i++)
+		candidates[i] = (struct token_candidate){text, full ? LOGPROB_NONE : -0.5f};
+	m->n_logprobs = full ? LOGPROBS_MAX : 1;
+	m->logprobs = own(s, m->n_logprobs, sizeof *m->logprobs);
+	for (size_t i = 0; i < m->n_logprobs; i++)
+		m->logprobs[i] = (struct token_logprob){n, candidates,
+		    full ? TOKEN_OF_NEXT : TOKEN_OF_REASONING, full ? LIMIT_HEADER_BYTES : 2};
 }
 
 static void make_piece(struct sample *s, bool full)
@@ -127,6 +149,8 @@ static void make_piece(struct sample *s, bool full)
 	m->tokens = own(s, m->n_tokens, sizeof *m->tokens);
 	for (size_t i = 0; i < m->n_tokens; i++)
 		m->tokens[i] = full ? LIMIT_VOCABULARY - 1 : 3;
+	make_logprobs(s, m, full);
+	m->tool_format = full ? LIMIT_TOOL_FORMATS - 1 : 0;
 	m->rows = full ? LIMIT_CONTEXT_TOKENS : 0;
 	fill_text(m->notice, sizeof m->notice, full);
 	if (full)

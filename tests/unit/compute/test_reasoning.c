@@ -115,6 +115,64 @@ static void a_block_that_the_prompt_opened_is_reasoning(void **state)
 	tokenizer_free(t);
 }
 
+/* Of what each token is, a letter each: answer, apart, open. */
+static void check_parts(const struct tokenizer *t, const char *reply, const char *parts)
+{
+	uint32_t tokens[256];
+	char found[256] = "";
+	struct reasoning_text out;
+	struct reasoning *r;
+	size_t n = tokens_of(reply, tokens);
+
+	assert_int_equal(reasoning_new(t, NULL, 0, false, &r), AYNI_OK);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(reasoning_feed(r, tokens[i], &out), AYNI_OK);
+		found[i] = "aro"[out.part];
+	}
+	assert_string_equal(found, parts);
+	reasoning_free(r);
+}
+
+static void each_token_is_of_the_answer_or_of_what_stands_apart(void **state)
+{
+	struct tokenizer *t = with_tags(3);
+
+	(void)state;
+	check_parts(t, "\n\3a\4\nb\xc3\xa9", "orrrraaa");
+	check_parts(t, "<think>a</think>b", "oooooorrrrrrrrrra");
+	check_parts(t, " <thb", "ooooa");
+	tokenizer_free(t);
+	t = with_channels();
+	check_parts(t, "\1x\2analysis\3hm\4\1\2final\3yes", "rrrrrrrrrrrrrrrrrrrrrrraaa");
+	tokenizer_free(t);
+}
+
+static void signs_of_calls_are_text_where_they_are_wanted(void **state)
+{
+	struct tokenizer *t = open_tokenizer(
+	    (const char *const[]){"<tool_call>", "</tool_call>", "<think>", "</think>"},
+	    (const int32_t[]){3, 3, 3, 3});
+
+	(void)state;
+	for (int wanted = 0; wanted < 2; wanted++) {
+		struct reasoning_text out;
+		struct reasoning *r;
+		char said[256] = "";
+		uint32_t tokens[16];
+		size_t n = tokens_of("\3a\4\1x\2", tokens);
+
+		assert_int_equal(reasoning_new(t, NULL, 0, false, &r), AYNI_OK);
+		reasoning_show(r, wanted > 0 ? TOOL_FORMAT_HERMES : TOOL_FORMAT_NONE);
+		for (size_t i = 0; i < n; i++) {
+			assert_int_equal(reasoning_feed(r, tokens[i], &out), AYNI_OK);
+			add(said, out.answer);
+		}
+		assert_string_equal(said, wanted > 0 ? "<tool_call>x</tool_call>" : "x");
+		reasoning_free(r);
+	}
+	tokenizer_free(t);
+}
+
 static void what_the_user_writes_opens_nothing(void **state)
 {
 	struct tokenizer *t = with_tags(4);
@@ -185,6 +243,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_block_at_the_beginning_is_reasoning),
 	    cmocka_unit_test(a_block_that_the_prompt_opened_is_reasoning),
+	    cmocka_unit_test(each_token_is_of_the_answer_or_of_what_stands_apart),
+	    cmocka_unit_test(signs_of_calls_are_text_where_they_are_wanted),
 	    cmocka_unit_test(what_the_user_writes_opens_nothing),
 	    cmocka_unit_test(an_answer_without_a_block_stays_as_it_is),
 	    cmocka_unit_test(a_block_that_never_closes_is_all_reasoning),

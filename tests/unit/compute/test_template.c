@@ -59,7 +59,8 @@ static int render_chat(const struct chat_message *m, size_t n, const char *bos, 
 	int rc = template_parse(chat, strlen(chat), &t, &err);
 
 	assert_int_equal(rc, AYNI_OK);
-	rc = template_render_chat(t, m, n, true, bos, NULL, out, &len, &err);
+	rc = template_render_chat(
+	    t, &(struct chat){.messages = m, .n = n}, true, bos, NULL, out, &len, &err);
 	template_free(t);
 	return rc;
 }
@@ -68,7 +69,8 @@ static int render_chat(const struct chat_message *m, size_t n, const char *bos, 
 
 static void renders_messages_with_none_for_tools_and_documents(void **state)
 {
-	const struct chat_message messages[] = {{"user", "Gr\303\274\303\237e"}, {"assistant", ""}};
+	const struct chat_message messages[] = {{.role = "user", .content = "Gr\303\274\303\237e"},
+	    {.role = "assistant", .content = ""}};
 	char *out;
 
 	(void)state;
@@ -82,7 +84,7 @@ static void renders_messages_with_none_for_tools_and_documents(void **state)
 
 static void refuses_messages_that_are_not_utf_8(void **state)
 {
-	const struct chat_message message = {"user", "\xff"};
+	const struct chat_message message = {.role = "user", .content = "\xff"};
 	char *out;
 
 	(void)state;

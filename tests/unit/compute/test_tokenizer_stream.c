@@ -170,9 +170,36 @@ static void text_comes_back_through_encode_and_stream(void **state)
 	}
 }
 
+static void assert_bytes(const struct tokenizer *t, uint32_t id, const char *want)
+{
+	uint8_t bytes[TOKENIZER_MAX_TOKEN_BYTES];
+
+	assert_int_equal(tokenizer_bytes(t, id, bytes), strlen(want));
+	assert_memory_equal(bytes, want, strlen(want));
+}
+
+static void a_token_alone_has_its_bytes_whole_characters_or_not(void **state)
+{
+	struct tokenizer *t = open_model(vocabulary_bpe);
+
+	(void)state;
+	assert_bytes(t, 0xe2, "\xe2");
+	assert_bytes(t, 260, " hello");
+	assert_bytes(t, 262, "<|im_end|>");
+	assert_bytes(t, 263, "<tool>");
+	assert_bytes(t, tokenizer_size(t), "");
+	tokenizer_free(t);
+	t = open_model(vocabulary_spm);
+	assert_bytes(t, 263, " hi"); /* also where a text would lose its first space */
+	assert_bytes(t, 3 + 0xc3, "\xc3");
+	assert_bytes(t, 2, "</s>");
+	tokenizer_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_token_alone_has_its_bytes_whole_characters_or_not),
 	    cmocka_unit_test(gives_no_part_of_a_character),
 	    cmocka_unit_test(what_never_becomes_a_character_is_replaced_at_the_end),
 	    cmocka_unit_test(invalid_bytes_are_replaced_one_by_one),

@@ -108,7 +108,8 @@ static void a_stream_is_an_object_a_line_and_the_last_is_done(void **state)
 	(void)state;
 	assert_true(read_as(&ollama_chat,
 	    "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"model\":\"m\"}"));
-	ollama_chat.piece(&job, &c, 0, span("a\n"), span("hm"), &out);
+	ollama_chat.piece(
+	    &job, &c, 0, &(struct part){.answer = span("a\n"), .reasoning = span("hm")}, &out);
 	ollama_chat.choice_end(&job, &c, 0, &out);
 	text_add(&out, "", 1);
 	second = strchr(out.data, '\n') + 1;

@@ -171,8 +171,9 @@ static void what_is_wrong_is_said_by_name(void **state)
 
 static void what_cannot_be_done_is_refused_and_not_ignored(void **state)
 {
-	static const char *const more[] = {"\"logprobs\":true", "\"top_logprobs\":2",
-	    "\"logit_bias\":{\"5\":1}", "\"tools\":[{\"type\":\"function\"}]"};
+	static const char *const more[] = {"\"logit_bias\":{\"5\":1}",
+	    "\"functions\":[{\"name\":\"f\"}]", "\"tool_choice\":\"required\"",
+	    "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
@@ -187,6 +188,29 @@ static void what_cannot_be_done_is_refused_and_not_ignored(void **state)
 	assert_refused("{" HI ",\"response_format\":{\"type\":\"json_object\"}}", "response_format",
 	    "only type text");
 	assert_true(chat("{" HI ",\"response_format\":{\"type\":\"text\"}}"));
+}
+
+static void logprobs_are_asked_for_as_each_api_does(void **state)
+{
+	(void)state;
+	assert_true(chat("{" HI ",\"logprobs\":true}"));
+	assert_int_equal(job.generate.logprobs, 1);
+	assert_true(chat("{" HI ",\"logprobs\":true,\"top_logprobs\":20}"));
+	assert_int_equal(job.generate.logprobs, 21);
+	assert_true(chat("{" HI ",\"logprobs\":false,\"top_logprobs\":0}"));
+	assert_int_equal(job.generate.logprobs, 0);
+	assert_refused("{" HI ",\"top_logprobs\":2}", "top_logprobs", "needs logprobs");
+	assert_refused(
+	    "{" HI ",\"logprobs\":true,\"top_logprobs\":21}", "top_logprobs", "from 0 to 20");
+	assert_refused("{" HI ",\"logprobs\":3}", "logprobs", "true or false");
+	assert_true(read_as(&openai_completions, "{\"prompt\":\"x\",\"logprobs\":0}"));
+	assert_int_equal(job.generate.logprobs, 1);
+	assert_true(read_as(&openai_completions, "{\"prompt\":\"x\",\"logprobs\":5}"));
+	assert_int_equal(job.generate.logprobs, 6);
+	assert_true(read_as(&openai_completions, "{\"prompt\":\"x\",\"logprobs\":null}"));
+	assert_int_equal(job.generate.logprobs, 0);
+	assert_false(read_as(&openai_completions, "{\"prompt\":\"x\",\"logprobs\":6}"));
+	assert_string_equal(fault.param, "logprobs");
 }
 
 static void messages_must_be_messages(void **state)
@@ -349,9 +373,10 @@ static void a_stream_is_events_that_end_with_done(void **state)
 
 	(void)state;
 	assert_true(chat("{" HI ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"));
-	openai_chat.piece(&job, &c, 0, span("a\n"), span(""), &out);
+	openai_chat.piece(&job, &c, 0, &(struct part){.answer = span("a\n")}, &out);
 	c.begun = true;
-	openai_chat.piece(&job, &c, 0, span("b"), span("why"), &out);
+	openai_chat.piece(
+	    &job, &c, 0, &(struct part){.answer = span("b"), .reasoning = span("why")}, &out);
 	openai_chat.choice_end(&job, &c, 0, &out);
 	openai_chat.end(&job, &c, &out);
 	text_add(&out, "", 1);
@@ -375,13 +400,96 @@ static void a_stream_of_a_completion_has_texts(void **state)
 
 	(void)state;
 	assert_true(read_as(&openai_completions, "{\"prompt\":\"x\",\"stream\":true}"));
-	openai_completions.piece(&job, &c, 0, span("a"), span(""), &out);
+	openai_completions.piece(&job, &c, 0, &(struct part){.answer = span("a")}, &out);
 	openai_completions.choice_end(&job, &c, 0, &out);
 	openai_completions.end(&job, &c, &out);
 	assert_int_equal(count(&out, "\"object\":\"text_completion\""), 2);
 	assert_int_equal(count(&out, "\"text\":\"a\""), 1);
 	assert_int_equal(count(&out, "usage"), 0);
 	text_free(&out);
+	free_choice(&c);
+}
+
+/* "é", told in two tokens, and what else they might have been. */
+static struct part two_tokens(struct token_list *l)
+{
+	static uint8_t first[] = "\xc3", second[] = "\xa9", other[] = "b", text[] = "\xc3\xa9";
+	static struct token_candidate one[] = {{{first, 1}, -0.5f}, {{other, 1}, -0.25f}},
+	                              two[] = {{{second, 1}, 0.0f}, {{second, 1}, 0.0f}};
+	static struct token_logprob tokens[] = {
+	    {2, one, TOKEN_OF_ANSWER, 0}, {2, two, TOKEN_OF_ANSWER, 2}};
+	const struct msg_piece piece = {.text = {text, 2}, .n_logprobs = 2, .logprobs = tokens};
+
+	*l = (struct token_list){0};
+	token_list_add(l, &piece);
+	return (struct part){.answer = {text, 2}, .tokens = l->list, .n_tokens = l->n};
+}
+
+static void logprobs_of_a_chat_have_exact_bytes(void **state)
+{
+	struct choice c = choice_of("\xc3\xa9", "");
+	struct token_list list;
+	struct part p = two_tokens(&list);
+	struct text out = {0};
+	const char *token, *top;
+	double logprob, likely;
+	int byte;
+	json_t *o;
+
+	(void)state;
+	assert_true(chat("{" HI ",\"logprobs\":true,\"top_logprobs\":1}"));
+	openai_chat.tokens(&p, c.tokens);
+	openai_chat.whole(&job, &c, &out);
+	o = parsed(&out);
+	assert_int_equal(
+	    json_unpack(o, "{s:[{s:{s:[{s:s,s:f,s:[i!],s:[{s:s,s:f}]},o!],s:n}}]}", "choices",
+	        "logprobs", "content", "token", &token, "logprob", &logprob, "bytes", &byte,
+	        "top_logprobs", "token", &top, "logprob", &likely, &(json_t *){NULL}, "refusal"),
+	    0);
+	assert_string_equal(token, "\xef\xbf\xbd"); /* half a character */
+	assert_int_equal(byte, 0xc3);
+	assert_true(logprob == -0.5 && likely == -0.25);
+	assert_string_equal(top, "b");
+	json_decref(o);
+	openai_chat.piece(&job, &c, 0, &p, &out);
+	text_add(&out, "", 1);
+	assert_int_equal(count(&out, "\"content\":[{\"token\":"), 1);
+	assert_int_equal(count(&out, "\"bytes\":[169]"), 2);
+	text_free(&out);
+	text_free(&c.tokens[0]);
+	token_list_free(&list);
+	free_choice(&c);
+}
+
+static void logprobs_of_a_completion_are_lists_side_by_side(void **state)
+{
+	struct choice c = choice_of("\xc3\xa9\xc3\xa9", "");
+	struct token_list list;
+	struct part p = two_tokens(&list);
+	struct text out = {0};
+	double logprob, likely, itself;
+	int offsets[2];
+	json_t *o;
+
+	(void)state;
+	list.list[1].character = 1; /* as if it stood behind a whole one */
+	assert_true(read_as(&openai_completions, "{\"prompt\":\"x\",\"logprobs\":1}"));
+	openai_completions.tokens(&p, c.tokens);
+	openai_completions.whole(&job, &c, &out);
+	o = parsed(&out);
+	assert_int_equal(
+	    json_unpack(o, "{s:[{s:{s:[s,s!],s:[f,F!],s:[{s:f,s:f!},o!],s:[i,i!]}}]}", "choices",
+	        "logprobs", "tokens", &(char *){NULL}, &(char *){NULL}, "token_logprobs", &logprob,
+	        &(double){0}, "top_logprobs", "b", &likely, "\xef\xbf\xbd", &itself,
+	        &(json_t *){NULL}, "text_offset", &offsets[0], &offsets[1]),
+	    0);
+	assert_true(logprob == -0.5 && itself == -0.5 && likely == -0.25);
+	assert_int_equal(offsets[0], 0);
+	assert_int_equal(offsets[1], 1);
+	json_decref(o);
+	for (int k = 0; k < TOKEN_TEXTS; k++)
+		text_free(&c.tokens[k]);
+	token_list_free(&list);
 	free_choice(&c);
 }
 
@@ -446,6 +554,7 @@ int main(void)
 	    TEST(content_may_come_in_parts),
 	    TEST(what_is_wrong_is_said_by_name),
 	    TEST(what_cannot_be_done_is_refused_and_not_ignored),
+	    TEST(logprobs_are_asked_for_as_each_api_does),
 	    TEST(messages_must_be_messages),
 	    TEST(what_is_not_json_is_said_with_its_place),
 	    TEST(a_prompt_is_text_or_tokens),
@@ -453,6 +562,8 @@ int main(void)
 	    TEST(a_whole_answer_has_text_reasoning_and_usage),
 	    TEST(a_stream_is_events_that_end_with_done),
 	    TEST(a_stream_of_a_completion_has_texts),
+	    TEST(logprobs_of_a_chat_have_exact_bytes),
+	    TEST(logprobs_of_a_completion_are_lists_side_by_side),
 	    TEST(a_fault_has_message_type_param_and_code),
 	    TEST(models_are_listed_with_their_owner),
 	};

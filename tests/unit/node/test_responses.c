@@ -146,8 +146,9 @@ static void piece(const char *answer, const char *reasoning, struct text *out)
 	text_add_string(&choice.answer, answer);
 	text_add_string(&choice.reasoning, reasoning);
 	openai_responses.piece(&job, &choice, 0,
-	    (struct span){(const uint8_t *)answer, strlen(answer)},
-	    (struct span){(const uint8_t *)reasoning, strlen(reasoning)}, out);
+	    &(struct part){.answer = {(const uint8_t *)answer, strlen(answer)},
+	        .reasoning = {(const uint8_t *)reasoning, strlen(reasoning)}},
+	    out);
 	choice.begun = true;
 }
 

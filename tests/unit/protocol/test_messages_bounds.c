@@ -170,10 +170,6 @@ static void break_draw_penalty(struct message *m)
 {
 	m->work_unit.draw.repeat_penalty = 1.5f;
 }
-static void break_frequency(struct message *m)
-{
-	m->generate.sampling.frequency_penalty = 101;
-}
 static void break_draw_presence(struct message *m)
 {
 	m->work_unit.draw.presence_penalty = 1;
@@ -234,50 +230,6 @@ static void break_ack(struct message *m)
 {
 	m->receipt_ack.number = 0;
 }
-static void break_both(struct message *m)
-{
-	m->generate.prompt = (char *)(uintptr_t) "x";
-}
-static void break_neither(struct message *m)
-{
-	m->generate.n_turns = 0;
-}
-static void break_turns(struct message *m)
-{
-	m->generate.n_turns = 257;
-}
-static void break_role(struct message *m)
-{
-	m->generate.turns[0].role[0] = '\0';
-}
-static void break_nan(struct message *m)
-{
-	m->generate.sampling.temperature = 0.0f / 0.0f;
-}
-static void break_top_p(struct message *m)
-{
-	m->generate.sampling.top_p = 1.5f;
-}
-static void break_max(struct message *m)
-{
-	m->generate.max_tokens = LIMIT_CONTEXT_TOKENS + 1;
-}
-static void break_token(struct message *m)
-{
-	m->piece.tokens[0] = LIMIT_VOCABULARY;
-}
-static void break_piece_text(struct message *m)
-{
-	m->piece.text.data[1] = 0xc3;
-}
-static void break_piece_reasoning(struct message *m)
-{
-	m->piece.reasoning.data[1] = 0xc3;
-}
-static void break_rows(struct message *m)
-{
-	m->piece.rows = LIMIT_CONTEXT_TOKENS + 1;
-}
 static void break_finish(struct message *m)
 {
 	m->finished.reason = 0;
@@ -302,14 +254,6 @@ static void break_held(struct message *m)
 {
 	m->offer.holds = true;
 	m->offer.held = (struct msg_assignment){.layer_first = 2, .layer_last = 2};
-}
-static void break_drawn(struct message *m)
-{
-	m->generate.drawn[0] = LIMIT_VOCABULARY;
-}
-static void break_generate_wire(struct message *m)
-{
-	m->generate.wire = LIMIT_WIRE_TYPES;
 }
 static void break_span_from(struct message *m)
 {
@@ -415,17 +359,6 @@ static const struct {
     {MSG_RECEIPT, break_receipt},
     {MSG_RECEIPT, break_receipt_above},
     {MSG_RECEIPT_ACK, break_ack},
-    {MSG_GENERATE, break_both},
-    {MSG_GENERATE, break_neither},
-    {MSG_GENERATE, break_turns},
-    {MSG_GENERATE, break_role},
-    {MSG_GENERATE, break_nan},
-    {MSG_GENERATE, break_top_p},
-    {MSG_GENERATE, break_max},
-    {MSG_PIECE, break_token},
-    {MSG_PIECE, break_piece_text},
-    {MSG_PIECE, break_piece_reasoning},
-    {MSG_PIECE, break_rows},
     {MSG_FINISHED, break_finish},
     {MSG_WORK_UNIT, break_span_from},
     {MSG_WORK_UNIT, break_span_wire},
@@ -439,13 +372,10 @@ static const struct {
     {MSG_OFFER, break_speeds_above},
     {MSG_WORK_UNIT, break_draw_rows},
     {MSG_WORK_UNIT, break_draw_presence},
-    {MSG_GENERATE, break_frequency},
     {MSG_WORK_UNIT, break_draw_penalty},
     {MSG_WORK_UNIT, break_draw_for_nobody},
     {MSG_HANDOVER, break_handover},
     {MSG_LINK, break_link},
-    {MSG_GENERATE, break_drawn},
-    {MSG_GENERATE, break_generate_wire},
     {MSG_WORK_UNIT, break_span_from_nowhere},
     {MSG_FINISHED, break_reused},
     {MSG_FINISHED, break_guesses},
