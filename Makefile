@@ -6,6 +6,7 @@
 #   make check      structure and style, seconds  make lint     clang-tidy, cppcheck, clang-format
 #   make test-adversary  every kind of donor that lies, and what becomes of it
 #   make bench      speed figures (bench-pool: of a pool under load; bench-ledger, bench-http)
+#   make test-web   the gateway's page in a real browser (test-clients: clients of npm)
 #   make fuzz       fuzz each parser for FUZZ_SECONDS
 #   make install    PREFIX, DESTDIR               make clean
 #   make SANITIZE=address,undefined test          (or SANITIZE=thread)
@@ -54,7 +55,7 @@ PROTOCOL_O := $(call objects,$(call sources,protocol)) $(GEN_O)
 COMPUTE_O := $(call objects,$(call sources,compute))
 STORAGE_O := $(call objects,$(call sources,storage)) $(BUILD)/gen/storage/schema.o
 # All of node but main is a library too, so that tests reach its state machines.
-NODE_O := $(call objects,$(filter-out node/main.c,$(call sources,node)))
+NODE_O := $(call objects,$(filter-out node/main.c,$(call sources,node))) $(BUILD)/gen/node/gateway/web.o
 LIBS := $(BUILD)/libnode.a $(BUILD)/libprotocol.a $(BUILD)/libcompute.a $(BUILD)/libstorage.a
 
 .PHONY: all
@@ -97,7 +98,7 @@ $(call kernels,*_panels): CFLAGS_FILE += $(if $(filter -g,$(OPT)),-g1) $(if $(SA
     $(if $(findstring fuzzer,$(CFLAGS)),-fno-sanitize=all)
 # scalar.c calls fma() by its definition; without -mfma the C library gives the same bits, slower.
 
-# Generated code: the wire schema, and the SQL schema and migrations as C strings.
+# Generated code: the wire schema, the SQL schema and migrations as C strings, the page as bytes.
 $(GEN_C): protocol/ayni.proto
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)
@@ -113,7 +114,15 @@ $(BUILD)/gen/storage/schema.c: $(SQL) storage/embed_sql.sh
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)
 	$(Q)sh storage/embed_sql.sh $(SQL) > $@.tmp && mv $@.tmp $@
-$(BUILD)/gen/storage/schema.o: $(BUILD)/gen/storage/schema.c
+
+# The page that the gateway serves, as bytes in C.
+WEB := $(sort $(shell find node/gateway/web -type f -name '*.*' ! -name README.md))
+$(BUILD)/gen/node/gateway/web.c: $(WEB) $(sort $(dir $(WEB))) node/gateway/embed_web.sh
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)sh node/gateway/embed_web.sh node/gateway/web $(WEB) > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/gen/storage/schema.o $(BUILD)/gen/node/gateway/web.o: %.o: %.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
 
@@ -168,7 +177,18 @@ test-adversary: $(BUILD)/ayni $(ADVERSARY_TESTS)
 # The gateway asked by clients of npm, which are installed below $(BUILD): needs npm and its registry.
 .PHONY: test-clients
 test-clients: $(BUILD)/ayni
-	@sh tests/clients/run.sh $(BUILD)/ayni $(BUILD)/clients
+	@sh tests/clients/run.sh $(BUILD)/ayni tests/clients $(BUILD)/clients
+
+# Its page in a real browser; screenshots are left in $(BUILD)/web/screens. Needs the registry likewise.
+.PHONY: test-web
+test-web: $(BUILD)/ayni
+	@sh configs/install-packages.sh configs/browser-packages.txt
+	@sh tests/clients/run.sh $(BUILD)/ayni tests/web $(BUILD)/web
+
+# The library in node/gateway/web/vendor once more from npm: fails if it is another than SHA256SUMS says.
+.PHONY: vendor-web
+vendor-web:
+	@sh node/gateway/vendor_web.sh node/gateway/web/vendor
 
 .PHONY: bench
 bench: $(BUILD)/ayni $(BENCH_BIN)

@@ -155,6 +155,7 @@ static void status_model_load(
 	out->n_layers = in->n_layers;
 	out->sessions = in->sessions;
 	out->waiting = in->waiting;
+	out->tokens = in->tokens;
 	load_line(c, "models.limit", in->limit, out->limit, sizeof out->limit);
 	status_path_load(c, in, out);
 	check_range(c, "models.missing", in->n_missing, 0, LIMIT_LAYERS);
@@ -189,6 +190,7 @@ static Ayni__StatusModel *status_model_store(struct conversion *c, const struct 
 	out->n_layers = in->n_layers;
 	out->sessions = in->sessions;
 	out->waiting = in->waiting;
+	out->tokens = in->tokens;
 	out->limit = store_line(in->limit);
 	status_path_store(c, in, out);
 	out->missing = conversion_take(c, in->n_missing, sizeof *out->missing);
@@ -230,6 +232,7 @@ static void status_donor_load(
 	load_line(c, "donors.trust", in->trust, out->trust, sizeof out->trust);
 	out->verified_units = in->verified_units;
 	out->lies = in->lies;
+	out->model = in->model;
 }
 
 static void status_donor_check(struct conversion *c, const struct status_donor *d)
@@ -268,6 +271,7 @@ static Ayni__StatusDonor *status_donor_store(struct conversion *c, const struct 
 	out->trust = store_line(in->trust);
 	out->verified_units = in->verified_units;
 	out->lies = in->lies;
+	out->model = in->model;
 	return out;
 }
 
@@ -311,8 +315,10 @@ static void status_check(struct conversion *c, const struct message *in)
 	check_range(c, "donors", m->n_donors, 0, STATUS_DONORS_MAX);
 	for (size_t i = 0; c->code == AYNI_OK && i < m->n_models; i++)
 		status_model_check(c, &m->models[i]);
-	for (size_t i = 0; c->code == AYNI_OK && i < m->n_donors; i++)
+	for (size_t i = 0; c->code == AYNI_OK && i < m->n_donors; i++) {
 		status_donor_check(c, &m->donors[i]);
+		check_range(c, "donors.model", m->donors[i].model, 0, m->n_models);
+	}
 }
 
 static void *status_store(struct conversion *c, const struct message *in)

@@ -23,6 +23,7 @@ struct status_model {
 	size_t n_stages;
 	struct status_stage *path;
 	char limit[TEXT_LONG];
+	uint64_t tokens; /* drawn since the pool started */
 };
 struct status_donor {
 	struct public_key donor;
@@ -37,6 +38,7 @@ struct status_donor {
 	uint64_t link_bytes_per_s; /* 0: not measured */
 	char trust[TEXT_SHORT];    /* "": results are not checked here */
 	uint64_t verified_units, lies;
+	uint32_t model; /* 1: the first of the status; 0: none */
 };
 struct msg_status {
 	char pool_name[TEXT_SHORT];

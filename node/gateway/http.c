@@ -64,7 +64,7 @@ static void add_header(struct MHD_Response *r, const char *name, const char *val
 	(void)MHD_add_response_header(r, name, value);
 }
 
-static struct MHD_Response *make_response(struct exchange *x)
+static struct MHD_Response *make_response(struct exchange *x, unsigned *status)
 {
 	struct MHD_Response *r = NULL;
 	size_t len = x->out.len;
@@ -72,6 +72,8 @@ static struct MHD_Response *make_response(struct exchange *x)
 	if (x->state == EXCHANGE_STREAM)
 		return MHD_create_response_from_callback(
 		    MHD_SIZE_UNKNOWN, HEADER_BYTES / 2, exchange_read, x, NULL);
+	if (x->page != NULL && *status == MHD_HTTP_OK)
+		return page_response(x, status);
 	if (x->file >= 0) {
 		off_t size = lseek(x->file, 0, SEEK_END);
 
@@ -133,11 +135,12 @@ static enum MHD_Result respond(struct exchange *x)
 		status = (unsigned)x->fault.status;
 		write_fault(x);
 	}
-	r = x->out.failed ? NULL : make_response(x);
+	r = x->out.failed ? NULL : make_response(x, &status);
 	if (r == NULL)
 		return MHD_NO;
 	if (x->state == EXCHANGE_STREAM) {
-		x->content_type = x->route->api->stream_type;
+		if (x->route->api != NULL)
+			x->content_type = x->route->api->stream_type;
 		add_header(r, "X-Accel-Buffering", "no"); /* nginx would hold it back */
 	}
 	add_header(r, MHD_HTTP_HEADER_CONTENT_TYPE,
@@ -160,7 +163,7 @@ static enum MHD_Result respond(struct exchange *x)
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
-static const char *header_of(const struct exchange *x, const char *name)
+const char *exchange_header(const struct exchange *x, const char *name)
 {
 	return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 }
@@ -168,7 +171,7 @@ static const char *header_of(const struct exchange *x, const char *name)
 /* A web page of another site may send, though not read, requests from its reader's browser. */
 static bool is_of_other_site(const struct exchange *x)
 {
-	const char *origin = header_of(x, "Origin"), *host = header_of(x, "Host");
+	const char *origin = exchange_header(x, "Origin"), *host = exchange_header(x, "Host");
 	const char *at = origin != NULL ? strstr(origin, "://") : NULL;
 
 	return origin != NULL && (at == NULL || host == NULL || strcmp(at + 3, host) != 0);
@@ -183,7 +186,7 @@ static void refuse_large(struct exchange *x)
 /* One that says how long it will be is refused before it comes. */
 static bool is_announced_large(const struct exchange *x)
 {
-	const char *length = header_of(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *length = exchange_header(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
 	return length != NULL && strtoull(length, NULL, 10) > x->http->options.limits.body_bytes;
 }
@@ -259,6 +262,7 @@ void http_status(void *http, const struct msg_status *s)
 		x->route->status(x, s);
 		exchange_wake(x);
 	}
+	watch_status(h, s);
 }
 
 static enum MHD_Result go_on(struct exchange *x)
@@ -304,6 +308,7 @@ static void on_completed(void *http, struct MHD_Connection *connection, void **c
 		return;
 	*context = NULL;
 	exchange_drop(x);
+	watch_end(x);
 	(void)epoll_ctl(h->hangups, EPOLL_CTL_DEL, x->socket, NULL);
 	if (x->waits_for_status)
 		DL_DELETE2(h->waiters, x, wait_prev, wait_next);

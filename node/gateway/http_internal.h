@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the HTTP server share: http.c (daemon, connections), routes.c (which path is
- * what), exchange.c (a request to the pool and its answer), files.c, metrics.c.
+ * what), exchange.c (a request to the pool and its answer), watch.c, page.c, files.c,
+ * metrics.c.
  *
  * An exchange is one request of a connection:
  *
@@ -20,15 +21,17 @@
 
 enum {
 	RETRY_AFTER_S = 2,
-	HEADER_BYTES = 16 << 10,      /* of a request, and its part of an answer under way */
-	ALL_BODIES_BYTES = 256 << 20, /* of all requests together */
-	ANSWER_BYTES_MAX = 8 << 20,   /* of one that is not streamed */
-	SOCKET_SEND_BYTES = 128 << 10 /* what the kernel keeps of a stream for a slow reader */
+	HEADER_BYTES = 16 << 10,       /* of a request, and its part of an answer under way */
+	ALL_BODIES_BYTES = 256 << 20,  /* of all requests together */
+	ANSWER_BYTES_MAX = 8 << 20,    /* of one that is not streamed */
+	SOCKET_SEND_BYTES = 128 << 10, /* what the kernel keeps of a stream for a slow reader */
+	WATCHERS_MAX = 64
 };
 
 enum exchange_state { EXCHANGE_BODY, EXCHANGE_WAITING, EXCHANGE_ANSWER, EXCHANGE_STREAM };
 
 struct exchange;
+struct page_file;
 
 /* What a path is for. One of the functions is there. */
 struct route {
@@ -65,16 +68,17 @@ struct exchange {
 	uint32_t n_open; /* slots */
 
 	/* the answer */
-	struct fault fault;       /* status not 0: instead of it */
-	const char *content_type; /* NULL: JSON */
-	int file;                 /* instead of `out`; -1: none */
+	struct fault fault;           /* status not 0: instead of it */
+	const char *content_type;     /* NULL: JSON */
+	int file;                     /* instead of `out`; -1: none */
+	const struct page_file *page; /* likewise; NULL: none */
 	const char *cache_control;
 	struct text out;
 	size_t sent;                            /* of a stream's, by MHD */
 	bool over;                              /* a stream's */
 	struct exchange *prev, *next;           /* of all */
-	struct exchange *wait_prev, *wait_next; /* of those that wait for the status */
-	bool waits_for_status;
+	struct exchange *wait_prev, *wait_next; /* of those that wait for the status, or watch it */
+	bool waits_for_status, watches;
 };
 
 struct http_counts {
@@ -91,7 +95,9 @@ struct http {
 	int listen_fd;
 	int hangups; /* epoll: sockets of exchanges that wait */
 	char address[80];
-	struct exchange *exchanges, *waiters;
+	struct exchange *exchanges, *waiters, *watchers;
+	uint32_t n_watchers;
+	bool watch_due; /* the next status is for those who watch, too */
 	size_t bodies_bytes;
 	struct http_counts counts;
 };
@@ -100,6 +106,8 @@ struct http {
 /* There is more to do for it: let MHD look at it again. */
 void exchange_wake(struct exchange *x);
 void exchange_suspend(struct exchange *x);
+/* Of the request; NULL: it has none. */
+const char *exchange_header(const struct exchange *x, const char *name);
 
 /* ---- exchange.c ---- */
 /* The body is there: ask the pool. Leaves a fault, or waits. */
@@ -112,6 +120,19 @@ ssize_t exchange_read(void *exchange, uint64_t position, char *to, size_t max);
 /* ---- routes.c ---- */
 /* Which route, or a fault. */
 void route_find(struct exchange *x, const char *method, const char *path);
+
+/* ---- watch.c ---- */
+/* Begins a stream of events, or a fault. */
+void watch_get(struct exchange *x);
+void watch_end(struct exchange *x);
+/* The pool has said how it stands; NULL: it is not there. */
+void watch_status(struct http *h, const struct msg_status *s);
+
+/* ---- page.c ---- */
+/* A file of the page, or a fault. */
+void page_get(struct exchange *x, const char *name);
+/* Of a file of the page; `status` changes if its reader has it already. NULL: out of memory. */
+struct MHD_Response *page_response(const struct exchange *x, unsigned *status);
 
 /* ---- files.c ---- */
 /* A file of a folder of immutable names into x->file, or a fault. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "node/loop.h"
+#include "node/status_json.h"
 
 static void no_pool(struct exchange *x)
 {
@@ -80,6 +81,24 @@ static void log_get(struct exchange *x)
 	files_get(x, x->http->options.log_folder, x->rest);
 }
 
+static void room_status_get(struct exchange *x, const struct msg_status *s)
+{
+	if (s == NULL)
+		no_pool(x);
+	else
+		text_add_json(&x->out, status_json(s));
+}
+
+static void index_get(struct exchange *x)
+{
+	page_get(x, "index.html");
+}
+
+static void room_get(struct exchange *x)
+{
+	page_get(x, x->rest);
+}
+
 static const struct route routes[] = {
     {.path = "/v1/chat/completions", .api = &openai_chat, .fault = openai_fault},
     {.path = "/v1/completions", .api = &openai_completions, .fault = openai_fault},
@@ -94,6 +113,10 @@ static const struct route routes[] = {
     {.path = "/readyz", .status = ready_get},
     {.path = "/metrics", .status = metrics_get},
     {.path = "/log/", .is_prefix = true, .get = log_get},
+    {.path = "/", .get = index_get},
+    {.path = "/room/status", .status = room_status_get},
+    {.path = "/room/events", .get = watch_get},
+    {.path = "/room/", .is_prefix = true, .get = room_get},
 };
 
 static bool matches(const struct route *r, const char *path)

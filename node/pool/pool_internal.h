@@ -77,8 +77,9 @@ struct pool {
 	struct peer *peers_by_route, *peers_by_number;
 	uint32_t next_peer;
 	uint64_t started_us, requests_done;
-	uint64_t stop_at_us; /* 0: running */
-	uint64_t saved_us;   /* when the books were written down last */
+	uint64_t tokens_drawn[CONFIG_MAX_MODELS]; /* since then, by model of the catalog */
+	uint64_t stop_at_us;                      /* 0: running */
+	uint64_t saved_us;                        /* when the books were written down last */
 	struct habits *habits;
 	uint64_t remember_at_us;              /* when they are written down next */
 	struct plan *plan;                    /* the last; its donors are slots. NULL: none yet */

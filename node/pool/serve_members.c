@@ -227,6 +227,7 @@ void member_send_piece(struct pool *p, const struct action_piece *a)
 	struct message m = {.type = MSG_PIECE};
 	uint32_t drawn[DRAFT_MAX + 1];
 
+	p->tokens_drawn[a->session->r.model] += a->n_drawn;
 	if (peer == NULL)
 		return;
 	m.piece.request = a->session->r.request;

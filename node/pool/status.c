@@ -40,6 +40,7 @@ static void describe_model(
 	out->n_missing = missing_layers(p, index, missing);
 	out->sessions = counts.sessions;
 	out->waiting = counts.waiting;
+	out->tokens = p->tokens_drawn[index];
 	outlook_model(p, index, out);
 }
 
@@ -60,6 +61,7 @@ static void describe_donor(struct pool *p, int slot, struct status_donor *out)
 	(void)snprintf(out->state, sizeof out->state, "%s", describe_state(d));
 	out->layer_first = d->assignment.layers.first;
 	out->layer_last = d->assignment.layers.last;
+	out->model = d->assignment.number > 0 ? d->assignment.model + 1 : 0;
 	out->units = d->units;
 	out->cost = d->cost;
 	out->round_trip_us = d->round_trip_us;

@@ -525,15 +525,20 @@ static void a_stream_goes_on_after_the_pool_was_killed_and_started_again(void **
 	pid_t pid = serve("--idle-s", "60", member);
 	struct http_answer whole = http_ask(member, CHAT, "{" LONG ",\"logprobs\":true}");
 	char *undisturbed = http_stream_text(whole.body), *begun, *rest, *all, *text;
-	int fd = http_socket(member, 0);
+	int fd = http_socket(member, 0), watches = http_socket(member, 0);
 
 	(void)state;
 	assert_int_equal(whole.status, 200);
 	http_send(fd, CHAT, "{" LONG ",\"logprobs\":true}");
 	begun = http_read_until(fd, "\"content\":\"");
+	http_send(watches, "/room/events", NULL);
+	free(http_read_until(watches, "data: {\"pool\":"));
 	assert_int_equal(kill(net.pool, SIGKILL), 0);
 	(void)network_wait_end(net.pool);
+	free(http_read_until(watches, "event: gone\ndata: {}\n\n"));
 	network_restart_pool(&net, DEMO_MODEL, pool_settings);
+	free(http_read_until(watches, "data: {\"pool\":"));
+	(void)close(watches);
 	rest = http_read_until(fd, "data: [DONE]");
 	assert_true(asprintf(&all, "%s%s", begun, rest) > 0);
 	text = http_stream_text(all);

@@ -210,14 +210,15 @@ int http_socket(const char *address, int receive_bytes)
 
 void http_send(int fd, const char *path, const char *body)
 {
+	size_t len = body != NULL ? strlen(body) : 0;
 	char head[512];
 	int n = snprintf(head, sizeof head,
-	    "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+	    "%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	    "Content-Length: %zu\r\n\r\n",
-	    path, strlen(body));
+	    body != NULL ? "POST" : "GET", path, len);
 
 	assert_int_equal(send(fd, head, (size_t)n, MSG_NOSIGNAL), n);
-	assert_int_equal(send(fd, body, strlen(body), MSG_NOSIGNAL), strlen(body));
+	assert_int_equal(send(fd, body, len, MSG_NOSIGNAL), len);
 }
 
 char *http_read_until(int fd, const char *text)

@@ -34,6 +34,7 @@ void http_wait_metric(const char *address, const char *line);
 
 /* A socket to it; receive_bytes: the kernel's room for what is not read, 0: the usual. */
 int http_socket(const char *address, int receive_bytes);
+/* GET if body is NULL. */
 void http_send(int fd, const char *path, const char *body);
 /* Read until `text` has come, or the end; what came, NUL-terminated, to be freed. */
 char *http_read_until(int fd, const char *text);

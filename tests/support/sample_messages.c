@@ -249,6 +249,7 @@ static void make_status(struct sample *s, bool full)
 		    i == 0 ? own(s, 1, sizeof *m->models[i].missing) : m->models[0].missing;
 		m->models[0].missing[0] = (struct layer_range){0, 1};
 		fill_text(m->models[i].limit, sizeof m->models[i].limit, full);
+		m->models[i].tokens = full ? UINT64_MAX : 0;
 		if (i == 0)
 			make_status_path(s, &m->models[0], full);
 	}
@@ -264,6 +265,7 @@ static void make_status(struct sample *s, bool full)
 		m->donors[i].layer_last = full ? LIMIT_LAYERS : 0;
 		m->donors[i].cost.count = full ? FLOP_MAX : 0;
 		m->donors[i].units = 12;
+		m->donors[i].model = full ? 64 : 0;
 		fill_refusals(&m->donors[i].refused_by_donor, false);
 		fill_text(m->donors[i].role, sizeof m->donors[i].role, false);
 		fill_text(m->donors[i].note, sizeof m->donors[i].note, full && i < 100);

@@ -9,7 +9,7 @@ work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 mkdir "$work/tree" && cd "$work/tree" || exit 2
-mkdir -p protocol compute/kernels storage node/cli node/donor node/pool node/gateway tests/unit .ci
+mkdir -p protocol compute/kernels storage node/cli node/donor node/pool node/gateway/web/vendor tests/unit .ci
 cp "$here/../../.clang-format" . || exit 2
 
 H='/* SPDX-License-Identifier: Apache-2.0 */'
@@ -68,6 +68,8 @@ message Hello {
   uint32 version = 1;
 }
 END
+echo '/* of others, without our licence line */' >node/gateway/web/vendor/lib.js
+(cd node/gateway/web/vendor && sha256sum lib.js >SHA256SUMS)
 sh "$here/check.sh" --sum-proto >/dev/null || fail '--sum-proto does not work'
 sh "$here/check.sh" >../found || fail "finds something in a right tree: $(cat ../found)"
 
@@ -82,6 +84,13 @@ put compute/long.h "$(lines 200)"
 expect compute/long.h 201 'file of 201 lines'
 put tests/long.sh "$(lines 600 | sed 's,.*,# line,')"
 expect tests/long.sh 601 'file of 602 lines'
+{
+	echo '// SPDX-License-Identifier: Apache-2.0'
+	lines 600
+} >node/gateway/web/long.mjs
+expect node/gateway/web/long.mjs 601 'file of 601 lines'
+echo changed >node/gateway/web/vendor/lib.js
+expect node/gateway/web/vendor/lib.js 1 'is not what'
 put compute/function.c '' 'int f(int one_argument_with_a_long_name, int another_argument_with_a_long_name,' \
     '    int last_argument_with_a_long_name)' '{' "$(lines 67 | sed 's/^/	/')" '}' '' \
     'int g(void)' '{' "$(lines 67 | sed 's/^/	/')" '}'

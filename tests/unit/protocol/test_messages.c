@@ -169,6 +169,23 @@ static void every_type_and_reason_has_a_name(void **state)
 	assert_string_equal(refusal_name((enum refusal) - 1), "unknown");
 }
 
+static void a_donors_model_is_one_of_the_same_status(void **state)
+{
+	struct sample s;
+	struct error err;
+	uint8_t *bytes;
+	size_t len;
+
+	(void)state;
+	sample_make(&s, MSG_STATUS, SAMPLE_SMALL);
+	s.message.status.donors[0].model = (uint32_t)s.message.status.n_models;
+	assert_int_equal(message_encode(&s.message, &bytes, &len, &err), AYNI_OK);
+	free(bytes);
+	s.message.status.donors[0].model++;
+	assert_int_equal(message_encode(&s.message, &bytes, &len, &err), AYNI_ERR_ARGUMENT);
+	sample_free(&s);
+}
+
 static void five_types_carry_a_payload(void **state)
 {
 	int n = 0;
@@ -232,6 +249,7 @@ int main(void)
 	    cmocka_unit_test(a_small_message_cannot_claim_much_memory),
 	    cmocka_unit_test(survives_every_truncation_and_every_flipped_bit),
 	    cmocka_unit_test(every_type_and_reason_has_a_name),
+	    cmocka_unit_test(a_donors_model_is_one_of_the_same_status),
 	    cmocka_unit_test(five_types_carry_a_payload),
 	    cmocka_unit_test(tensors_are_little_endian),
 	    cmocka_unit_test(tells_utf8_from_what_is_not),
