@@ -161,8 +161,9 @@ test-kernels: test-kernels-build
 	@RUNNER='$(RUNNER)' sh tests/run.sh $(KERNEL_TESTS)
 
 .PHONY: test-adversary
-test-adversary: $(BUILD)/ayni $(BUILD)/tests/e2e/test_adversary
-	@AYNI_BUILD=$(BUILD) AYNI_ADVERSARIES=all $(BUILD)/tests/e2e/test_adversary
+ADVERSARY_TESTS := $(addprefix $(BUILD)/tests/,e2e/test_adversary e2e/test_crooks unit/node/test_trust)
+test-adversary: $(BUILD)/ayni $(ADVERSARY_TESTS)
+	@AYNI_BUILD=$(BUILD) AYNI_ADVERSARIES=all sh tests/adversary.sh $(ADVERSARY_TESTS)
 
 # The gateway asked by clients of npm, which are installed below $(BUILD): needs npm and its registry.
 .PHONY: test-clients

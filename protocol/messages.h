@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes to checked plain structs and back. messages.c, its parts and receipt.c are the only files
- * that see the code generated from ayni.proto; every bound stated there is checked here, both ways.
+ * Bytes to checked plain structs and back. messages.c, its parts, receipt.c and evidence.c are the
+ * only files that see the code generated from ayni.proto; every bound stated there is checked here,
+ * both ways.
  *
  * A struct message made by message_decode owns its arrays: message_free. One made by hand (on the
  * stack, say) may point to anything; message_encode only reads it.

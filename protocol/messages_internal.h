@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared by messages.c, its parts (messages_*.c) and receipt.c: the only files that see the code
- * generated from ayni.proto.
+ * Shared by messages.c, its parts (messages_*.c), receipt.c and evidence.c: the only files that see
+ * the code generated from ayni.proto.
  *
  * Each message has three functions: load (wire struct to plain struct), store (plain to wire) and
  * check (the bounds of ayni.proto, on the plain struct). Decoding is unpack, load, check; encoding

@@ -37,8 +37,8 @@ struct audit {
 
 void audit_free(struct audit *a);
 int audit_add(struct audit *a, const struct signed_receipt *s, struct error *err);
-/* A receipt that has been checked otherwise, into its total; in order of number. Changes of standing
- * are followed by donor and by team only. */
+/* A receipt that has been checked otherwise, into its total; in order of number. Changes of
+ * standing are followed by donor and by team only. */
 int audit_count(struct audit *a, const struct receipt *r, bool countersigned, struct error *err);
 /* All that `from` counts, whose receipts come after those of a, into a. */
 int audit_merge(struct audit *a, const struct audit *from, struct error *err);

@@ -9,6 +9,7 @@
 #include "node/cli/audit.h"
 #include "node/cli/cli.h"
 #include "node/log_reader.h"
+#include "protocol/receipt.h"
 #include "storage/ledger.h"
 
 enum { CLI_ALARM = 3 }; /* exit status: the log contradicts itself */
@@ -53,6 +54,15 @@ json_t *ledger_row_json(enum sums_by by, const struct audit_total *t);
 
 /* `file`, or this machine's books as a donor. */
 int ledger_open_books(const char *file, struct db **db, struct ledger **ledger, struct error *err);
+
+/* Whose books these are: of the key that lies beside them; without one, of the first receipt. Any
+ * rightly signed receipt can be put into a file, others' too. */
+struct ledger_owner {
+	bool known;
+	struct public_key key;
+};
+int ledger_owner(const char *file, struct ledger_owner *out, struct error *err);
+bool ledger_is_owners(struct ledger_owner *o, const struct receipt *r);
 
 /*
  * What proves to anybody that a pool signed a receipt and has another one in its place, or none:

@@ -25,7 +25,8 @@ struct total {
 struct totals {
 	struct total *list; /* owned */
 	size_t n;
-	uint64_t since_ms, bad;
+	struct ledger_owner owner;
+	uint64_t since_ms, bad, of_others;
 	struct error *err;
 };
 
@@ -84,6 +85,10 @@ static int add(void *context, const struct ledger_entry *e)
 		t->bad++;
 		return AYNI_OK;
 	}
+	if (!ledger_is_owners(&t->owner, &r)) {
+		t->of_others++;
+		return AYNI_OK;
+	}
 	if (r.last_ms < t->since_ms)
 		return AYNI_OK;
 	sum = total_of(t, &r);
@@ -118,7 +123,8 @@ static int print_json(const struct totals *t)
 		              "receipts", (json_int_t)s->receipts, "units", (json_int_t)s->units,
 		              "tokens", (json_int_t)s->tokens, "first", first, "last", last));
 	}
-	root = json_pack("{so sI}", "totals", list, "bad", (json_int_t)t->bad);
+	root = json_pack("{so sI sI}", "totals", list, "bad", (json_int_t)t->bad, "of_others",
+	    (json_int_t)t->of_others);
 	if (root != NULL) {
 		rc = json_dumpf(root, stdout, JSON_COMPACT);
 		(void)printf("\n");
@@ -173,6 +179,8 @@ int ledger_mine(int argc, char **argv)
 	t.since_ms = o.since_ms;
 	rc = ledger_open_books(o.db, &db, &ledger, &err);
 	if (rc == AYNI_OK)
+		rc = ledger_owner(o.db, &t.owner, &err);
+	if (rc == AYNI_OK)
 		rc = ledger_each(ledger, 0, UINT32_MAX, add, &t, &err);
 	if (rc == AYNI_OK && o.json && print_json(&t) != 0)
 		rc = error_set(&err, AYNI_ERR_IO, "cannot write the answer");
@@ -181,6 +189,10 @@ int ledger_mine(int argc, char **argv)
 	if (rc == AYNI_OK && t.bad > 0)
 		rc = error_set(&err, AYNI_ERR_SIGNATURE, "%llu receipts are not rightly signed",
 		    (unsigned long long)t.bad);
+	if (rc == AYNI_OK && t.of_others > 0)
+		rc = error_set(&err, AYNI_ERR_SIGNATURE,
+		    "%llu receipts are of other donors, and not counted",
+		    (unsigned long long)t.of_others);
 	free(t.list);
 	ledger_free(ledger);
 	db_free(db);

@@ -20,7 +20,8 @@ struct reconciliation {
 	struct log_reader *reader;
 	struct log_head head;
 	uint64_t now_ms;
-	uint64_t right, not_yet, missing, changed, bad, of_others;
+	struct ledger_owner owner;
+	uint64_t right, not_yet, missing, changed, bad, of_others, not_mine;
 	uint64_t bundle; /* what is in `entries` */
 	bool has_bundle;
 	struct bundle entries;
@@ -181,6 +182,15 @@ static int on_receipt(void *context, const struct ledger_entry *e)
 		    (unsigned long long)e->number);
 		return AYNI_OK;
 	}
+	if (!ledger_is_owners(&c->owner, &r)) {
+		char hex[HEX32_CHARS];
+
+		hex32(r.donor.bytes, hex);
+		c->not_mine++;
+		(void)printf("NOT YOURS receipt %llu: it is of donor %s\n",
+		    (unsigned long long)r.number, hex);
+		return AYNI_OK;
+	}
 	return compare(c, &r, &s);
 }
 
@@ -200,10 +210,12 @@ static int reconcile(struct reconciliation *c, struct ledger *ledger, struct err
 	rc = ledger_each(ledger, 0, UINT32_MAX, on_receipt, c, err);
 	if (rc == AYNI_OK)
 		(void)printf("%llu of your receipts are in it, %llu not yet, %llu missing, %llu "
-		             "changed, %llu not rightly signed; %llu are of other pools\n",
+		             "changed, %llu not rightly signed, %llu not yours; %llu are of "
+		             "other pools\n",
 		    (unsigned long long)c->right, (unsigned long long)c->not_yet,
 		    (unsigned long long)c->missing, (unsigned long long)c->changed,
-		    (unsigned long long)c->bad, (unsigned long long)c->of_others);
+		    (unsigned long long)c->bad, (unsigned long long)c->not_mine,
+		    (unsigned long long)c->of_others);
 	return rc;
 }
 
@@ -235,6 +247,8 @@ int ledger_reconcile(int argc, char **argv)
 	c.now_ms = (uint64_t)time(NULL) * 1000;
 	rc = ledger_open_books(o.db, &db, &ledger, &err);
 	if (rc == AYNI_OK)
+		rc = ledger_owner(o.db, &c.owner, &err);
+	if (rc == AYNI_OK)
 		rc = log_reader_open(o.log.where, &c.reader, &err);
 	if (rc == AYNI_OK)
 		rc = reconcile(&c, ledger, &err);
@@ -245,5 +259,5 @@ int ledger_reconcile(int argc, char **argv)
 	db_free(db);
 	if (rc != AYNI_OK)
 		return cli_fail("ledger reconcile", &err);
-	return c.missing + c.changed + c.bad > 0 ? CLI_ALARM : CLI_OK;
+	return c.missing + c.changed + c.bad + c.not_mine > 0 ? CLI_ALARM : CLI_OK;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -12,6 +11,7 @@
 #include "protocol/identity.h"
 
 #include "node/address.h"
+#include "node/descriptors.h"
 #include "node/report.h"
 
 /* ---- clients that hang up ----------------------------------------------------------------- */
@@ -385,19 +385,6 @@ static int open_socket(struct http *h, struct error *err)
 	return rc;
 }
 
-/* A descriptor for each connection, and some for the rest. */
-static void raise_descriptors(uint32_t connections)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= connections + 64)
-		return;
-	limit.rlim_cur = limit.rlim_max < connections + 64 ? limit.rlim_max : connections + 64;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < connections + 64)
-		report(REPORT_WARNING, "only %llu descriptors are allowed, for %u connections",
-		    (unsigned long long)limit.rlim_cur, connections);
-}
-
 __attribute__((format(printf, 2, 0))) static void on_log(void *context, const char *fmt, va_list ap)
 {
 	char line[256];
@@ -438,7 +425,7 @@ int http_new(struct loop *l, const struct http_options *o, struct http **out, st
 	h->options = *o;
 	h->listen_fd = -1;
 	h->hangups = epoll_create1(EPOLL_CLOEXEC);
-	raise_descriptors(o->limits.connections);
+	descriptors_raise(o->limits.connections);
 	if (h->hangups < 0)
 		rc = error_set(err, AYNI_ERR_IO, "epoll_create1: %s", strerror(errno));
 	else if ((rc = open_socket(h, err)) == AYNI_OK && (rc = start_daemon(h, err)) == AYNI_OK &&

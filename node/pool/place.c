@@ -10,9 +10,28 @@
 /* Planning may take one part in so many of the loop's time, whatever joins and leaves. */
 enum { PLANNING_SHARE = 10 };
 
+enum { FETCH_LEAST_BYTES_PER_S = 125000 /* of a donor that is waited for */ };
+
 static bool holds_layers(const struct roster_donor *d)
 {
 	return d->state == DONOR_FETCHING || d->state == DONOR_LOADING || d->state == DONOR_READY;
+}
+
+/* Its next layer should be there: what others could hold, it does not hold up for ever. */
+static bool fetches_for_ever(const struct pool *p, const struct roster_donor *d)
+{
+	const struct donor_assignment *a = &d->assignment;
+	const struct catalog_model *m;
+	uint64_t bytes;
+
+	if (d->state != DONOR_FETCHING && d->state != DONOR_LOADING)
+		return false;
+	m = catalog_at(p->catalog, a->model);
+	bytes = a->ready_last < a->layers.last ? m->layer_bytes[a->ready_last] : 0;
+	bytes += a->ready_last == 0 ? m->first_bytes : 0;
+	bytes += a->ready_last + 1 >= a->layers.last ? m->last_bytes : 0;
+	return loop_now_us() > d->layer_us + p->config->fetch_s * 1000000 +
+	                           bytes / FETCH_LEAST_BYTES_PER_S * 1000000;
 }
 
 /* Who failed too often is out for a while, and a proven liar for good. */
@@ -41,6 +60,10 @@ static void unassign_failing(struct pool *p)
 	for (int i = 0; i < roster_slots(p->roster); i++) {
 		struct roster_donor *d = roster_get(p->roster, i);
 
+		if (d != NULL && fetches_for_ever(p, d)) {
+			report(REPORT_WARNING, "donor %s does not get its layers", d->name);
+			d->failures = ROSTER_MAX_FAILURES;
+		}
 		if (d != NULL && is_out(p, d) && holds_layers(d))
 			donor_unassign(p, i);
 	}

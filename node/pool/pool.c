@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "node/descriptors.h"
 #include "node/models.h"
 #include "node/report.h"
 
@@ -459,6 +460,7 @@ int pool_run(const struct pool_config *config, struct error *err)
 	struct pool p = {.config = config, .next_peer = 1, .started_us = loop_now_us()};
 	int rc;
 
+	descriptors_raise(MAX_PEERS);
 	if ((rc = open_state(&p, err)) == AYNI_OK && (rc = open_models(&p, err)) == AYNI_OK &&
 	    (rc = drafting_open(&p, err)) == AYNI_OK && (rc = verify_open(&p, err)) == AYNI_OK &&
 	    (rc = open_machines(&p, err)) == AYNI_OK && (rc = open_loop(&p, err)) == AYNI_OK &&

@@ -67,6 +67,7 @@ struct roster_donor {
 	uint32_t excuses;      /* units given back and layers lost for reasons that nobody can be
 	                          blamed for, and that are not made up for yet; */
 	uint32_t since_excuse; /* right results since the last, or since one was made up for */
+	uint64_t layer_us;     /* since when it is at the next of its layers */
 	uint64_t out_until_us; /* it failed too often: no work before; 0: it did not */
 	uint64_t last_unit;    /* number of the last unit sent, */
 	uint64_t excused_unit; /* and when it made its last excuse */

@@ -115,6 +115,7 @@ void donor_assign(struct pool *p, const struct placement_change *change)
 	}
 	if (roster_assign(p->roster, (int)change->donor, &a) != AYNI_OK)
 		return;
+	d->layer_us = loop_now_us();
 	out.assignment = (struct msg_assignment){.assignment = a.number,
 	    .model = m->id,
 	    .layer_first = a.layers.first,
@@ -227,6 +228,8 @@ static void on_progress(struct pool *p, struct peer *peer, const struct msg_assi
 	if (roster_progress(p->roster, slot, s->assignment, s->state, s->layers_ready) != AYNI_OK)
 		return;
 	observe_fetched(p, d, s->state);
+	if (d->assignment.ready_last != before.ready_last)
+		d->layer_us = loop_now_us();
 	if (s->state == PROGRESS_READY)
 		report(REPORT_INFO, "donor %s has layers %u to %u of %s", d->name,
 		    before.layers.first, before.layers.last - 1,

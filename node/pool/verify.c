@@ -357,8 +357,8 @@ static void punish(struct pool *p, const struct audited *a)
 	books_name(p->books, t->session, &name);
 	pseudonym_to_text(&name, session);
 	(void)snprintf(reason, sizeof reason,
-	    "in session %s layer %u gave at position %u what the model does not", session, f->layer,
-	    f->position);
+	    "in session %s, layer %u of %.20s, it gave at position %u what the model does not",
+	    session, f->layer, catalog_at(p->catalog, t->model)->name, f->position);
 	if (trust_step(p->verify->trust, &stage->key, TRUST_LIED, 0, loop_wall_ms(), &change) !=
 	    AYNI_OK)
 		return; /* that was known */

@@ -7,6 +7,8 @@
  *
  * AYNI_ADVERSARIES=all plays every crook and prints a table (`make test-adversary`); else a few.
  */
+#include <arpa/inet.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -28,7 +32,14 @@
 #define QUESTION   "What is 27 + 48?"
 #define RIGHT      "27 + 48 = 75\n"
 
-enum { CHATS_AFTER = 2, MOST_MS = 30000 };
+enum {
+	CHATS_AFTER = 2,
+	MOST_MS = 30000,
+	HALF_OPEN = 600,
+	FEW_DESCRIPTORS = 256,
+	HANDSHAKE_MS = 10000, /* that the transport waits for one */
+	MOST_KIB = 64 /* that a connection may take */
+};
 
 struct villain {
 	const char *name, *kind;
@@ -210,6 +221,8 @@ static void nobody_takes_what_is_anothers(void **state)
 	pid_t member;
 
 	(void)state;
+	if (!plays_all())
+		return;
 	start_theft(&n);
 	args[2] = n.invite;
 	member = network_spawn(&n, "member", args);
@@ -232,11 +245,104 @@ static void nobody_takes_what_is_anothers(void **state)
 	network_stop(&n);
 }
 
+/* ---- connections that say nothing --------------------------------------------------------- */
+
+static void knock(const struct network *n, int sockets[HALF_OPEN])
+{
+	static const uint8_t half_a_greeting[] = {0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3};
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	char endpoint[NETWORK_PATH];
+
+	network_endpoint(n, endpoint);
+	at.sin_port = htons((uint16_t)strtoul(strrchr(endpoint, ':') + 1, NULL, 10));
+	for (int i = 0; i < HALF_OPEN; i++) {
+		sockets[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		assert_true(connect(sockets[i], (struct sockaddr *)&at, sizeof at) == 0 ||
+		            errno == EINPROGRESS);
+		if (i % 2 == 0) /* of some not even that comes through */
+			(void)send(
+			    sockets[i], half_a_greeting, sizeof half_a_greeting, MSG_NOSIGNAL);
+	}
+}
+
+static unsigned long resident_pages(pid_t pid)
+{
+	unsigned long whole = 0, resident = 0;
+	char path[64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu %lu", &whole, &resident), 2);
+	(void)fclose(f);
+	return resident;
+}
+
+/* The pool is started with few descriptors, as a shell gives them, and far more are held open. */
+static void connections_that_say_nothing_keep_nobody_out(void **state)
+{
+	struct rlimit all, few;
+	int sockets[HALF_OPEN];
+	struct network n;
+	unsigned long before, grown;
+	struct told t;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = (struct rlimit){FEW_DESCRIPTORS, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	network_start(&n, DEMO_MODEL, settings);
+	all.rlim_cur = all.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	network_donor(&n, 0, NULL, one_core);
+	network_wait_ready(&n);
+	before = resident_pages(n.pool);
+	knock(&n, sockets);
+	t = member_asks(&n, QUESTION);
+	is_right(&t);
+	assert_true(t.ms < HANDSHAKE_MS); /* then the first of them are ended */
+	grown = (resident_pages(n.pool) - before) * (unsigned long)sysconf(_SC_PAGESIZE) / 1024;
+	assert_true(grown < (unsigned long)MOST_KIB * HALF_OPEN);
+	for (int i = 0; i < HALF_OPEN; i++)
+		(void)close(sockets[i]);
+	print_message("  %d connections that say nothing: an answer in %u ms, %lu KiB more in the "
+	              "pool\n",
+	    HALF_OPEN, t.ms, grown);
+	network_stop(&n);
+}
+
+/* ---- layers that never come --------------------------------------------------------------- */
+
+static void layers_that_are_fetched_for_ever_go_to_others(void **state)
+{
+	static const char *const halves[] = {"stages=2", "fetch_s=8", NULL};
+	struct network n;
+	struct told t;
+
+	(void)state;
+	if (!plays_all())
+		return;
+	network_start(&n, DEMO_MODEL, halves);
+	start_crook(&n, 1, CROOK_CHUNKS);
+	network_wait_log(&n, "donor1", "took layers", 1);
+	network_donor(&n, 0, NULL, one_core);
+	network_donor(&n, 2, NULL, one_core);
+	network_wait_ready(&n);
+	t = member_asks(&n, QUESTION);
+	is_right(&t);
+	network_wait_log(&n, "pool", "donor donor1 does not get its layers", 1);
+	network_wait_log(&n, "donor1", "its layers were taken back", 1);
+	network_stop(&n);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_crook_is_out_soon_and_harms_nobody),
 	    cmocka_unit_test(nobody_takes_what_is_anothers),
+	    cmocka_unit_test(layers_that_are_fetched_for_ever_go_to_others),
+	    cmocka_unit_test(connections_that_say_nothing_keep_nobody_out),
 	};
 	int rc = crook_main(argc, argv);
 	ssize_t len;

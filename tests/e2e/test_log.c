@@ -17,6 +17,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "protocol/identity.h"
 #include "tests/support/network.h"
 #include "tests/support/tiny_model.h"
 
@@ -179,6 +180,24 @@ static void prove(const char *number, const char *file)
 	assert_non_null(strstr(out, "is in its log"));
 }
 
+/* Whoever has somebody's receipts, rightly signed, has not done the work. */
+static void others_receipts_count_for_nobody(
+    const char *books, const char *const *mine, const char *const *reconcile)
+{
+	char key[NETWORK_PATH * 2];
+	struct identity *thief = NULL;
+
+	(void)snprintf(key, sizeof key, "%.*s/key", (int)(strrchr(books, '/') - books), books);
+	assert_int_equal(unlink(key), 0);
+	assert_int_equal(identity_open(key, &thief, NULL, NULL), AYNI_OK);
+	identity_free(thief);
+	ayni(1, mine);
+	assert_null(strchr(strchr(out, '\n') + 1, '\n')); /* a headline, and no total */
+	assert_non_null(strstr(err, "are of other donors, and not counted"));
+	ayni(3, reconcile);
+	assert_non_null(strstr(out, "NOT YOURS receipt "));
+}
+
 static void the_log_of_a_pool_holds_before_everybody(void **context)
 {
 	const struct tiny_model_options options = {
@@ -226,6 +245,7 @@ static void the_log_of_a_pool_holds_before_everybody(void **context)
 		ayni(0, reconcile);
 		ayni(0, mine);
 	}
+	others_receipts_count_for_nobody(books, mine, reconcile);
 	verify_independently();
 	forget("donor0");
 	network_stop(&net);

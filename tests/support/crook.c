@@ -81,7 +81,8 @@ static void answer(struct crook *c, const struct msg_work_unit *u, uint64_t unit
 	bool logits = u->layer_last == c->sizes.n_layers;
 	struct message m = {.type = MSG_RESULT};
 	struct hash parts[WORK_PARTS_MAX];
-	size_t len;
+	size_t len, n_layers = work_layer_hashes(u);
+	struct hash *hashes = calloc(n_layers + u->n_spans, sizeof *hashes);
 	uint8_t *out = made_up(c, u, &len);
 
 	m.result.unit = unit;
@@ -89,10 +90,16 @@ static void answer(struct crook *c, const struct msg_work_unit *u, uint64_t unit
 	must(work_cost(&c->sizes, u, &m.result.cost) == AYNI_OK, "no cost", NULL);
 	if (is(c, CROOK_COST))
 		(void)flop_add(m.result.cost, m.result.cost, &m.result.cost);
+	must(hashes != NULL, "out of memory", NULL);
+	m.result.layer_hashes = hashes;
+	m.result.n_layer_hashes = n_layers;
+	m.result.chains = hashes + n_layers;
+	m.result.n_chains = u->n_spans;
 	m.result.parts = parts;
 	m.result.n_parts =
 	    work_commit(c->sizes.d_model, u, logits, out, parts, &m.result.handed_hash);
 	say(c, &m, (struct span){out, is(c, CROOK_HALF) ? len / 2 : len});
+	free(hashes);
 	free(out);
 }
 

@@ -183,12 +183,10 @@ static bool leaves_out(const struct liar *l)
 }
 
 /* What it is told to hold. */
-static int other_image(const struct liar *l, struct worker_command *c, int fd)
+static int other_image(const struct liar *l, int fd)
 {
 	const char *file = getenv("AYNI_LIE_MODEL");
 
-	if (leaves_out(l))
-		c->layer_first++;
 	if (strcmp(l->lie, LIE_OTHER_MODEL) != 0 || file == NULL)
 		return fd;
 	(void)close(fd);
@@ -245,10 +243,10 @@ static void note_command(struct liar *l, struct worker_command *c, int *fd)
 	} else if (c->kind == WORKER_LOAD) {
 		l->layer_first = c->layer_first;
 		l->layer_last = c->layer_last;
-		*fd = other_image(l, c, *fd);
+		*fd = other_image(l, *fd);
 	} else {
-		if (leaves_out(l))
-			c->layer_first++;
+		if (leaves_out(l) && c->kind == WORKER_RUN)
+			c->layer_first++; /* of those that are loaded */
 		l->run = *c;
 	}
 }

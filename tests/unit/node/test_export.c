@@ -240,11 +240,13 @@ static void every_view_is_in_the_lines_exactly(void **state)
 {
 	static const char *const keys[] = {"donor", "model", "day", "team"};
 	json_int_t flop[4] = {0};
+	char *rest;
 
 	(void)state;
 	export();
 	(void)read_file("ledger.jsonl.gz");
-	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+	for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+	     line = strtok_r(NULL, "\n", &rest)) {
 		json_t *row = json_loads(line, 0, NULL);
 		int by = 0;
 

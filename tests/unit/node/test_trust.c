@@ -293,18 +293,21 @@ static bool play(uint64_t first_session, double f, uint64_t n, uint64_t *verifie
 static void an_honest_donor_costs_what_the_formula_says_and_is_never_punished(void **state)
 {
 	double expected = verified_after(SIMULATED, 0.01), share;
-	uint64_t sum = 0, verified;
+	uint64_t sum = 0, punished = 0, verified;
 	enum { TIMES = 8 };
 
 	(void)state;
 	for (uint64_t i = 0; i < TIMES; i++) {
 		assert_false(play(i << 32, 0, SIMULATED, &verified));
 		sum += verified;
-		assert_int_equal(trust_find(trust, &ana)->lies, 0);
+		punished += trust_find(trust, &ana)->lies > 0 || !trust_serves(trust, &ana);
 		tear_down(NULL);
 		set_up(NULL);
 	}
 	share = (double)sum / TIMES / SIMULATED;
+	print_message("honest donors punished: %llu of %d, in %.0f units each\n",
+	    (unsigned long long)punished, TIMES, (double)SIMULATED);
+	assert_int_equal(punished, 0);
 	print_message("of 10^6 units of an honest donor %.2f %% are computed once more, %.2f %% by "
 	              "the formula\n",
 	    100 * share, expected / SIMULATED * 100);
