@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the pool's loop share: pool.c (life), peers.c (connections), serve_donors.c,
- * serve_members.c, place.c, observe.c, remember.c, drafting.c, verify.c, checking.c, status.c: all I/O
+ * What the files of the pool's loop share: those that do I/O in README.md's table.
  */
 #ifndef AYNI_NODE_POOL_POOL_INTERNAL_H
 #define AYNI_NODE_POOL_POOL_INTERNAL_H

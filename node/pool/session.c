@@ -208,20 +208,9 @@ bool session_decodes(const struct session *s)
 	return s->n_fed + 1 == s->n_tokens;
 }
 
-/* How many may be guessed behind the last token, at most `most`. A session that reports rows of
- * logits has none: they would be of tokens that may never be. */
-static uint32_t room_for_guesses(const struct session *s, uint32_t most)
-{
-	uint32_t left = session_most_tokens(s) - s->n_tokens - 1; /* one is drawn behind the last */
-
-	if (s->r.top > 0)
-		return 0;
-	return most < left ? most : left;
-}
-
 static uint32_t guess(struct session *s, uint32_t most)
 {
-	most = room_for_guesses(s, most);
+	most = session_room_for_guesses(s, most);
 	if (s->drafting.n > 0) /* they are there already */
 		return s->drafting.n < most ? s->drafting.n : most;
 	return draft_guess(&s->draft, s->tokens, s->n_tokens, s->tokens + s->n_tokens, most);
@@ -298,50 +287,6 @@ void session_fly_on(struct session *s)
 	assert(s->state == SESSION_READY && session_decodes(s));
 	choose_way(s);
 	s->state = SESSION_FLYING;
-}
-
-uint32_t session_wants_drafted(const struct session *s, uint32_t most)
-{
-	uint32_t length = draft_length(&s->drafting.draft);
-
-	most = room_for_guesses(s, most);
-	return length < most ? length : most;
-}
-
-void session_ask(struct session *s, uint64_t until_us)
-{
-	assert(s->state == SESSION_READY && !s->drafting.out);
-	s->drafting.out = true;
-	s->drafting.asked_at = s->n_tokens;
-	s->drafting.until_us = until_us;
-}
-
-void session_wait_no_more(struct session *s)
-{
-	s->drafting.until_us = 0;
-}
-
-bool session_drafted(struct session *s, uint32_t at, const uint32_t *tokens, uint32_t n)
-{
-	struct session_drafting *d = &s->drafting;
-	uint32_t most = room_for_guesses(s, n);
-
-	d->out = false;
-	if (d->until_us == 0 || d->asked_at != at || s->n_tokens != at)
-		return false;
-	d->until_us = 0;
-	while (d->n < most && tokens[d->n] < s->r.n_vocabulary) {
-		s->tokens[at + d->n] = tokens[d->n];
-		d->n++;
-	}
-	session_check(s);
-	return true;
-}
-
-void session_count_guesses(const struct session *s, uint64_t *guessed, uint64_t *right)
-{
-	*guessed = s->draft.guessed + s->drafting.draft.guessed;
-	*right = s->draft.right + s->drafting.draft.right;
 }
 
 void session_rewind(struct session *s)

@@ -146,6 +146,9 @@ bool session_foresees(struct session *s, uint32_t guesses);
 bool session_runs_ahead(const struct session *s, uint32_t steps);
 /* Its next token is under way already: READY → FLYING, as if one token had been taken. */
 void session_fly_on(struct session *s);
+/* How many may be guessed behind the last token, at most `most`. A session that reports rows of
+ * logits has none: they would be of tokens that may never be. */
+uint32_t session_room_for_guesses(const struct session *s, uint32_t most);
 /* How many guesses of a small model it can use, at most `most`. */
 uint32_t session_wants_drafted(const struct session *s, uint32_t most);
 /* They are asked for now: READY, but it waits for them until then. */

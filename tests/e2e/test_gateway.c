@@ -315,44 +315,6 @@ static void the_pool_can_be_looked_at(void **state)
 	http_answer_free(&a);
 }
 
-/* Each series that an expression names is one that is served. */
-static unsigned check_expression(const char *expression, const char *metrics)
-{
-	unsigned n = 0;
-	char name[128];
-
-	for (const char *s = strstr(expression, "ayni_"); s != NULL; s = strstr(s + 1, "ayni_")) {
-		(void)snprintf(name, sizeof name, "\n# TYPE %.*s ",
-		    (int)strspn(s, "abcdefghijklmnopqrstuvwxyz_"), s);
-		if (strstr(metrics, name) == NULL)
-			fail_msg("%s: not among the metrics", expression);
-		n++;
-	}
-	return n;
-}
-
-static void the_dashboard_asks_for_metrics_that_are_there(void **state)
-{
-	json_t *dashboard = json_load_file("configs/grafana-dashboard.json", 0, NULL);
-	struct http_answer a = http_ask(at, "/metrics", NULL);
-	const json_t *panel, *target;
-	unsigned n = 0;
-	size_t i, k;
-
-	(void)state;
-	json_array_foreach(json_object_get(dashboard, "panels"), i, panel)
-	{
-		json_array_foreach(json_object_get(panel, "targets"), k, target)
-		{
-			n += check_expression(
-			    json_string_value(json_object_get(target, "expr")), a.body);
-		}
-	}
-	assert_true(n > 10);
-	http_answer_free(&a);
-	json_decref(dashboard);
-}
-
 static void write_file(const char *name, const char *text)
 {
 	char path[NETWORK_PATH * 2];
@@ -600,7 +562,6 @@ int main(void)
 	    cmocka_unit_test(ollamas_clients_are_answered_too),
 	    cmocka_unit_test(what_is_wrong_gets_its_status),
 	    cmocka_unit_test(the_pool_can_be_looked_at),
-	    cmocka_unit_test(the_dashboard_asks_for_metrics_that_are_there),
 	    cmocka_unit_test(files_of_the_log_are_served_and_no_others),
 	    cmocka_unit_test(a_reader_audits_the_log_over_http),
 	    cmocka_unit_test(many_idle_connections_and_streams_are_served_at_once),

@@ -171,6 +171,44 @@ static void only_so_many_may_watch_until_one_goes(void **state)
 		(void)close(fds[i]);
 }
 
+/* Each series that an expression names is one that is served. */
+static unsigned check_expression(const char *expression, const char *metrics)
+{
+	unsigned n = 0;
+	char name[128];
+
+	for (const char *s = strstr(expression, "ayni_"); s != NULL; s = strstr(s + 1, "ayni_")) {
+		(void)snprintf(name, sizeof name, "\n# TYPE %.*s ",
+		    (int)strspn(s, "abcdefghijklmnopqrstuvwxyz_"), s);
+		if (strstr(metrics, name) == NULL)
+			fail_msg("%s: not among the metrics", expression);
+		n++;
+	}
+	return n;
+}
+
+static void the_dashboard_asks_for_metrics_that_are_there(void **state)
+{
+	json_t *dashboard = json_load_file("configs/grafana-dashboard.json", 0, NULL);
+	struct http_answer a = http_ask(at, "/metrics", NULL);
+	const json_t *panel, *target;
+	unsigned n = 0;
+	size_t i, k;
+
+	(void)state;
+	json_array_foreach(json_object_get(dashboard, "panels"), i, panel)
+	{
+		json_array_foreach(json_object_get(panel, "targets"), k, target)
+		{
+			n += check_expression(
+			    json_string_value(json_object_get(target, "expr")), a.body);
+		}
+	}
+	assert_true(n > 10);
+	http_answer_free(&a);
+	json_decref(dashboard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +216,7 @@ int main(void)
 	    cmocka_unit_test(a_file_of_the_page_is_sent_only_to_who_has_it_not),
 	    cmocka_unit_test(who_watches_sees_what_others_ask),
 	    cmocka_unit_test(only_so_many_may_watch_until_one_goes),
+	    cmocka_unit_test(the_dashboard_asks_for_metrics_that_are_there),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
