@@ -170,7 +170,7 @@ test-kernels: test-kernels-build
 	@RUNNER='$(RUNNER)' sh tests/run.sh $(KERNEL_TESTS)
 
 .PHONY: test-adversary
-ADVERSARY_TESTS := $(addprefix $(BUILD)/tests/,e2e/test_adversary e2e/test_crooks unit/node/test_trust)
+ADVERSARY_TESTS := $(addprefix $(BUILD)/tests/,e2e/test_adversary e2e/test_crooks e2e/test_checkers unit/node/test_trust)
 test-adversary: $(BUILD)/ayni $(ADVERSARY_TESTS)
 	@AYNI_BUILD=$(BUILD) AYNI_ADVERSARIES=all sh tests/adversary.sh $(ADVERSARY_TESTS)
 

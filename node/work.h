@@ -46,9 +46,9 @@ struct work_part {
 	uint32_t span;     /* index */
 	uint32_t position; /* of its first row */
 	uint32_t n_rows;   /* at least 1 */
+	uint32_t row;      /* its first, of the payload's */
+	size_t offset;     /* its first byte, of the payload */
 	size_t bytes;
-	uint32_t row;  /* its first, and */
-	size_t offset; /* its first byte, of the payload */
 };
 size_t work_parts(uint32_t d_model, const struct msg_work_unit *u, bool logits,
     struct work_part out[WORK_PARTS_MAX]);

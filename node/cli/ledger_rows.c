@@ -72,8 +72,8 @@ json_t *ledger_row_json(enum sums_by by, const struct audit_total *t)
 	    (json_int_t)t->unsigned_receipts);
 	/* A whole pool's FLOP may be more than an integer of JSON's readers holds. */
 	if (t->giga < INT64_MAX / 1000000000)
-		(void)json_object_set_new(
-		    row, "flop", json_integer((json_int_t)(t->giga * 1000000000 + t->flop)));
+		(void)json_object_set_new(row, "flop",
+		    json_integer((json_int_t)t->giga * 1000000000 + (json_int_t)t->flop));
 	if (by == SUMS_BY_DONOR || by == SUMS_BY_MODEL)
 		(void)json_object_set_new(row, "name", json_string(t->name));
 	if (by == SUMS_BY_DONOR)

@@ -221,22 +221,23 @@ static int give_word(
 	return chains_ran(&d->chains, &unit, d->holding.a.kv_type, w->chains);
 }
 
-static void send_result(struct donor *d, const struct worker_event *e, struct message *m)
+static void send_result(struct donor *d, const struct worker_event *e, const struct message *begun)
 {
 	const struct msg_work_unit *u = unit_at(d, 0);
 	struct span payload = e->payload;
+	struct message m = *begun;
 	struct word word;
 
-	m->result.handed = hand_on(d, u, e->payload);
-	if (m->result.handed)
+	m.result.handed = hand_on(d, u, e->payload);
+	if (m.result.handed)
 		payload = (struct span){0};
-	if (give_word(d, e, &word, &m->result) != AYNI_OK) {
+	if (give_word(d, e, &word, &m.result) != AYNI_OK) {
 		send_failed(d, u->unit, REFUSAL_MEMORY, "what it stands for could not be kept");
 		return;
 	}
 	d->units_done++;
-	open_work_add(&d->open, u, m->result.cost);
-	donor_send(d, m, payload);
+	open_work_add(&d->open, u, m.result.cost);
+	donor_send(d, &m, payload);
 }
 
 static void on_result(struct donor *d, const struct worker_event *e)

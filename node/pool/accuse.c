@@ -83,8 +83,8 @@ static int list_parts(const struct accusation *a, struct list *l, struct error *
 		l->room = t->n_tokens; /* at most */
 	if (l->room > EVIDENCE_PARTS_MAX)
 		return error_set(err, AYNI_ERR_LIMIT, "evidence: %zu parts are too many", l->room);
-	l->parts = calloc(l->room, sizeof *l->parts);
-	l->after = calloc(l->room, l->n_after * sizeof *l->after + 1);
+	l->parts = calloc(l->room + 1, sizeof *l->parts);
+	l->after = calloc(l->room + 1, l->n_after * sizeof *l->after + 1);
 	if (l->parts == NULL || l->after == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "evidence: out of memory");
 	for (uint32_t i = 0; i < t->n_spans; i++)
@@ -106,7 +106,7 @@ static int take_rows(
 		*rows = (struct span){a->rows, n * wire_row_bytes(a->trail->wire, a->d_model)};
 		return AYNI_OK;
 	}
-	*out = calloc(n, 4);
+	*out = malloc(n * 4 + 1);
 	if (*out == NULL)
 		return AYNI_ERR_MEMORY;
 	payload_put_u32(*out, a->trail->tokens, n);

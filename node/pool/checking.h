@@ -10,8 +10,8 @@
 #include "node/pool/pool_internal.h"
 
 int checking_open(struct pool *p, struct error *err);
-void checking_free(struct pool *p);                          /* before the scheduler */
-void checking_met(struct pool *p, const struct peer *donor); /* it is admitted */
+void checking_free(struct pool *p);                         /* before the scheduler */
+void checking_met(struct pool *p, const struct peer *peer); /* it is admitted */
 /* A trail that was drawn: true, and taken over, if donors check it now. */
 bool checking_gives(struct pool *p, struct trail *t);
 /* Has one been given since this was asked last? Then the scheduler has something to send. */

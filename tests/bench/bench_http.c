@@ -34,8 +34,6 @@
 
 enum { ROUNDS = 400, STREAMS = 100, IDLE = 1000 };
 
-extern char **environ;
-
 static struct scratch scratch;
 static char at[64];
 static pid_t pool, gateway;

@@ -2,7 +2,9 @@
 /*
  * Donors that compute once more what others did, as real processes: three, each with the whole
  * model, the last of another invite than the rest. It is honest with members and gives something
- * else only where it checks others.
+ * else only where it checks others; or it gives always the same as a liar of the other invite.
+ *
+ * AYNI_ADVERSARIES=all plays both and says what became of them (`make test-adversary`).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,10 +26,12 @@
 #define QUESTION   "What is 27 + 48?"
 #define RIGHT      "27 + 48 = 75\n"
 
-enum { DONORS = 3, LIAR = DONORS - 1, AT_ONCE = 4, MOST_ROUNDS = 40 };
+enum { DONORS = 3, LIAR = DONORS - 1, AT_ONCE = 4, MOST_CHATS = 160 };
 
 static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
 static char self[NETWORK_PATH];
+static char cheap_model[NETWORK_PATH];
+static unsigned n_chats, n_wrong, n_flagged;
 
 /* All sessions are drawn, and none has guesses: so several rows of logits are wanted only of who
  * checks. */
@@ -77,33 +81,37 @@ static bool is_quarantined(struct network *n, int donor)
 	return out_of_it;
 }
 
-static void start(struct network *n)
+/* lies: of each donor, or NULL; who is slow serves no member while others are there. */
+static void start(struct network *n, const char *const lies[DONORS], bool liar_is_slow)
 {
 	static const char *const one_core[] = {"cores=1", NULL};
-	static const char *const slow[] = {"cores=1", "kernels=scalar", NULL}; /* others serve */
+	static const char *const slow[] = {"cores=1", "kernels=scalar", NULL};
 	char other[NETWORK_PATH];
 
+	n_chats = n_wrong = n_flagged = 0;
 	network_start(n, DEMO_MODEL, settings);
 	old_donors_make(n, DONORS, DEMO_MODEL, settings, other);
-	(void)setenv("AYNI_LIE", LIE_CHECKS, 1);
+	(void)setenv("AYNI_LIE_MODEL", cheap_model, 1);
 	for (int i = 0; i < DONORS; i++) {
-		n->donor_program = i == LIAR ? self : NULL;
-		network_donor(n, i, i == LIAR ? other : NULL, i == LIAR ? slow : one_core);
+		n->donor_program = lies[i] != NULL ? self : NULL;
+		(void)setenv("AYNI_LIE", lies[i] != NULL ? lies[i] : "", 1);
+		network_donor(
+		    n, i, i == LIAR ? other : NULL, i == LIAR && liar_is_slow ? slow : one_core);
 	}
 	n->donor_program = NULL;
 	(void)unsetenv("AYNI_LIE");
 	network_wait_donors(n, DONORS);
 }
 
-/* Several at once, so that they go over several donors; whoever is wrong, the answers are right. */
-static void chat(struct network *n, unsigned round)
+/* Several at once, so that they go over several donors. */
+static void chat(struct network *n)
 {
 	const char *args[] = {"chat", "--pool", n->invite, QUESTION, NULL};
 	pid_t chats[AT_ONCE];
 	char names[AT_ONCE][32], file[48];
 
 	for (unsigned i = 0; i < AT_ONCE; i++) {
-		(void)snprintf(names[i], sizeof names[i], "chat%u-%u", round, i);
+		(void)snprintf(names[i], sizeof names[i], "chat%u", n_chats++);
 		chats[i] = network_spawn(n, names[i], args);
 	}
 	for (unsigned i = 0; i < AT_ONCE; i++) {
@@ -112,35 +120,83 @@ static void chat(struct network *n, unsigned round)
 		assert_int_equal(network_wait_end(chats[i]), 0);
 		(void)snprintf(file, sizeof file, "%s.out", names[i]);
 		text = network_read(n, file);
-		assert_string_equal(text, RIGHT);
+		n_wrong += strcmp(text, RIGHT) != 0;
+		n_flagged += network_count_log(n, names[i], "RECHECKED AND WRONG") > 0;
 		free(text);
-		assert_int_equal(network_count_log(n, names[i], "RECHECKED AND WRONG"), 0);
 	}
 }
 
 static void who_lies_only_when_it_checks_others_is_found(void **state)
 {
+	static const char *const lies[DONORS] = {[LIAR] = LIE_CHECKS};
 	struct network n;
-	unsigned round = 0;
 
 	(void)state;
-	start(&n);
+	start(&n, lies, true);
 	while (!is_quarantined(&n, LIAR)) {
-		assert_true(round < MOST_ROUNDS);
-		chat(&n, round++);
+		assert_true(n_chats < MOST_CHATS);
+		chat(&n);
 	}
 	for (int i = 0; i < DONORS; i++)
 		assert_true(is_quarantined(&n, i) == (i == LIAR));
 	assert_true(checks(&n, "by_donors") > 0 && checks(&n, "wrong") > 0);
 	assert_true(network_count_log(&n, "pool", "others gave something else") > 0);
-	chat(&n, round);
+	print_message("  lies only to others' rechecks: found in %u answers, all right; %lld "
+	              "rechecks by donors; honest punished 0\n",
+	    n_chats, (long long)checks(&n, "by_donors"));
+	chat(&n);
+	assert_int_equal(n_wrong + n_flagged, 0); /* whoever was wrong, the answers were right */
 	network_stop(&n);
+}
+
+/* Two of them, unrelated as far as the pool can tell, run the same cheaper model: each calls the
+ * other right. What the pool computes itself finds them. */
+static void who_copies_a_liars_answer_is_found_with_it(void **state)
+{
+	static const char *const lies[DONORS] = {[0] = LIE_OTHER_MODEL, [LIAR] = LIE_OTHER_MODEL};
+	const char *all = getenv("AYNI_ADVERSARIES");
+	struct network n;
+
+	(void)state;
+	if (all == NULL || strcmp(all, "all") != 0)
+		return;
+	start(&n, lies, false);
+	while (!is_quarantined(&n, 0) || !is_quarantined(&n, LIAR)) {
+		assert_true(n_chats < MOST_CHATS);
+		chat(&n);
+	}
+	assert_false(is_quarantined(&n, 1));
+	print_message(
+	    "  answer copied from a colluder: both found in %u answers, of these %u wrong, "
+	    "%u flagged at their end; honest punished 0\n",
+	    n_chats, n_wrong, n_flagged);
+	n_wrong = 0;
+	chat(&n);
+	assert_int_equal(n_wrong, 0);
+	network_stop(&n);
+}
+
+static int set_up(void **state)
+{
+	struct network alone = {.folder = "/tmp"};
+	const char *args[] = {"model", "quantize", DEMO_MODEL, cheap_model, "Q4_0", NULL};
+
+	(void)state;
+	(void)snprintf(cheap_model, sizeof cheap_model, "/tmp/ayni-copied-%d.gguf", (int)getpid());
+	return network_run(&alone, args, NULL, NULL, err);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return unlink(cheap_model);
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(who_lies_only_when_it_checks_others_is_found),
+	    cmocka_unit_test(who_copies_a_liars_answer_is_found_with_it),
 	};
 	int rc = liar_main(argc, argv);
 	ssize_t len;
@@ -150,5 +206,5 @@ int main(int argc, char **argv)
 	len = readlink("/proc/self/exe", self, sizeof self - 1);
 	if (len < 0)
 		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
