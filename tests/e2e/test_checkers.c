@@ -81,11 +81,10 @@ static bool is_quarantined(struct network *n, int donor)
 	return out_of_it;
 }
 
-/* lies: of each donor, or NULL; who is slow serves no member while others are there. */
-static void start(struct network *n, const char *const lies[DONORS], bool liar_is_slow)
+/* lies: of each donor, or NULL. */
+static void start(struct network *n, const char *const lies[DONORS])
 {
 	static const char *const one_core[] = {"cores=1", NULL};
-	static const char *const slow[] = {"cores=1", "kernels=scalar", NULL};
 	char other[NETWORK_PATH];
 
 	n_chats = n_wrong = n_flagged = 0;
@@ -95,8 +94,7 @@ static void start(struct network *n, const char *const lies[DONORS], bool liar_i
 	for (int i = 0; i < DONORS; i++) {
 		n->donor_program = lies[i] != NULL ? self : NULL;
 		(void)setenv("AYNI_LIE", lies[i] != NULL ? lies[i] : "", 1);
-		network_donor(
-		    n, i, i == LIAR ? other : NULL, i == LIAR && liar_is_slow ? slow : one_core);
+		network_donor(n, i, i == LIAR ? other : NULL, one_core);
 	}
 	n->donor_program = NULL;
 	(void)unsetenv("AYNI_LIE");
@@ -132,7 +130,7 @@ static void who_lies_only_when_it_checks_others_is_found(void **state)
 	struct network n;
 
 	(void)state;
-	start(&n, lies, true);
+	start(&n, lies);
 	while (!is_quarantined(&n, LIAR)) {
 		assert_true(n_chats < MOST_CHATS);
 		chat(&n);
@@ -160,7 +158,7 @@ static void who_copies_a_liars_answer_is_found_with_it(void **state)
 	(void)state;
 	if (all == NULL || strcmp(all, "all") != 0)
 		return;
-	start(&n, lies, false);
+	start(&n, lies);
 	while (!is_quarantined(&n, 0) || !is_quarantined(&n, LIAR)) {
 		assert_true(n_chats < MOST_CHATS);
 		chat(&n);
