@@ -260,14 +260,15 @@ static void measure_size(const char *file, uint64_t n)
 		printf("  the file             %9.1f bytes a receipt, %.1f MB\n",
 		    (double)st.st_size / (double)n, (double)st.st_size / 1e6);
 	if (sqlite3_prepare_v2(db_handle(db),
-	        "SELECT name, sum(pgsize) FROM dbstat GROUP BY 1 HAVING sum(pgsize) > 100000"
-	        " ORDER BY 2 DESC",
+	        "SELECT name, sum(pgsize), sum(payload) FROM dbstat GROUP BY 1"
+	        " HAVING sum(pgsize) > 100000 ORDER BY 2 DESC",
 	        -1, &parts, NULL) != SQLITE_OK)
 		return; /* a SQLite without dbstat */
 	while (sqlite3_step(parts) == SQLITE_ROW)
-		printf("    %-18s %9.1f bytes a receipt\n",
+		printf("    %-18s %9.1f bytes a receipt, %.1f without what is free in pages\n",
 		    (const char *)sqlite3_column_text(parts, 0),
-		    (double)sqlite3_column_int64(parts, 1) / (double)n);
+		    (double)sqlite3_column_int64(parts, 1) / (double)n,
+		    (double)sqlite3_column_int64(parts, 2) / (double)n);
 	(void)sqlite3_finalize(parts);
 }
 
