@@ -316,7 +316,7 @@ static void connections_that_say_nothing_keep_nobody_out(void **state)
 
 static void layers_that_are_fetched_for_ever_go_to_others(void **state)
 {
-	static const char *const halves[] = {"stages=2", "fetch_s=8", NULL};
+	static const char *const halves[] = {"stages=2", "fetch_s=20", NULL};
 	struct network n;
 	struct told t;
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "compute/gguf.h"
+#include "node/donor/chains.h"
 #include "node/loop.h"
 #include "node/work.h"
 #include "protocol/invite.h"
@@ -31,6 +32,7 @@ struct crook {
 	bool has_victim, joined;
 	uint64_t clock_offset_ms;
 	struct msg_assignment a; /* number 0: none */
+	struct chains chains;    /* of what it gave: it stands for its lies */
 	struct hash asked;       /* content, last */
 };
 
@@ -76,7 +78,26 @@ static uint8_t *made_up(const struct crook *c, const struct msg_work_unit *u, si
 	return out;
 }
 
-static void answer(struct crook *c, const struct msg_work_unit *u, uint64_t unit)
+/* What it stands for, as the pool will see it. */
+static void stand_for(
+    struct crook *c, const struct msg_work_unit *u, struct span payload, struct msg_result *r)
+{
+	struct hash inputs[WORK_PARTS_MAX], chains[LIMIT_UNIT_SPANS];
+	struct chain_unit unit = {.work = u,
+	    .layers = {u->layer_first, u->layer_last},
+	    .logits = u->layer_last == c->sizes.n_layers,
+	    .inputs = inputs,
+	    .after = r->layer_hashes,
+	    .outputs = r->parts};
+
+	chain_inputs(c->sizes.d_model, u->layer_first, u, payload.data, inputs);
+	must(chains_ran(&c->chains, &unit, c->a.kv_type, chains) == AYNI_OK, "no chain", NULL);
+	memcpy(r->chains, chains, u->n_spans * sizeof *chains);
+}
+
+/* To another unit's number, its word is that of none. */
+static void answer(
+    struct crook *c, const struct msg_work_unit *u, struct span payload, uint64_t unit)
 {
 	bool logits = u->layer_last == c->sizes.n_layers;
 	struct message m = {.type = MSG_RESULT};
@@ -98,6 +119,8 @@ static void answer(struct crook *c, const struct msg_work_unit *u, uint64_t unit
 	m.result.parts = parts;
 	m.result.n_parts =
 	    work_commit(c->sizes.d_model, u, logits, out, parts, &m.result.handed_hash);
+	if (unit == u->unit)
+		stand_for(c, u, payload, &m.result);
 	say(c, &m, (struct span){out, is(c, CROOK_HALF) ? len / 2 : len});
 	free(hashes);
 	free(out);
@@ -160,6 +183,7 @@ static void on_blob(struct crook *c, const struct msg_blob *b, struct span conte
 static void on_assignment(struct crook *c, const struct msg_assignment *a)
 {
 	c->a = *a;
+	chains_forget(&c->chains);
 	(void)fprintf(stderr, "took layers %u to %u\n", a->layer_first, a->layer_last - 1);
 	ask_for(c, &a->model);
 }
@@ -201,11 +225,11 @@ static void countersign(struct crook *c)
 	}
 }
 
-static void steal(struct crook *c, const struct msg_work_unit *u)
+static void steal(struct crook *c, const struct msg_work_unit *u, struct span payload)
 {
 	for (uint64_t i = 1; i <= STOLEN; i++) {
-		answer(c, u, u->unit - i);
-		answer(c, u, u->unit + i);
+		answer(c, u, payload, u->unit - i);
+		answer(c, u, payload, u->unit + i);
 	}
 	if (c->friend != NULL)
 		forge(c, u->unit, NULL);
@@ -215,7 +239,7 @@ static void steal(struct crook *c, const struct msg_work_unit *u)
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
-static void on_unit(struct crook *c, const struct msg_work_unit *u)
+static void on_unit(struct crook *c, const struct msg_work_unit *u, struct span payload)
 {
 	(void)fprintf(stderr, "a unit\n");
 	if (is(c, CROOK_MUTE))
@@ -228,10 +252,10 @@ static void on_unit(struct crook *c, const struct msg_work_unit *u)
 	} else if (is(c, CROOK_NAN)) {
 		give_back(c, u->unit, REFUSAL_NUMERIC);
 	} else if (is(c, CROOK_THIEF)) {
-		steal(c, u);
+		steal(c, u, payload);
 		give_back(c, u->unit, REFUSAL_LEAVING);
 	} else {
-		answer(c, u, u->unit);
+		answer(c, u, payload, u->unit);
 	}
 }
 
@@ -289,7 +313,7 @@ static void dispatch(struct crook *c, const struct message *m)
 		on_blob(c, &m->blob, m->payload);
 		break;
 	case MSG_WORK_UNIT:
-		on_unit(c, &m->work_unit);
+		on_unit(c, &m->work_unit, m->payload);
 		break;
 	default:
 		break;
