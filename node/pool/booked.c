@@ -61,7 +61,7 @@ static int add_window(struct booked *b, struct booked_window **out, struct error
 
 int booked_recall(struct booked *b, const struct window *window, struct error *err)
 {
-	struct booked_window *w;
+	struct booked_window *w = NULL;
 	int rc = add_window(b, &w, err);
 
 	if (rc != AYNI_OK)
