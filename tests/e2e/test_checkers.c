@@ -63,7 +63,7 @@ static json_int_t checks(struct network *n, const char *kind)
 static bool is_quarantined(struct network *n, int donor)
 {
 	json_t *root = status(n), *donors = json_object_get(root, "donors");
-	char name[16];
+	char name[32];
 	bool found = false, out_of_it = false;
 
 	(void)snprintf(name, sizeof name, "donor%d", donor);

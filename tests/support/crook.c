@@ -432,5 +432,6 @@ int crook_main(int argc, char **argv)
 	loop_free(c.loop);
 	identity_free(c.identity);
 	identity_free(c.friend);
+	chains_forget(&c.chains);
 	return rc == AYNI_OK ? 0 : 1;
 }
