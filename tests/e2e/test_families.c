@@ -63,7 +63,7 @@ static void every_family_is_the_same_through_three_donors(void **state)
 
 	(void)state;
 	random_models_write(&models);
-	for (size_t i = 0; i < models.n; i++)
+	for (size_t i = 0; i < models.n; i += network_is_brief() ? 3 : 1)
 		compare(models.names[i], random_models_path(&models, models.names[i], path), 3);
 	random_models_remove(&models);
 	if (models.n == 0)

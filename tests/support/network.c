@@ -26,6 +26,11 @@
 
 enum { MAX_ARGS = 64, PATIENCE_MS = 120000 };
 
+bool network_is_brief(void)
+{
+	return getenv("AYNI_BRIEF") != NULL;
+}
+
 const char *network_program(void)
 {
 	static char path[NETWORK_PATH];

@@ -21,6 +21,9 @@ struct network {
 	const char *donor_program; /* of donors from now on; NULL: the program under test */
 };
 
+/* Is AYNI_BRIEF set: does a sample of many alike suffice, since each takes long (sanitizers)? */
+bool network_is_brief(void);
+
 /* The program under test: $AYNI_BUILD/ayni, or build/ayni. */
 const char *network_program(void);
 
