@@ -236,6 +236,7 @@ static void a_pool_killed_at_any_moment_counts_nothing_twice_and_loses_little(vo
 		get_tokens(tokens, (size_t)(seed >> 33) % (ANSWER + 1), kill_pool);
 		assert_memory_equal(tokens, undisturbed, sizeof tokens);
 	}
+	network_wait_donors(&net, N_DONORS); /* they countersign what the new pool found */
 	end_donors();
 	print_message("killed %d times; undisturbed, an answer of %d units takes %.0f ms\n", kills,
 	    ANSWER, (double)us / 1e3);
