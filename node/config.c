@@ -60,6 +60,7 @@ static const struct option pool_options[] = {
     NUMBER(pool_config, max_waiting, 0, 65536, "1024"),
     NUMBER(pool_config, wait_s, 0, 86400, "60"),
     NUMBER(pool_config, fetch_s, 1, 86400, "30"),
+    NUMBER(pool_config, out_s, 0, 3600, "60"),
     NUMBER(pool_config, heartbeat_ms, 100, 60000, "1000"),
     NUMBER(pool_config, unit_timeout_ms, 100, 3600000, "60000"),
     NUMBER(pool_config, draft_tokens, 0, CONFIG_MAX_DRAFT, "16"),

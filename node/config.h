@@ -46,6 +46,7 @@ struct pool_config {
 	uint64_t max_waiting;  /* requests beyond that; more are refused */
 	uint64_t wait_s;       /* how long a request waits for donors to cover its model */
 	uint64_t fetch_s;      /* and the pool for a layer that a donor fetches, beside its bytes */
+	uint64_t out_s;        /* a donor that failed too often is out, and twice as long again */
 	uint64_t heartbeat_ms;
 	uint64_t unit_timeout_ms; /* a unit not answered by then is given to another donor */
 	uint64_t draft_tokens;    /* guessed and confirmed in one trip; 0: none */

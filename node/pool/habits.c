@@ -71,9 +71,9 @@ uint64_t habit_stay_s(const struct habit *known, uint64_t here_s)
 	return here_s > known->stay_s ? here_s : known->stay_s;
 }
 
-void habit_out(struct habit *h, uint64_t now_us)
+void habit_out(struct habit *h, uint64_t now_us, uint64_t first_s)
 {
-	uint64_t us = HABIT_OUT_S * UINT64_C(1000000);
+	uint64_t us = first_s * UINT64_C(1000000);
 	uint64_t most = HABIT_OUT_MOST_S * UINT64_C(1000000);
 
 	if (h->out_until_us + HABIT_OUT_DAY_S * UINT64_C(1000000) < now_us)

@@ -9,7 +9,7 @@
  * The usual stay is the mean of the connections' lengths, later ones counting more (each a quarter
  * of the mean). A donor that is here for longer than that counts as staying as long as it has.
  *
- * A donor that failed too often is out for HABIT_OUT_S, and each time within HABIT_OUT_DAY_S of the
+ * A donor that failed too often is out for a while, and each time within HABIT_OUT_DAY_S of the
  * last for twice as long, up to HABIT_OUT_MOST_S; coming again under the same key does not help. A
  * pool that is started anew does not know of that.
  *
@@ -20,7 +20,7 @@
 
 #include "protocol/base.h"
 
-enum { HABITS_MAX = 65536, HABIT_OUT_S = 60, HABIT_OUT_MOST_S = 3600, HABIT_OUT_DAY_S = 86400 };
+enum { HABITS_MAX = 65536, HABIT_OUT_MOST_S = 3600, HABIT_OUT_DAY_S = 86400 };
 
 struct habit {
 	uint64_t stay_s; /* usual; 0: not known */
@@ -42,8 +42,8 @@ void habits_put(struct habits *h, const struct public_key *donor, const struct h
 
 /* Seconds, `here_s` of which it has been here now; 0: never seen before. NULL: nothing is known. */
 uint64_t habit_stay_s(const struct habit *known, uint64_t here_s);
-/* It failed too often once more. */
-void habit_out(struct habit *h, uint64_t now_us);
+/* It failed too often once more; first_s: how long it is out the first time. */
+void habit_out(struct habit *h, uint64_t now_us, uint64_t first_s);
 /* The mean with a connection that ended after so many seconds. */
 uint64_t habit_stayed_s(const struct habit *known, uint64_t here_s);
 

@@ -108,7 +108,7 @@ void remember_gone(struct pool *p, const struct roster_donor *d)
 
 	h.stay_s = habit_stayed_s(&h, here_s(d, now));
 	if (d->failures >= ROSTER_MAX_FAILURES && d->out_until_us == 0)
-		habit_out(&h, now); /* it went before that was seen */
+		habit_out(&h, now, p->config->out_s); /* it went before that was seen */
 	habits_put(p->habits, &d->key, &h);
 	if (store(p, &d->key, &h, &err) != AYNI_OK)
 		report(REPORT_ERROR, "%s", err.text);
@@ -119,7 +119,7 @@ void remember_out(struct pool *p, struct roster_donor *d)
 	const struct habit *known = habits_find(p->habits, &d->key);
 	struct habit h = known != NULL ? *known : (struct habit){0};
 
-	habit_out(&h, loop_now_us());
+	habit_out(&h, loop_now_us(), p->config->out_s);
 	d->out_until_us = h.out_until_us;
 	habits_put(p->habits, &d->key, &h);
 }

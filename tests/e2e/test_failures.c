@@ -39,8 +39,8 @@ enum {
 };
 
 /* Nothing is kept: each answer reads its prompt anew, and that can be disturbed too. */
-static const char *const pool_settings[] = {
-    "stages=2", "unit_timeout_ms=5000", "kv_tokens=1024", "draft_tokens=4", "keep_s=0", NULL};
+static const char *const pool_settings[] = {"stages=2", "unit_timeout_ms=5000", "kv_tokens=1024",
+    "draft_tokens=4", "keep_s=0", "out_s=0", NULL};
 
 static struct network net;
 static char *model;

@@ -100,14 +100,14 @@ static void who_fails_again_and_again_is_out_for_longer_each_time(void **state)
 	struct habit h = {0};
 
 	(void)state;
-	habit_out(&h, 5);
-	assert_int_equal(h.out_until_us, 5 + HABIT_OUT_S * second);
-	habit_out(&h, day);
-	assert_int_equal(h.out_until_us, day + 2 * HABIT_OUT_S * second);
+	habit_out(&h, 5, 60);
+	assert_int_equal(h.out_until_us, 5 + 60 * second);
+	habit_out(&h, day, 60);
+	assert_int_equal(h.out_until_us, day + 120 * second);
 	for (int i = 0; i < 100; i++)
-		habit_out(&h, day);
+		habit_out(&h, day, 60);
 	assert_int_equal(h.out_until_us, day + HABIT_OUT_MOST_S * second);
-	habit_out(&h, h.out_until_us + day + 1); /* long ago */
+	habit_out(&h, h.out_until_us + day + 1, 60); /* long ago */
 	assert_int_equal(h.outs, 1);
 }
 
