@@ -7,17 +7,11 @@
 #include "compute/logits.h"
 #include "node/work.h"
 
-enum {
-	GROUP_TOKENS = 128, /* go through a layer together, */
-	GROUP_ROWS = 32     /* with rows of logits for so many at most, unless one span has more */
-};
-
 /* Spans that continue each other. */
 struct group {
-	size_t first, n; /* spans */
-	size_t row;      /* of its first token, of all */
-	uint32_t n_tokens;
-	uint32_t n_rows; /* of logits, of its last tokens */
+	size_t first; /* span */
+	size_t row;   /* of its first token, of all */
+	struct work_run run;
 };
 
 struct replay {
@@ -32,7 +26,7 @@ struct replay {
 	struct model *model;
 	struct layers *layers;
 	struct kv *kv;
-	float *activations; /* GROUP_TOKENS x d_model */
+	float *activations; /* WORK_RUN_TOKENS x d_model */
 	float *logits;      /* logits_rows x n_vocabulary */
 	uint32_t logits_rows;
 	uint8_t *rows; /* of logits, of a span */
@@ -72,7 +66,7 @@ static void close_run(struct replay *r)
 {
 	size_t vocabulary = r->sizes.n_vocabulary;
 
-	wipe(r->activations, GROUP_TOKENS * (size_t)r->sizes.d_model * sizeof *r->activations);
+	wipe(r->activations, WORK_RUN_TOKENS * (size_t)r->sizes.d_model * sizeof *r->activations);
 	wipe(r->logits, r->logits_rows * vocabulary * sizeof *r->logits);
 	wipe(r->rows, r->rows_bytes);
 	wipe(r->scratch, vocabulary * sizeof *r->scratch);
@@ -105,14 +99,14 @@ static int open_run(struct replay *r, const struct replay_job *job, struct error
 		return rc;
 	r->job = job;
 	r->last = job->layer + 1 == r->sizes.n_layers;
-	r->activations = calloc(GROUP_TOKENS, (size_t)r->sizes.d_model * sizeof *r->activations);
+	r->activations = calloc(WORK_RUN_TOKENS, (size_t)r->sizes.d_model * sizeof *r->activations);
 	r->scratch = calloc(r->sizes.n_vocabulary, sizeof *r->scratch);
 	r->top = calloc(r->sizes.n_vocabulary, sizeof *r->top);
 	if (r->activations == NULL || r->scratch == NULL || r->top == NULL)
 		return error_set(err, AYNI_ERR_MEMORY, "replay: out of memory");
 	if ((rc = model_load_for(job->gguf, job->layer, job->layer + 1, r->kernels, r->team,
 	         &r->model, err)) != AYNI_OK ||
-	    (rc = layers_new(r->model, r->kernels, r->team, GROUP_TOKENS, &r->layers, err)) !=
+	    (rc = layers_new(r->model, r->kernels, r->team, WORK_RUN_TOKENS, &r->layers, err)) !=
 	        AYNI_OK)
 		return rc;
 	rc = kv_new(r->model, positions(job), job->kv, &r->kv, err);
@@ -127,18 +121,11 @@ static int open_run(struct replay *r, const struct replay_job *job, struct error
 static struct group group_from(const struct replay_job *job, size_t first, size_t row)
 {
 	struct group g = {.first = first, .row = row};
+	const struct replay_span *s = job->spans + first, *end = job->spans + job->n_spans;
 
-	while (first + g.n < job->n_spans) {
-		const struct replay_span *s = &job->spans[first + g.n];
-		uint32_t rows = g.n_rows > 0 ? g.n_rows + s->n_tokens : s->n_logits;
-
-		if (g.n > 0 && (s->position != job->spans[first].position + g.n_tokens ||
-		                   g.n_tokens + s->n_tokens > GROUP_TOKENS || rows > GROUP_ROWS))
-			break;
-		g.n_rows = rows;
-		g.n_tokens += s->n_tokens;
-		g.n++;
-	}
+	while (
+	    s < end && work_run_add(&g.run, s->position, s->n_tokens, s->n_logits, WORK_RUN_TOKENS))
+		s++;
 	return g;
 }
 
@@ -177,7 +164,7 @@ static void get(struct replay *r, const struct group *g)
 {
 	size_t d = r->sizes.d_model, row_bytes = wire_row_bytes(r->job->wire, d);
 
-	for (uint32_t i = 0; i < g->n_tokens; i++)
+	for (uint32_t i = 0; i < g->run.n_tokens; i++)
 		wire_decode(
 		    r->job->wire, r->job->in + (g->row + i) * row_bytes, d, r->activations + i * d);
 }
@@ -188,9 +175,9 @@ static void put(struct replay *r, const struct group *g)
 	size_t d = r->sizes.d_model, row_bytes = wire_row_bytes(r->job->wire, d);
 	uint8_t *at = r->job->out + g->row * row_bytes;
 
-	for (uint32_t i = 0; i < g->n_tokens; i++)
+	for (uint32_t i = 0; i < g->run.n_tokens; i++)
 		wire_encode(r->job->wire, r->activations + i * d, d, at + i * row_bytes);
-	for (size_t i = g->first; i < g->first + g->n && !r->done; i++) {
+	for (size_t i = g->first; i < g->first + g->run.n && !r->done; i++) {
 		r->done = !r->seen(r->context, i, at);
 		at += r->job->spans[i].n_tokens * row_bytes;
 	}
@@ -219,16 +206,16 @@ static int put_rows(struct replay *r, size_t span, const float *logits, struct e
 
 static int put_logits(struct replay *r, const struct group *g, struct error *err)
 {
-	uint32_t tokens_left = g->n_tokens;
+	uint32_t tokens_left = g->run.n_tokens;
 	int rc = AYNI_OK;
 
-	for (size_t i = g->first; i < g->first + g->n && rc == AYNI_OK && !r->done; i++) {
+	for (size_t i = g->first; i < g->first + g->run.n && rc == AYNI_OK && !r->done; i++) {
 		const struct replay_span *s = &r->job->spans[i];
 
 		tokens_left -= s->n_tokens;
 		if (s->n_logits > 0)
 			rc = put_rows(r, i,
-			    r->logits + (size_t)(g->n_rows - tokens_left - s->n_logits) *
+			    r->logits + (size_t)(g->run.n_rows - tokens_left - s->n_logits) *
 			                    r->sizes.n_vocabulary,
 			    err);
 	}
@@ -239,13 +226,14 @@ static int run_group(struct replay *r, const struct group *g, struct error *err)
 {
 	struct layers_span span = {.kv = r->kv,
 	    .position = r->job->spans[g->first].position,
-	    .n_tokens = g->n_tokens,
-	    .n_logits = r->last ? g->n_rows : 0};
+	    .n_tokens = g->run.n_tokens,
+	    .n_logits = r->last ? g->run.n_rows : 0};
 	int rc;
 
-	if (g->n_tokens > GROUP_TOKENS)
-		return error_set(err, AYNI_ERR_LIMIT, "replay: a span of %u tokens", g->n_tokens);
-	if (r->last && room_for_logits(r, g->n_rows, err) != AYNI_OK)
+	if (g->run.n_tokens > WORK_RUN_TOKENS)
+		return error_set(
+		    err, AYNI_ERR_LIMIT, "replay: a span of %u tokens", g->run.n_tokens);
+	if (r->last && room_for_logits(r, g->run.n_rows, err) != AYNI_OK)
 		return AYNI_ERR_MEMORY;
 	if (r->job->layer > 0)
 		get(r, g);
@@ -270,8 +258,8 @@ int replay_layer(struct replay *r, const struct replay_job *job, replay_fn *seen
 		struct group g = group_from(job, i, row);
 
 		rc = run_group(r, &g, err);
-		i += g.n;
-		row += g.n_tokens;
+		i += g.run.n;
+		row += g.run.n_tokens;
 	}
 	close_run(r);
 	return rc;

@@ -157,6 +157,23 @@ size_t work_layer_hashes(const struct msg_work_unit *u)
 	return (u->layer_last - u->layer_first - 1) * work_n_parts(u);
 }
 
+bool work_run_add(struct work_run *r, uint32_t position, uint32_t n_tokens, uint32_t n_logits,
+    uint32_t most_tokens)
+{
+	/* behind the first row that is wanted all are */
+	uint32_t rows = r->n_rows > 0 ? r->n_rows + n_tokens : n_logits;
+
+	if (r->n == 0)
+		r->position = position;
+	else if (position != r->position + r->n_tokens || r->n_tokens + n_tokens > most_tokens ||
+	         rows > WORK_RUN_ROWS)
+		return false;
+	r->n_rows = rows;
+	r->n_tokens += n_tokens;
+	r->n++;
+	return true;
+}
+
 void work_whole(const struct hash *parts, size_t n, struct hash *whole)
 {
 	hash_bytes(parts[0].bytes, n * sizeof *parts, whole);

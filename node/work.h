@@ -61,6 +61,20 @@ size_t work_commit(uint32_t d_model, const struct msg_work_unit *u, bool logits,
 /* The same of what the unit takes as its input; *whole is the payload's own hash before. */
 void work_commit_input(
     uint32_t d_model, const struct msg_work_unit *u, const uint8_t *payload, struct hash *whole);
+/*
+ * Spans of a session that continue each other, so that they may go through layers together: up to
+ * most_tokens, and rows of logits for WORK_RUN_ROWS, unless one span has more of either.
+ */
+enum { WORK_RUN_TOKENS = 128, WORK_RUN_ROWS = 32 };
+struct work_run {
+	uint32_t n; /* spans; 0: none yet */
+	uint32_t position, n_tokens;
+	uint32_t n_rows; /* of logits, of the last tokens */
+};
+/* False: the span does not go with those that are there. */
+bool work_run_add(struct work_run *r, uint32_t position, uint32_t n_tokens, uint32_t n_logits,
+    uint32_t most_tokens);
+
 /* Of more than one part. */
 void work_whole(const struct hash *parts, size_t n, struct hash *whole);
 

@@ -46,7 +46,7 @@ void check_free(struct check *c)
 
 static uint32_t next_span(const struct check *c)
 {
-	return c->group.first + c->group.n;
+	return c->group.first + c->group.run.n;
 }
 
 uint32_t check_least(const struct check *c)
@@ -63,8 +63,8 @@ const uint32_t *check_take(struct check *c, uint32_t most_tokens, struct unit_sp
 	c->group = trail_group(t, next_span(c), most_tokens);
 	first = &t->spans[c->group.first];
 	*out = (struct unit_span){.position = first->position,
-	    .n_tokens = c->group.n_tokens,
-	    .n_logits = c->group.n_rows,
+	    .n_tokens = c->group.run.n_tokens,
+	    .n_logits = c->group.run.n_rows,
 	    .wire = t->wire};
 	return t->tokens + first->first_token;
 }
@@ -142,7 +142,7 @@ static void compare_rows(struct check *c, uint32_t index, uint32_t top, const ui
 
 void check_rows(struct check *c, uint32_t top, const uint8_t *rows)
 {
-	uint32_t tokens_left = c->group.n_tokens;
+	uint32_t tokens_left = c->group.run.n_tokens;
 
 	assert(top >= c->top);
 	for (uint32_t i = c->group.first; i < next_span(c); i++) {
@@ -151,7 +151,7 @@ void check_rows(struct check *c, uint32_t top, const uint8_t *rows)
 		tokens_left -= s->n_tokens;
 		if (s->n_logits > 0)
 			compare_rows(c, i, top,
-			    rows + (c->group.n_rows - tokens_left - s->n_logits) *
+			    rows + (c->group.run.n_rows - tokens_left - s->n_logits) *
 			               logit_row_bytes(top));
 	}
 }

@@ -292,19 +292,10 @@ void trail_empty(struct trail *t)
 struct trail_group trail_group(const struct trail *t, uint32_t first, uint32_t most_tokens)
 {
 	struct trail_group g = {.first = first};
+	const struct trail_span *s = t->spans + first, *end = t->spans + t->n_spans;
 
-	while (first + g.n < t->n_spans) {
-		const struct trail_span *s = &t->spans[first + g.n];
-		uint32_t rows = g.n_rows > 0 ? g.n_rows + s->n_tokens : s->n_logits;
-
-		if (g.n > 0 &&
-		    (s->position != t->spans[first].position + g.n_tokens ||
-		        g.n_tokens + s->n_tokens > most_tokens || rows > TRAIL_GROUP_ROWS))
-			break;
-		g.n_rows = rows;
-		g.n_tokens += s->n_tokens;
-		g.n++;
-	}
+	while (s < end && work_run_add(&g.run, s->position, s->n_tokens, s->n_logits, most_tokens))
+		s++;
 	return g;
 }
 

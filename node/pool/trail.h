@@ -19,12 +19,7 @@
 #include "node/chain.h"
 #include "protocol/frame.h"
 
-enum {
-	TRAIL_MOST_BYTES = 64 << 20,
-	TRAILS_MOST_BYTES = 1 << 30,
-	TRAIL_GROUP_TOKENS = 128, /* of spans that go through a layer together, at most, */
-	TRAIL_GROUP_ROWS = 32     /* and their rows of logits */
-};
+enum { TRAIL_MOST_BYTES = 64 << 20, TRAILS_MOST_BYTES = 1 << 30 };
 
 struct trail_budget;
 
@@ -98,14 +93,11 @@ void trail_vouch(struct trail *t, uint32_t stage, struct statement *s);
 /* It has nothing of its own any more, nor of another. */
 void trail_empty(struct trail *t);
 
-/* Spans that continue each other and go through layers together. */
+/* The spans from this one on that go together (node/work.h). */
 struct trail_group {
-	uint32_t first, n; /* spans */
-	uint32_t n_tokens;
-	uint32_t n_rows; /* of logits, of its last tokens */
+	uint32_t first; /* span */
+	struct work_run run;
 };
-/* The spans from this one on that go together: so many tokens at most, and TRAIL_GROUP_ROWS, unless
- * one span has more. */
 struct trail_group trail_group(const struct trail *t, uint32_t first, uint32_t most_tokens);
 
 /* That a session comes to which follows it; at least 1. */

@@ -211,7 +211,7 @@ static struct trail_budget budget = {.most_bytes = 1 << 20};
 
 static void add(struct trail *t, uint32_t position, uint32_t n, uint32_t rows)
 {
-	static const uint32_t tokens[TRAIL_GROUP_TOKENS * 2];
+	static const uint32_t tokens[WORK_RUN_TOKENS * 2];
 	static const struct hash hashes[16];
 	struct unit_span span = {.position = position, .n_tokens = n, .n_logits = rows};
 
@@ -225,7 +225,7 @@ static void is_fed(struct check *c, uint32_t position, uint32_t n, uint32_t rows
 
 	assert_true(check_next(c, &at));
 	assert_int_equal(at, position);
-	(void)check_take(c, TRAIL_GROUP_TOKENS, &span);
+	(void)check_take(c, WORK_RUN_TOKENS, &span);
 	assert_int_equal(span.position, position);
 	assert_int_equal(span.n_tokens, n);
 	assert_int_equal(span.n_logits, rows);
@@ -238,15 +238,15 @@ static void spans_go_together_as_far_as_they_continue_each_other(void **state)
 
 	(void)state;
 	trail = trail_new(1, 0, WIRE_F32, stages, 2, &budget);
-	add(trail, 0, TRAIL_GROUP_TOKENS, 0);
-	add(trail, TRAIL_GROUP_TOKENS, 3, 1);
-	add(trail, TRAIL_GROUP_TOKENS + 3, 4, 4); /* three of them wrong guesses */
-	add(trail, TRAIL_GROUP_TOKENS + 4, 1, 1);
+	add(trail, 0, WORK_RUN_TOKENS, 0);
+	add(trail, WORK_RUN_TOKENS, 3, 1);
+	add(trail, WORK_RUN_TOKENS + 3, 4, 4); /* three of them wrong guesses */
+	add(trail, WORK_RUN_TOKENS + 4, 1, 1);
 	assert_int_equal(check_new(trail, &play.model->sizes, &c, NULL), AYNI_OK);
-	assert_int_equal(c->n_positions, TRAIL_GROUP_TOKENS + 7);
-	is_fed(c, 0, TRAIL_GROUP_TOKENS, 0);
-	is_fed(c, TRAIL_GROUP_TOKENS, 7, 5);
-	is_fed(c, TRAIL_GROUP_TOKENS + 4, 1, 1);
+	assert_int_equal(c->n_positions, WORK_RUN_TOKENS + 7);
+	is_fed(c, 0, WORK_RUN_TOKENS, 0);
+	is_fed(c, WORK_RUN_TOKENS, 7, 5);
+	is_fed(c, WORK_RUN_TOKENS + 4, 1, 1);
 	assert_false(check_next(c, &at));
 	assert_false(check_agrees(c)); /* nothing was compared */
 	check_free(c);
