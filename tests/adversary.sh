@@ -9,7 +9,7 @@ trap 'rm -f "$log"' EXIT
 for program in "$@"; do
 	"$program" >"$log" 2>&1 || failed=$((failed + 1))
 	grep -v '^\[ \|^\[=\|^[0-9]* FAILED' "$log" || true
-	grep '^\[  FAILED' "$log" || true
+	grep -e '^\[  FAILED' -e '^\[   LINE' -e '^\[  ERROR' "$log" || true
 done
 if [ "$failed" -gt 0 ]; then
 	echo "test-adversary: $failed programs failed"

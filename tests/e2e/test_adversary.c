@@ -50,7 +50,6 @@ static const struct adversary adversaries[] = {
 };
 
 static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
-static char self[NETWORK_PATH];
 static char cheap_model[NETWORK_PATH], shared[NETWORK_PATH];
 
 static bool plays_all(void)
@@ -85,7 +84,7 @@ static void start_liar(struct network *n, int i, const struct adversary *a)
 	(void)setenv("AYNI_LIE", a->lie, 1);
 	(void)setenv("AYNI_LIE_AFTER", after, 1);
 	(void)setenv("AYNI_LIE_MODEL", cheap_model, 1);
-	n->donor_program = self;
+	n->donor_program = network_self();
 	network_donor(n, i, NULL, one_core);
 	n->donor_program = NULL;
 	(void)unsetenv("AYNI_LIE");
@@ -547,16 +546,10 @@ static void who_has_an_answer_that_nobody_looked_at_is_told_when_its_donor_is_ca
 
 static int set_up(void **state)
 {
-	struct network alone = {.folder = "/tmp"};
-	const char *args[] = {"model", "quantize", DEMO_MODEL, cheap_model, "Q4_0", NULL};
-
 	(void)state;
 	(void)snprintf(shared, sizeof shared, "/tmp/ayni-swarm-%d", (int)getpid());
 	(void)snprintf(cheap_model, sizeof cheap_model, "/tmp/ayni-cheap-%d.gguf", (int)getpid());
-	if (network_run(&alone, args, NULL, NULL, err) != 0) {
-		print_error("%s", err);
-		return -1;
-	}
+	liar_cheap_model(DEMO_MODEL, cheap_model);
 	return 0;
 }
 
@@ -577,12 +570,8 @@ int main(int argc, char **argv)
 	        who_has_an_answer_that_nobody_looked_at_is_told_when_its_donor_is_caught),
 	};
 	int rc = liar_main(argc, argv);
-	ssize_t len;
 
 	if (rc >= 0)
 		return rc;
-	len = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (len < 0)
-		return 1;
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -29,7 +29,6 @@
 enum { DONORS = 3, LIAR = DONORS - 1, AT_ONCE = 4, MOST_CHATS = 160 };
 
 static char out[NETWORK_OUTPUT], err[NETWORK_OUTPUT];
-static char self[NETWORK_PATH];
 static char cheap_model[NETWORK_PATH];
 static unsigned n_chats, n_wrong, n_flagged;
 
@@ -92,7 +91,7 @@ static void start(struct network *n, const char *const lies[DONORS])
 	old_donors_make(n, DONORS, DEMO_MODEL, settings, other);
 	(void)setenv("AYNI_LIE_MODEL", cheap_model, 1);
 	for (int i = 0; i < DONORS; i++) {
-		n->donor_program = lies[i] != NULL ? self : NULL;
+		n->donor_program = lies[i] != NULL ? network_self() : NULL;
 		(void)setenv("AYNI_LIE", lies[i] != NULL ? lies[i] : "", 1);
 		network_donor(n, i, i == LIAR ? other : NULL, one_core);
 	}
@@ -176,12 +175,10 @@ static void who_copies_a_liars_answer_is_found_with_it(void **state)
 
 static int set_up(void **state)
 {
-	struct network alone = {.folder = "/tmp"};
-	const char *args[] = {"model", "quantize", DEMO_MODEL, cheap_model, "Q4_0", NULL};
-
 	(void)state;
 	(void)snprintf(cheap_model, sizeof cheap_model, "/tmp/ayni-copied-%d.gguf", (int)getpid());
-	return network_run(&alone, args, NULL, NULL, err);
+	liar_cheap_model(DEMO_MODEL, cheap_model);
+	return 0;
 }
 
 static int tear_down(void **state)
@@ -197,12 +194,8 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(who_copies_a_liars_answer_is_found_with_it),
 	};
 	int rc = liar_main(argc, argv);
-	ssize_t len;
 
 	if (rc >= 0)
 		return rc;
-	len = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (len < 0)
-		return 1;
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

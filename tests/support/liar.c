@@ -4,17 +4,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <setjmp.h> /* cmocka.h wants it first */
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "node/cli/cli.h"
 #include "node/donor/worker.h"
 #include "node/donor/worker_wire.h"
 #include "protocol/messages.h"
+#include "tests/support/network.h"
 
 enum {
 	FD_ARGUMENT = 3,
@@ -329,4 +334,14 @@ int liar_main(int argc, char **argv)
 	if (strcmp(argv[1], "worker") == 0)
 		return lying_worker(argc, argv, what);
 	return -1;
+}
+
+void liar_cheap_model(const char *model, const char *to)
+{
+	const struct network alone = {.folder = "/tmp"};
+	const char *args[] = {"model", "quantize", model, to, "Q4_0", NULL};
+	static char err[NETWORK_OUTPUT];
+
+	if (network_run(&alone, args, NULL, NULL, err) != 0)
+		fail_msg("%s", err);
 }

@@ -26,6 +26,9 @@
 #define LIE_LATE                                                                                   \
 	"late" /* all is right, but AYNI_LIE_DELAY_MS late, and said to have taken no time */
 
+/* A cheaper model of the same sizes for that, made of this one. Fails the test; to be unlinked. */
+void liar_cheap_model(const char *model, const char *to);
+
 /* If the arguments are those of `ayni donate` or of its worker: runs it, and returns its exit
  * status; else -1. */
 int liar_main(int argc, char **argv);

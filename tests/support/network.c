@@ -42,6 +42,17 @@ const char *network_program(void)
 	return path;
 }
 
+const char *network_self(void)
+{
+	static char path[NETWORK_PATH];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+
+	if (len < 0)
+		fail_msg("/proc/self/exe: %s", strerror(errno));
+	path[len] = '\0';
+	return path;
+}
+
 /* ---- processes ---------------------------------------------------------------------------- */
 
 static int open_output(const char *path)

@@ -27,6 +27,9 @@ bool network_is_brief(void);
 /* The program under test: $AYNI_BUILD/ayni, or build/ayni. */
 const char *network_program(void);
 
+/* This test program, for one that can be started as a donor; ends it if it cannot be told. */
+const char *network_self(void);
+
 /*
  * Start a pool that serves `model`. `settings`: "key=value" strings, NULL-terminated, or NULL.
  * Makes an invite with many uses. network_stop undoes all.
